@@ -1,0 +1,225 @@
+//! Budgets: limits on tokens, cost and calls, shared by a run tree; reserved before a start, settled after.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::call::is_default;
+
+/// An amount charged or reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Charge {
+    /// Output tokens.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tokens: u64,
+    /// Billionths of a US dollar.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cost_nanos: u64,
+    /// Calls.
+    #[serde(skip_serializing_if = "is_default")]
+    pub calls: u64,
+}
+
+impl std::ops::AddAssign for Charge {
+    fn add_assign(&mut self, other: Self) {
+        self.tokens = self.tokens.saturating_add(other.tokens);
+        self.cost_nanos = self.cost_nanos.saturating_add(other.cost_nanos);
+        self.calls = self.calls.saturating_add(other.calls);
+    }
+}
+
+impl std::ops::SubAssign for Charge {
+    fn sub_assign(&mut self, other: Self) {
+        self.tokens = self.tokens.saturating_sub(other.tokens);
+        self.cost_nanos = self.cost_nanos.saturating_sub(other.cost_nanos);
+        self.calls = self.calls.saturating_sub(other.calls);
+    }
+}
+
+/// The totals a run tree may spend; none = no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Output tokens: the script's `budget.total`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Billionths of a US dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_nanos: Option<u64>,
+    /// Executed calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+}
+
+impl Limits {
+    /// Whether anything is limited.
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// Which limit refused a call, and by how much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Output tokens.
+    Tokens {
+        /// The total.
+        limit: u64,
+        /// Settled plus reserved.
+        committed: u64,
+        /// What the call may need.
+        need: u64,
+    },
+    /// Cost in billionths of a US dollar.
+    Cost {
+        /// The total.
+        limit: u64,
+        /// Settled plus reserved.
+        committed: u64,
+        /// What the call may need.
+        need: u64,
+    },
+    /// Number of calls.
+    Calls {
+        /// The total.
+        limit: u64,
+    },
+}
+
+impl Refusal {
+    /// One sentence for the call's error.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Tokens { limit, committed, need } => format!(
+                "token budget {limit}: {committed} spent or reserved, the call needs up to {need}, {} left",
+                limit.saturating_sub(*committed)
+            ),
+            Self::Cost { limit, committed, need } => format!(
+                "cost budget {} USD: {} spent or reserved, the call needs up to {}, {} left",
+                usd(*limit),
+                usd(*committed),
+                usd(*need),
+                usd(limit.saturating_sub(*committed))
+            ),
+            Self::Calls { limit } => format!("call budget: all {limit} calls are used"),
+        }
+    }
+}
+
+/// Billionths of a US dollar as a decimal with two to six places.
+pub fn usd(nanos: u64) -> String {
+    let micros = nanos.div_ceil(1000);
+    let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    let trimmed = text.trim_end_matches('0');
+    let keep = (text.len() - 4).max(trimmed.len());
+    text[..keep].to_owned()
+}
+
+/// What a run tree has spent and reserved, its call count and its caps: one per tree, handed to each of its machines.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    /// The totals.
+    pub limits: Limits,
+    /// Agent calls requested so far in the tree, reused ones included.
+    pub requested: u64,
+    /// Agent calls the tree may request.
+    pub max_calls: u64,
+    settled: Charge,
+    reserved: Charge,
+    in_flight: u64,
+}
+
+impl Ledger {
+    /// An empty ledger with these limits.
+    pub fn new(limits: Limits, max_calls: u64) -> Self {
+        Self { limits, max_calls, ..Self::default() }
+    }
+
+    /// Reserves `need` for one call about to start.
+    ///
+    /// # Errors
+    /// The limit that would be exceeded. For tokens one call may always start when nothing is in flight and less than the
+    /// total is spent; otherwise, and for cost and calls always, settled plus reserved plus `need` must fit.
+    pub fn reserve(&mut self, need: Charge) -> Result<(), Refusal> {
+        if let Some(limit) = self.limits.calls
+            && self.settled.calls + self.reserved.calls + need.calls > limit
+        {
+            return Err(Refusal::Calls { limit });
+        }
+        if let Some(limit) = self.limits.cost_nanos {
+            let committed = self.settled.cost_nanos + self.reserved.cost_nanos;
+            // With nothing left not even a call of unknown cost may start.
+            if committed + need.cost_nanos > limit || committed >= limit {
+                return Err(Refusal::Cost { limit, committed, need: need.cost_nanos });
+            }
+        }
+        if let Some(limit) = self.limits.tokens {
+            let committed = self.settled.tokens + self.reserved.tokens;
+            let lone = self.in_flight == 0 && self.settled.tokens < limit;
+            if !lone && (committed + need.tokens > limit || committed >= limit) {
+                return Err(Refusal::Tokens { limit, committed, need: need.tokens });
+            }
+        }
+        self.reserved += need;
+        self.in_flight += 1;
+        Ok(())
+    }
+
+    /// Gives a reservation back and records what was really charged.
+    pub fn settle(&mut self, reserved: Charge, charged: Charge) {
+        self.reserved -= reserved;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.settled += charged;
+    }
+
+    /// Records a charge that held no reservation: a replayed or reused outcome.
+    pub fn record(&mut self, charged: Charge) {
+        self.settled += charged;
+    }
+
+    /// What is settled.
+    pub fn settled(&self) -> Charge {
+        self.settled
+    }
+
+    /// What is reserved.
+    pub fn reserved(&self) -> Charge {
+        self.reserved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(n: u64) -> Charge {
+        Charge { tokens: n, cost_nanos: 0, calls: 1 }
+    }
+
+    #[test]
+    fn tokens_let_one_lone_call_start_and_refuse_a_second_at_once() {
+        let mut ledger = Ledger::new(Limits { tokens: Some(100), ..Limits::default() }, 1000);
+        assert_eq!(ledger.reserve(tokens(60)), Ok(()));
+        assert_eq!(ledger.reserve(tokens(60)), Err(Refusal::Tokens { limit: 100, committed: 60, need: 60 }));
+        ledger.settle(tokens(60), tokens(60));
+        assert_eq!(ledger.reserve(tokens(60)), Ok(()), "60 < 100 and nothing in flight");
+        ledger.settle(tokens(60), tokens(60));
+        assert_eq!(ledger.reserve(tokens(60)), Err(Refusal::Tokens { limit: 100, committed: 120, need: 60 }));
+    }
+
+    #[test]
+    fn cost_always_has_to_fit() {
+        let mut ledger = Ledger::new(Limits { cost_nanos: Some(10), ..Limits::default() }, 1000);
+        let six = Charge { tokens: 0, cost_nanos: 6, calls: 1 };
+        assert_eq!(ledger.reserve(six), Ok(()));
+        ledger.settle(six, six);
+        assert_eq!(ledger.reserve(six), Err(Refusal::Cost { limit: 10, committed: 6, need: 6 }));
+    }
+
+    #[test]
+    fn dollars_read_well() {
+        assert_eq!(usd(5_000_000_000), "5.00");
+        assert_eq!(usd(6_000_000), "0.006");
+        assert_eq!(usd(1_470_000_000), "1.47");
+        assert_eq!(usd(1), "0.000001");
+    }
+}

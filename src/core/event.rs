@@ -1,0 +1,352 @@
+//! The facts of a run: one variant per fact, appended to the journal and never changed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::core::call::{CallSpec, Decider, Decision, is_default};
+use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
+use crate::core::outcome::{CallError, CallRef, Outcome, Usage};
+use crate::core::run::{RunOutcome, RunSpec, Settings, StatusReason};
+use crate::core::time::Millis;
+
+/// One fact of a run. Tagged by `type` in snake case; unknown fields of stored events are tolerated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// The run exists. Always the first event.
+    RunCreated {
+        /// Its fixed facts.
+        spec: Box<RunSpec>,
+    },
+    /// A process took the run up.
+    RunStarted {
+        /// Who.
+        owner: Owner,
+        /// The settings from now on, when a resume changed them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settings: Option<Box<Settings>>,
+    },
+    /// The run waits for a person; its process ends.
+    RunPaused {
+        /// What for.
+        reason: StatusReason,
+        /// What a provider said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+    /// The run was asked to end.
+    CancelRequested {
+        /// The call, when only one is to end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call_id: Option<CallId>,
+        /// Who asked.
+        by: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The run ended. Always the last event.
+    RunFinished {
+        /// How.
+        outcome: Box<RunOutcome>,
+    },
+    /// A call was requested.
+    CallRequested {
+        /// Its id.
+        call_id: CallId,
+        /// Hash of what was asked.
+        key: Hash,
+        /// The how-manieth request with this key in this run, from 1.
+        occurrence: u32,
+        /// The request.
+        spec: Box<CallSpec>,
+    },
+    /// An attempt began.
+    AttemptStarted {
+        /// The call.
+        call_id: CallId,
+        /// Its number over the lineage, from 1.
+        attempt: u32,
+        /// The provider asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        provider: Option<String>,
+        /// The model asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+        /// Cache key and its components.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache: Option<CacheRecord>,
+        /// When a timer is due.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due_at: Option<Millis>,
+        /// The run of a child workflow.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        child_run: Option<RunId>,
+    },
+    /// An attempt failed and the call goes on: another attempt follows, or the run pauses.
+    AttemptFailed {
+        /// The call.
+        call_id: CallId,
+        /// The attempt.
+        attempt: u32,
+        /// Why.
+        error: CallError,
+        /// What it used.
+        #[serde(default, skip_serializing_if = "is_default")]
+        usage: Usage,
+        /// What it cost, in billionths of a US dollar.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost_nanos: Option<u64>,
+        /// Milliseconds until the next attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_in_ms: Option<u64>,
+        /// Milliseconds it took.
+        #[serde(default, skip_serializing_if = "is_default")]
+        duration_ms: u64,
+        /// The fixture rule that answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<u32>,
+    },
+    /// A call ended. The order of these events is the order of delivery.
+    CallFinished {
+        /// The call of this run.
+        call_id: CallId,
+        /// How.
+        outcome: Box<Outcome>,
+        /// Where the outcome comes from, when it was reused from another run's journal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reused: Option<CallRef>,
+        /// The last attempt's fixture rule.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<u32>,
+    },
+    /// A person is asked.
+    ApprovalAsked {
+        /// The question.
+        approval: ApprovalNote,
+    },
+    /// The question has an answer.
+    ApprovalDecided {
+        /// Which question.
+        approval_id: ApprovalId,
+        /// The answer.
+        decision: Decision,
+        /// Whether it came by expiry.
+        #[serde(default, skip_serializing_if = "is_default")]
+        expired: bool,
+        /// Who decided.
+        by: String,
+        /// Through what: `cli`, `mcp claude-code 2.1.329`, `dialog`, `timeout`.
+        via: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A line of the script's log.
+    Log {
+        /// How severe.
+        level: LogLevel,
+        /// The text.
+        message: String,
+        /// Structured fields.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fields: Option<Value>,
+    },
+    /// The current phase changed.
+    Phase {
+        /// The new title.
+        title: String,
+    },
+    /// An exception became `null`.
+    Swallowed {
+        /// What and where.
+        #[serde(flatten)]
+        what: Swallowed,
+    },
+    /// Outside content is fixed for the run.
+    Pinned {
+        /// `persona`, `workflow`.
+        kind: String,
+        /// The name it was asked for by.
+        name: String,
+        /// The hash of the content in the store.
+        hash: Hash,
+        /// Where it was found.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+    },
+    /// Something a reader of the run should know.
+    Warning {
+        /// A stable word.
+        code: String,
+        /// One sentence.
+        message: String,
+    },
+}
+
+impl Event {
+    /// The `type` word of the event.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RunCreated { .. } => "run_created",
+            Self::RunStarted { .. } => "run_started",
+            Self::RunPaused { .. } => "run_paused",
+            Self::CancelRequested { .. } => "cancel_requested",
+            Self::RunFinished { .. } => "run_finished",
+            Self::CallRequested { .. } => "call_requested",
+            Self::AttemptStarted { .. } => "attempt_started",
+            Self::AttemptFailed { .. } => "attempt_failed",
+            Self::CallFinished { .. } => "call_finished",
+            Self::ApprovalAsked { .. } => "approval_asked",
+            Self::ApprovalDecided { .. } => "approval_decided",
+            Self::Log { .. } => "log",
+            Self::Phase { .. } => "phase",
+            Self::Swallowed { .. } => "swallowed",
+            Self::Pinned { .. } => "pinned",
+            Self::Warning { .. } => "warning",
+        }
+    }
+
+    /// The call the event is about.
+    pub fn call_id(&self) -> Option<CallId> {
+        match self {
+            Self::CallRequested { call_id, .. }
+            | Self::AttemptStarted { call_id, .. }
+            | Self::AttemptFailed { call_id, .. }
+            | Self::CallFinished { call_id, .. } => Some(*call_id),
+            Self::CancelRequested { call_id, .. } => *call_id,
+            Self::ApprovalAsked { approval } => Some(approval.call_id),
+            Self::RunCreated { .. }
+            | Self::RunStarted { .. }
+            | Self::RunPaused { .. }
+            | Self::RunFinished { .. }
+            | Self::ApprovalDecided { .. }
+            | Self::Log { .. }
+            | Self::Phase { .. }
+            | Self::Swallowed { .. }
+            | Self::Pinned { .. }
+            | Self::Warning { .. } => None,
+        }
+    }
+}
+
+/// An event with its place in the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventRecord {
+    /// Its number in the run, gapless from 1.
+    pub seq: u64,
+    /// When it was appended.
+    pub at: Millis,
+    /// The fact.
+    pub event: Event,
+}
+
+/// The process that executes a run, for messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Owner {
+    /// How many owners the run has had, this one included.
+    pub epoch: u64,
+    /// Process id.
+    pub pid: u32,
+    /// Host name.
+    pub host: String,
+    /// Boot id of the machine.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub boot_id: String,
+    /// Start time of the process, in the system's own unit.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub process_start: u64,
+}
+
+/// The severity of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// `console.debug`.
+    Debug,
+    /// `log`, `console.log`, `console.info`.
+    #[default]
+    Info,
+    /// `console.warn`.
+    Warn,
+    /// `console.error`.
+    Error,
+}
+
+/// An exception that `parallel` or `pipeline` turned into `null`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Swallowed {
+    /// Which slot: `parallel[3]`, `pipeline[0]`.
+    #[serde(rename = "where")]
+    pub place: String,
+    /// Line in the script, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The exception's message.
+    pub message: String,
+    /// The failed call it came from, when it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<CallId>,
+}
+
+/// The cache key of an attempt and one short hash per component, so that a later miss can say what differed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheRecord {
+    /// The cache key.
+    pub key: Hash,
+    /// The occurrence over the run tree.
+    pub occurrence: u32,
+    /// Component name to the first 8 hexadecimal digits of its hash, in alphabetical order.
+    pub parts: std::collections::BTreeMap<String, String>,
+}
+
+/// The kind of an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalKind {
+    /// Asked by the workflow.
+    Approve,
+    /// Asked before a tool runs.
+    Tool,
+    /// Asked because a mutating call was in flight when its owner died.
+    Repeat,
+}
+
+impl ApprovalKind {
+    /// The word on disk and in replies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Tool => "tool",
+            Self::Repeat => "repeat",
+        }
+    }
+}
+
+/// A question to a person, as recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalNote {
+    /// Its id in the run.
+    pub approval_id: ApprovalId,
+    /// The call it belongs to.
+    pub call_id: CallId,
+    /// The kind.
+    pub kind: ApprovalKind,
+    /// The question.
+    pub message: String,
+    /// Data shown with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+    /// Hash of everything that was asked (the first 8 hexadecimal digits of a SHA-256): a decision names it.
+    pub content_hash: String,
+    /// Who may decide.
+    #[serde(default)]
+    pub decider: Decider,
+    /// When it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Millis>,
+    /// What the expiry counts as.
+    #[serde(default)]
+    pub on_timeout: Decision,
+}

@@ -1,0 +1,190 @@
+//! A journal folded into what a replay needs: recorded outcomes in order, what was requested and started, open questions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::core::event::{ApprovalNote, Event};
+use crate::core::ids::{ApprovalId, CallId, Hash};
+use crate::core::machine::DecisionInput;
+use crate::core::outcome::{CallRef, Outcome};
+use crate::core::run::{RunOutcome, RunSpec, Settings};
+use crate::core::time::Millis;
+
+/// What the journal holds of one call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedCall {
+    /// Its id.
+    pub call_id: CallId,
+    /// Its outcome and the outcome's place among the run's outcomes, from 0.
+    pub outcome: Option<(u64, Arc<Outcome>)>,
+    /// Where a reused outcome came from.
+    pub reused: Option<CallRef>,
+    /// Number of the last attempt, over the lineage.
+    pub attempts: u32,
+    /// Whether an attempt is open: started, without an end.
+    pub open: bool,
+    /// Owner deaths during an attempt.
+    pub lost: u32,
+    /// When its timer is due.
+    pub due_at: Option<Millis>,
+    /// The question it asked last and the answer.
+    pub approval: Option<(ApprovalNote, Option<DecisionInput>)>,
+    /// When it was started first.
+    pub started_at: Option<Millis>,
+}
+
+/// A journal, folded. Built event by event; the shell folds the stored journal of a run before it starts the machine.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// The run's facts.
+    pub spec: Option<Box<RunSpec>>,
+    /// The settings in force: those of the last start that changed them.
+    pub settings: Option<Box<Settings>>,
+    /// Calls by request key and occurrence.
+    pub calls: HashMap<(Hash, u32), RecordedCall>,
+    /// The keys of calls by id, in request order (index 0 is call 1).
+    pub order: Vec<(Hash, u32)>,
+    /// Keys in outcome order.
+    pub outcomes: Vec<(Hash, u32)>,
+    /// Log lines recorded.
+    pub logs: usize,
+    /// Phase changes recorded.
+    pub phases: usize,
+    /// Swallowed exceptions recorded.
+    pub swallowed: usize,
+    /// Warnings recorded, by code and message.
+    pub warnings: Vec<(String, String)>,
+    /// Pinned content by kind and name.
+    pub pins: HashMap<(String, String), Hash>,
+    /// Questions asked so far.
+    pub approvals: u32,
+    /// A recorded request to cancel the run.
+    pub cancel: Option<(String, Option<String>)>,
+    /// How the run ended.
+    pub finished: Option<Box<RunOutcome>>,
+    /// Starts so far.
+    pub epochs: u64,
+}
+
+impl History {
+    /// Folds a journal.
+    pub fn of<'a>(events: impl IntoIterator<Item = (Millis, &'a Event)>) -> Self {
+        let mut history = Self::default();
+        for (at, event) in events {
+            history.apply(at, event);
+        }
+        history
+    }
+
+    /// The recorded call with `call_id`.
+    pub fn call(&self, call_id: CallId) -> Option<&RecordedCall> {
+        self.calls.get(self.order.get((call_id.0 as usize).checked_sub(1)?)?)
+    }
+
+    fn call_mut(&mut self, call_id: CallId) -> Option<&mut RecordedCall> {
+        let key = self.order.get((call_id.0 as usize).checked_sub(1)?)?;
+        self.calls.get_mut(key)
+    }
+
+    /// Adds one event.
+    pub fn apply(&mut self, at: Millis, event: &Event) {
+        match event {
+            Event::RunCreated { spec } => {
+                self.settings = Some(Box::new(spec.settings.clone()));
+                self.spec = Some(spec.clone());
+            }
+            Event::RunStarted { settings, .. } => {
+                self.epochs += 1;
+                if let Some(settings) = settings {
+                    self.settings = Some(settings.clone());
+                }
+                for call in self.calls.values_mut().filter(|c| c.open) {
+                    call.open = false;
+                    call.lost += 1;
+                }
+            }
+            Event::CallRequested { call_id, key, occurrence, .. } => {
+                let id = (*key, *occurrence);
+                self.order.push(id);
+                self.calls.insert(
+                    id,
+                    RecordedCall {
+                        call_id: *call_id,
+                        outcome: None,
+                        reused: None,
+                        attempts: 0,
+                        open: false,
+                        lost: 0,
+                        due_at: None,
+                        approval: None,
+                        started_at: None,
+                    },
+                );
+            }
+            Event::AttemptStarted { call_id, attempt, due_at, .. } => {
+                if let Some(call) = self.call_mut(*call_id) {
+                    call.open = due_at.is_none();
+                    call.attempts = *attempt;
+                    call.due_at = *due_at;
+                    call.started_at.get_or_insert(at);
+                }
+            }
+            Event::AttemptFailed { call_id, .. } => {
+                if let Some(call) = self.call_mut(*call_id) {
+                    call.open = false;
+                }
+            }
+            Event::CallFinished { call_id, outcome, reused, .. } => {
+                let position = self.outcomes.len() as u64;
+                if let Some(key) = (call_id.0 as usize).checked_sub(1).and_then(|i| self.order.get(i)).copied() {
+                    self.outcomes.push(key);
+                    if let Some(call) = self.calls.get_mut(&key) {
+                        call.open = false;
+                        call.outcome = Some((position, Arc::new((**outcome).clone())));
+                        call.reused.clone_from(reused);
+                        call.attempts = call.attempts.max(outcome.attempts);
+                    }
+                }
+            }
+            Event::ApprovalAsked { approval } => {
+                self.approvals = self.approvals.max(approval.approval_id.0);
+                if let Some(call) = self.call_mut(approval.call_id) {
+                    call.approval = Some((approval.clone(), None));
+                }
+            }
+            Event::ApprovalDecided { approval_id, decision, expired, by, via, reason } => {
+                let input = DecisionInput {
+                    approval_id: *approval_id,
+                    decision: *decision,
+                    expired: *expired,
+                    by: by.clone(),
+                    via: via.clone(),
+                    reason: reason.clone(),
+                };
+                self.record_decision(input);
+            }
+            Event::CancelRequested { call_id: None, by, reason } => self.cancel = Some((by.clone(), reason.clone())),
+            Event::Log { .. } => self.logs += 1,
+            Event::Phase { .. } => self.phases += 1,
+            Event::Swallowed { .. } => self.swallowed += 1,
+            Event::Warning { code, message } => self.warnings.push((code.clone(), message.clone())),
+            Event::Pinned { kind, name, hash, .. } => {
+                self.pins.insert((kind.clone(), name.clone()), *hash);
+            }
+            Event::RunFinished { outcome } => self.finished = Some(outcome.clone()),
+            Event::RunPaused { .. } | Event::CancelRequested { call_id: Some(_), .. } => {}
+        }
+    }
+
+    fn record_decision(&mut self, input: DecisionInput) {
+        let asked: Option<&ApprovalId> = Some(&input.approval_id);
+        let slot = self
+            .calls
+            .values_mut()
+            .filter_map(|c| c.approval.as_mut())
+            .find(|(note, _)| Some(&note.approval_id) == asked);
+        if let Some((_, decision)) = slot {
+            *decision = Some(input);
+        }
+    }
+}

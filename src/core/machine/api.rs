@@ -1,0 +1,299 @@
+//! The complete boundary of the run machine: what it is told and what it asks for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::core::budget::{Charge, Limits};
+use crate::core::call::Decision;
+use crate::core::event::{ApprovalNote, CacheRecord, Event};
+use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
+use crate::core::op::{DriverState, Op};
+use crate::core::outcome::{CacheNote, CallError, CallRef, CostSource, Outcome, Usage};
+use crate::core::run::{OnProviderDown, RunOutcome, StatusReason};
+
+/// What the machine is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The driver ran until it could go no further: after its start, or after [`Effect::Deliver`].
+    Ran {
+        /// What it did, in order.
+        ops: Vec<Op>,
+        /// Where it stands.
+        state: DriverState,
+    },
+    /// The answer to [`Effect::Prepare`].
+    Prepared {
+        /// The call.
+        call_id: CallId,
+        /// What to do with it.
+        plan: Plan,
+    },
+    /// The answer to [`Effect::Acquire`]: the call holds a permit now.
+    Permitted {
+        /// The call.
+        call_id: CallId,
+        /// What the attempt may charge at most.
+        reserve: Charge,
+    },
+    /// An attempt ended.
+    AttemptEnded {
+        /// The call.
+        call_id: CallId,
+        /// The attempt's number.
+        attempt: u32,
+        /// How it ended.
+        report: Box<AttemptReport>,
+    },
+    /// A timer fired.
+    TimerFired {
+        /// The timer's call.
+        call_id: CallId,
+    },
+    /// A person decided, or an approval expired.
+    Decided(DecisionInput),
+    /// The run, or one call, is to end.
+    Cancel {
+        /// The call; none = the run.
+        call_id: Option<CallId>,
+        /// Who asked.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The run is to start nothing more, let running attempts finish, and pause.
+    Pause {
+        /// Why.
+        reason: StatusReason,
+    },
+}
+
+/// A decision as it came out of the inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecisionInput {
+    /// Which question.
+    pub approval_id: ApprovalId,
+    /// The answer.
+    pub decision: Decision,
+    /// Whether it came by expiry.
+    pub expired: bool,
+    /// Who decided.
+    pub by: String,
+    /// Through what.
+    pub via: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// What the shell found out about a call that is about to start.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    /// It cannot be carried out: it settles with this error, no attempt is made.
+    Refuse(CallError),
+    /// The cache has its answer.
+    Hit(Box<Outcome>),
+    /// It is to be executed.
+    Run {
+        /// The provider that will be asked.
+        provider: Option<String>,
+        /// The model that will be asked for.
+        model: Option<String>,
+        /// Whether the provider is a real one, whose `auth` and `quota` failures pause the run.
+        real: bool,
+        /// The cache's part in it.
+        note: CacheNote,
+        /// The cache key, when the answer may be stored.
+        record: Option<CacheRecord>,
+        /// The run of a child workflow.
+        child_run: Option<RunId>,
+        /// Content that is fixed for the run from now on.
+        pin: Option<PinNote>,
+        /// Whether the call needs a permit of its provider before it starts.
+        permit: bool,
+    },
+}
+
+/// Outside content that was used for the first time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinNote {
+    /// `persona`, `workflow`.
+    pub kind: String,
+    /// The name it was asked for by.
+    pub name: String,
+    /// The hash of the content.
+    pub hash: Hash,
+    /// Where it was found.
+    pub path: Option<String>,
+}
+
+/// A successful attempt's answer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answer {
+    /// The value, checked against the schema; absent is `undefined` (child workflows only).
+    pub value: Option<Value>,
+    /// The raw text, when the value was read from it.
+    pub text: Option<String>,
+    /// Files that were changed.
+    pub changed_files: Vec<String>,
+    /// Hash of the workspace state it was made in.
+    pub workspace: Option<String>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptReport {
+    /// The answer, or why there is none.
+    pub result: Result<Answer, CallError>,
+    /// Tokens.
+    pub usage: Usage,
+    /// Cost in billionths of a US dollar, when known.
+    pub cost_nanos: Option<u64>,
+    /// Where the cost comes from.
+    pub cost_source: CostSource,
+    /// The provider that answered.
+    pub provider: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// Whether the answer was generated.
+    pub simulated: bool,
+    /// What it charges to the budget.
+    pub charge: Charge,
+    /// Milliseconds it took.
+    pub duration_ms: u64,
+    /// The fixture rule that answered, 0 = the mood.
+    pub rule: Option<u32>,
+}
+
+/// What the shell is to carry out. Effects of one step are carried out in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Find out how the call is to be executed; answer with [`Input::Prepared`].
+    Prepare {
+        /// The call.
+        call_id: CallId,
+    },
+    /// Get a concurrency permit for the call, first come first served; answer with [`Input::Permitted`].
+    Acquire {
+        /// The call.
+        call_id: CallId,
+    },
+    /// Give the call's permit back, or take it off the waiting list.
+    Release {
+        /// The call.
+        call_id: CallId,
+    },
+    /// Start an attempt; answer with [`Input::AttemptEnded`].
+    Start {
+        /// The call.
+        call_id: CallId,
+        /// The attempt's number over the lineage.
+        attempt: u32,
+        /// Milliseconds to wait before it.
+        delay_ms: u64,
+        /// Whether every event so far must be on disk before the attempt takes effect.
+        barrier: bool,
+    },
+    /// Start a timer; answer with [`Input::TimerFired`].
+    StartTimer {
+        /// The call.
+        call_id: CallId,
+        /// Milliseconds from now.
+        after_ms: u64,
+    },
+    /// End a running attempt or timer; no answer is expected.
+    Abort {
+        /// The call.
+        call_id: CallId,
+    },
+    /// Ask a person. The question is in the journal.
+    Ask {
+        /// The question.
+        approval: ApprovalNote,
+    },
+    /// Give an outcome to the driver, let it run; answer with [`Input::Ran`]. At most one a step, and the last.
+    Deliver {
+        /// The call.
+        call_id: CallId,
+        /// Its outcome, as recorded.
+        outcome: Arc<Outcome>,
+        /// What the script may read as spent from now on.
+        budget: BudgetView,
+    },
+    /// The run ended; the event is in the step.
+    Finished {
+        /// How.
+        outcome: Box<RunOutcome>,
+    },
+    /// The run pauses; the event is in the step.
+    Paused {
+        /// What for.
+        reason: StatusReason,
+    },
+    /// The replay left its journal: nothing live was started. The run goes on as a new run.
+    Diverged {
+        /// What was expected and what came, for a reader.
+        detail: String,
+    },
+}
+
+/// What one input leads to: events to append, then effects.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Step {
+    /// To append, in order, before any effect.
+    pub events: Vec<Event>,
+    /// To carry out, in order.
+    pub effects: Vec<Effect>,
+}
+
+/// What a script can read of the budget: computed from delivered outcomes alone, so that a replay reads the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BudgetView {
+    /// The totals.
+    pub limits: Limits,
+    /// What delivered outcomes charged.
+    pub spent: Charge,
+}
+
+/// The settings the machine needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MachineConfig {
+    /// The run.
+    pub run_id: RunId,
+    /// The provider of calls that name none.
+    pub provider: String,
+    /// Totals, as the script reads them.
+    pub limits: Limits,
+    /// Attempts at a structured answer.
+    pub schema_attempts: u32,
+    /// What a provider that is down does to the run.
+    pub on_provider_down: OnProviderDown,
+    /// Whether a done run with gaps fails.
+    pub strict: bool,
+    /// Whether the process stays while only approvals are pending (somebody is asked at a terminal).
+    pub linger: bool,
+    /// What a child's script reads as spent before its first call.
+    pub budget_base: Charge,
+}
+
+/// An ok outcome of an earlier run that this one may reuse.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReusedCall {
+    /// Runs back: 0 is `resumed_from`.
+    pub distance: u32,
+    /// Its place among the outcomes of that run.
+    pub position: u64,
+    /// Which call it was.
+    pub from: CallRef,
+    /// The outcome, as recorded there.
+    pub outcome: Arc<Outcome>,
+}
+
+/// What the earlier runs of the lineage offer, by request key and occurrence; the nearest run wins.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reuse {
+    /// Ok outcomes.
+    pub ok: HashMap<(Hash, u32), ReusedCall>,
+    /// Attempts made so far, over the lineage, whatever became of them.
+    pub attempts: HashMap<(Hash, u32), u32>,
+}

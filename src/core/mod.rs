@@ -1,0 +1,15 @@
+//! Layer 0: everything owf decides about a run, pure and synchronous.
+
+pub mod budget;
+pub mod call;
+pub mod event;
+pub mod failure;
+pub mod history;
+pub mod identity;
+pub mod ids;
+pub mod json;
+pub mod machine;
+pub mod op;
+pub mod outcome;
+pub mod run;
+pub mod time;

@@ -1,0 +1,4 @@
+//! Layer 1: from source text to a plan, and the drivers of user logic.
+
+pub mod driver;
+pub mod script;

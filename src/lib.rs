@@ -1,0 +1,8 @@
+//! owf runs workflows of agent calls: durable, resumable, sandboxed, provider-neutral.
+//!
+//! The modules, innermost first: [`core`] decides, [`front`], [`store`], [`providers`] and [`artifacts`] adapt, `engine`
+//! drives, `app` wires, `cli` talks to people. ARCHITECTURE.md has the map.
+
+pub mod core;
+pub mod front;
+pub mod providers;

@@ -1,0 +1,2 @@
+//! The `owf` binary.
+fn main() {}
