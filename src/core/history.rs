@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::core::budget::Charge;
+use crate::core::call::CallKind;
 use crate::core::event::{ApprovalNote, Event};
 use crate::core::ids::{ApprovalId, CallId, Hash};
 use crate::core::machine::DecisionInput;
-use crate::core::outcome::{CallRef, Outcome};
+use crate::core::outcome::{CallRef, Outcome, Usage};
 use crate::core::run::{RunOutcome, RunSpec, Settings};
 use crate::core::time::Millis;
 
@@ -15,6 +17,8 @@ use crate::core::time::Millis;
 pub struct RecordedCall {
     /// Its id.
     pub call_id: CallId,
+    /// Its kind.
+    pub kind: CallKind,
     /// Its outcome and the outcome's place among the run's outcomes, from 0.
     pub outcome: Option<(u64, Arc<Outcome>)>,
     /// Where a reused outcome came from.
@@ -25,6 +29,14 @@ pub struct RecordedCall {
     pub open: bool,
     /// Owner deaths during an attempt.
     pub lost: u32,
+    /// Whether the last attempt was lost with its owner and none has started since.
+    pub lost_last: bool,
+    /// What failed attempts used while there is no outcome.
+    pub usage: Usage,
+    /// What they cost.
+    pub cost_nanos: Option<u64>,
+    /// What they charged.
+    pub charge: Charge,
     /// When its timer is due.
     pub due_at: Option<Millis>,
     /// The question it asked last and the answer.
@@ -101,20 +113,26 @@ impl History {
                 for call in self.calls.values_mut().filter(|c| c.open) {
                     call.open = false;
                     call.lost += 1;
+                    call.lost_last = true;
                 }
             }
-            Event::CallRequested { call_id, key, occurrence, .. } => {
+            Event::CallRequested { call_id, key, occurrence, spec } => {
                 let id = (*key, *occurrence);
                 self.order.push(id);
                 self.calls.insert(
                     id,
                     RecordedCall {
                         call_id: *call_id,
+                        kind: spec.kind,
                         outcome: None,
                         reused: None,
                         attempts: 0,
                         open: false,
                         lost: 0,
+                        lost_last: false,
+                        usage: Usage::default(),
+                        cost_nanos: None,
+                        charge: Charge::default(),
                         due_at: None,
                         approval: None,
                         started_at: None,
@@ -124,14 +142,22 @@ impl History {
             Event::AttemptStarted { call_id, attempt, due_at, .. } => {
                 if let Some(call) = self.call_mut(*call_id) {
                     call.open = due_at.is_none();
+                    call.lost_last = false;
                     call.attempts = *attempt;
+                    if call.kind != CallKind::Approval {
+                        call.approval = None;
+                    }
                     call.due_at = *due_at;
                     call.started_at.get_or_insert(at);
                 }
             }
-            Event::AttemptFailed { call_id, .. } => {
+            Event::AttemptFailed { call_id, usage, cost_nanos, .. } => {
                 if let Some(call) = self.call_mut(*call_id) {
                     call.open = false;
+                    call.usage += *usage;
+                    call.cost_nanos = add_cost(call.cost_nanos, *cost_nanos);
+                    let cost_nanos = cost_nanos.unwrap_or(0);
+                    call.charge += Charge { tokens: usage.output_tokens, cost_nanos, calls: 0 };
                 }
             }
             Event::CallFinished { call_id, outcome, reused, .. } => {
@@ -140,6 +166,7 @@ impl History {
                     self.outcomes.push(key);
                     if let Some(call) = self.calls.get_mut(&key) {
                         call.open = false;
+                        call.lost_last = false;
                         call.outcome = Some((position, Arc::new((**outcome).clone())));
                         call.reused.clone_from(reused);
                         call.attempts = call.attempts.max(outcome.attempts);
@@ -176,15 +203,32 @@ impl History {
         }
     }
 
-    fn record_decision(&mut self, input: DecisionInput) {
-        let asked: Option<&ApprovalId> = Some(&input.approval_id);
-        let slot = self
-            .calls
-            .values_mut()
-            .filter_map(|c| c.approval.as_mut())
-            .find(|(note, _)| Some(&note.approval_id) == asked);
-        if let Some((_, decision)) = slot {
+    /// Keeps a decision with the question it answers; one for an unknown question is dropped.
+    pub fn record_decision(&mut self, input: DecisionInput) {
+        let asked: ApprovalId = input.approval_id;
+        let mut questions = self.calls.values_mut().filter_map(|c| c.approval.as_mut());
+        if let Some((_, decision)) = questions.find(|(note, _)| note.approval_id == asked) {
             *decision = Some(input);
         }
+    }
+
+    /// Everything the journal says was charged: recorded outcomes, and failed attempts of calls without one.
+    pub fn charged(&self) -> Charge {
+        let mut sum = Charge::default();
+        for call in self.calls.values() {
+            match &call.outcome {
+                Some((_, outcome)) => sum += outcome.charge,
+                None => sum += call.charge,
+            }
+        }
+        sum
+    }
+}
+
+/// The sum of two costs of which either may be unknown; unknown only when both are.
+pub(crate) fn add_cost(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (one, None) | (None, one) => one,
     }
 }

@@ -119,7 +119,7 @@ fn write_string(text: &str, out: &mut String) {
 
 fn write_number(n: &Number, out: &mut String) {
     let f = n.as_f64().unwrap_or(0.0);
-    if f == f.trunc() && f.abs() < 1e21 {
+    if f.fract() == 0.0 && f.abs() < 1e21 {
         // Writing to a string cannot fail.
         let _ = write!(out, "{}", f as i128);
     } else {

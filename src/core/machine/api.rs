@@ -67,6 +67,22 @@ pub enum Input {
         /// Why.
         reason: StatusReason,
     },
+    /// A child run has nothing left to do but wait for a person, or goes on again.
+    ChildWaiting {
+        /// The call that started it.
+        call_id: CallId,
+        /// What it waits for; none = it goes on.
+        reason: Option<StatusReason>,
+    },
+    /// A child run has paused: its call is unfinished and starts again when this run is resumed.
+    ChildPaused {
+        /// The call that started it.
+        call_id: CallId,
+        /// What for.
+        reason: StatusReason,
+        /// What a provider said.
+        message: Option<String>,
+    },
 }
 
 /// A decision as it came out of the inbox.
@@ -225,10 +241,18 @@ pub enum Effect {
         /// How.
         outcome: Box<RunOutcome>,
     },
-    /// The run pauses; the event is in the step.
-    Paused {
+    /// The run is ready to pause. The shell appends [`Event::RunPaused`] in one transaction that re-reads the inbox: when that
+    /// finds rows, nothing is written and they are the next inputs; else the machine is dropped.
+    Pause {
         /// What for.
         reason: StatusReason,
+        /// What a provider said.
+        message: Option<String>,
+    },
+    /// Whether a lingering run has nothing left to do but wait for a person changed.
+    Waiting {
+        /// What it waits for; none = it goes on.
+        reason: Option<StatusReason>,
     },
     /// The replay left its journal: nothing live was started. The run goes on as a new run.
     Diverged {
@@ -260,6 +284,8 @@ pub struct BudgetView {
 pub struct MachineConfig {
     /// The run.
     pub run_id: RunId,
+    /// The pinned source: part of what an approval is about.
+    pub source_hash: Hash,
     /// The provider of calls that name none.
     pub provider: String,
     /// Totals, as the script reads them.

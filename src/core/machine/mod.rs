@@ -1,10 +1,17 @@
 //! The run machine: inputs in, events to append and effects to carry out. No clock, randomness, file, process or SQL.
 
+mod admit;
+mod advance;
 mod api;
-mod machine;
+mod approve;
+mod end;
+mod requests;
+mod reuse;
+mod settle;
+mod state;
 
 pub use api::{
     Answer, AttemptReport, BudgetView, DecisionInput, Effect, Input, MachineConfig, PinNote, Plan, Reuse, ReusedCall,
     Step,
 };
-pub use machine::RunMachine;
+pub use state::RunMachine;

@@ -1,0 +1,189 @@
+//! From a held call to a running attempt: refusals, lost attempts, the shell's plan, the permit, the budget gate.
+
+use crate::core::budget::{Charge, Ledger};
+use crate::core::call::{CallKind, OnLost};
+use crate::core::event::Event;
+use crate::core::ids::CallId;
+use crate::core::outcome::{CallError, ErrorClass, Outcome};
+
+use super::api::{Effect, Plan};
+use super::state::{CallState, Course, RunMachine};
+
+/// A call in flight at this many deaths of its owner is given up.
+const MAX_LOST: u32 = 3;
+
+impl RunMachine {
+    pub(super) fn release(&mut self, call_id: CallId, ledger: &mut Ledger) {
+        let Some(call) = self.call_mut(call_id) else { return };
+        if call.state != CallState::Held {
+            return;
+        }
+        let spec = std::sync::Arc::clone(&call.spec);
+        if call.over_cap {
+            let message = format!("the run may make {} agent calls, this would be one more", ledger.max_calls);
+            let error = CallError::new(ErrorClass::Budget, message).throwing("WorkflowAgentCapError");
+            return self.settle_error(call_id, error, ledger);
+        }
+        if let Some(error) = &spec.refused {
+            let outcome = Outcome {
+                error: Some(error.clone()),
+                ..Outcome::new(call_id, crate::core::outcome::CallStatus::Failed)
+            };
+            return self.settle(call_id, outcome, None, ledger);
+        }
+        match spec.kind {
+            CallKind::Approval => self.ask(call_id, ledger),
+            CallKind::Timer => self.start_timer(call_id, spec.ask.timer_ms.unwrap_or(0)),
+            CallKind::Agent
+            | CallKind::Tool
+            | CallKind::Command
+            | CallKind::Expr
+            | CallKind::Workflow
+            | CallKind::Turn => self.release_work(call_id, &spec, ledger),
+        }
+    }
+
+    fn release_work(&mut self, call_id: CallId, spec: &crate::core::call::CallSpec, ledger: &mut Ledger) {
+        let recorded = self.history.call(call_id);
+        let lost = recorded.map_or(0, |r| r.lost + u32::from(r.open));
+        let lost_last = recorded.is_some_and(|r| r.lost_last || r.open);
+        if lost >= MAX_LOST && lost_last && spec.kind != CallKind::Workflow {
+            let message = format!("lost {lost} times: the owning process ended each time while it ran");
+            return self.settle_error(call_id, CallError::new(ErrorClass::Crashed, message), ledger);
+        }
+        let agreed = self.call(call_id).is_some_and(|c| c.repeat_agreed);
+        if lost_last && spec.is_mutating() && !agreed {
+            match spec.on_lost {
+                OnLost::Ask => return self.ask(call_id, ledger),
+                OnLost::Fail => {
+                    let message = "lost: the owning process ended while the call was changing files";
+                    return self.settle_error(call_id, CallError::new(ErrorClass::Crashed, message), ledger);
+                }
+                OnLost::Rerun => {}
+            }
+        }
+        self.prepare(call_id);
+    }
+
+    pub(super) fn prepare(&mut self, call_id: CallId) {
+        if let Some(call) = self.call_mut(call_id) {
+            call.state = CallState::Preparing;
+            self.effect(Effect::Prepare { call_id });
+        }
+    }
+
+    fn start_timer(&mut self, call_id: CallId, ms: u64) {
+        let now = self.now;
+        let recorded = self.history.call(call_id).and_then(|r| r.due_at);
+        let due_at = recorded.unwrap_or_else(|| now.plus(ms));
+        if let Some(call) = self.call_mut(call_id) {
+            call.state = CallState::Ticking;
+            call.started_at.get_or_insert(now);
+        }
+        if recorded.is_none() {
+            self.emit(Event::AttemptStarted {
+                call_id,
+                attempt: 1,
+                provider: None,
+                model: None,
+                cache: None,
+                due_at: Some(due_at),
+                child_run: None,
+            });
+        }
+        self.effect(Effect::StartTimer { call_id, after_ms: due_at.since(now) });
+    }
+
+    pub(super) fn timer_fired(&mut self, call_id: CallId, ledger: &mut Ledger) {
+        if self.call(call_id).is_some_and(|c| c.state == CallState::Ticking) {
+            self.settle(call_id, Outcome::done(call_id, None), None, ledger);
+        }
+    }
+
+    pub(super) fn prepared(&mut self, call_id: CallId, plan: Plan, ledger: &mut Ledger) {
+        let pausing = self.course != Course::Going;
+        let Some(call) = self.call_mut(call_id) else { return };
+        if call.state != CallState::Preparing {
+            return;
+        }
+        if pausing {
+            call.state = CallState::Held;
+            self.held.insert(call_id.0);
+            return;
+        }
+        match plan {
+            Plan::Refuse(error) => self.settle_error(call_id, error, ledger),
+            Plan::Hit(outcome) => self.settle(call_id, *outcome, None, ledger),
+            Plan::Run { provider, model, real, note, record, child_run, pin, permit } => {
+                call.provider = provider;
+                call.model = model;
+                call.real = real;
+                call.note = note;
+                call.record = record;
+                call.child_run = child_run;
+                call.state = CallState::WaitingForPermit;
+                if let Some(pin) = pin {
+                    self.pin(pin.kind, pin.name, pin.hash, pin.path);
+                }
+                if permit {
+                    self.effect(Effect::Acquire { call_id });
+                } else {
+                    self.start(call_id, None);
+                }
+            }
+        }
+    }
+
+    pub(super) fn permitted(&mut self, call_id: CallId, reserve: Charge, ledger: &mut Ledger) {
+        let pausing = self.course != Course::Going;
+        let Some(call) = self.call_mut(call_id) else { return };
+        if call.state != CallState::WaitingForPermit {
+            // It was cancelled while it waited: the permit goes back.
+            return self.effect(Effect::Release { call_id });
+        }
+        if pausing {
+            call.state = CallState::Held;
+            self.held.insert(call_id.0);
+            return self.effect(Effect::Release { call_id });
+        }
+        call.permit = true;
+        match ledger.reserve(reserve) {
+            Ok(()) => self.start(call_id, Some(reserve)),
+            Err(refusal) => {
+                let error =
+                    CallError::new(ErrorClass::Budget, refusal.message()).throwing("WorkflowBudgetExceededError");
+                self.settle_error(call_id, error, ledger);
+            }
+        }
+    }
+
+    fn start(&mut self, call_id: CallId, reserved: Option<Charge>) {
+        if let Some(call) = self.call_mut(call_id) {
+            call.reserved = reserved;
+        }
+        self.start_attempt(call_id, 0);
+    }
+
+    /// Records the next attempt and asks for it.
+    pub(super) fn start_attempt(&mut self, call_id: CallId, delay_ms: u64) {
+        let now = self.now;
+        let Some(call) = self.call_mut(call_id) else { return };
+        call.state = CallState::Running;
+        call.attempt += 1;
+        call.tries += 1;
+        call.started_at.get_or_insert(now);
+        let barrier = call.spec.is_mutating();
+        let attempt = call.attempt;
+        let event = Event::AttemptStarted {
+            call_id,
+            attempt,
+            provider: call.provider.clone(),
+            model: call.model.clone(),
+            cache: call.record.clone(),
+            due_at: None,
+            child_run: call.child_run.clone(),
+        };
+        self.emit(event);
+        self.effect(Effect::Start { call_id, attempt, delay_ms, barrier });
+    }
+}

@@ -1,0 +1,170 @@
+//! What happens when the driver is quiescent: one delivery, or the start of what is held, or the end.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use crate::core::budget::Ledger;
+use crate::core::call::CallKind;
+use crate::core::event::{ApprovalKind, Event};
+use crate::core::ids::CallId;
+use crate::core::outcome::Outcome;
+use crate::core::run::{RunError, RunErrorCode, StatusReason};
+
+use super::api::{BudgetView, Effect};
+use super::state::{CallState, Course, RunMachine};
+
+impl RunMachine {
+    /// Delivers the requested call whose recorded outcome stands earliest; when none is left, starts the held calls in request
+    /// order. No live call starts before that, and nothing waits for a recorded delivery.
+    pub(super) fn advance(&mut self, ledger: &mut Ledger) {
+        loop {
+            if self.driver_runs || self.course == Course::Ended {
+                return;
+            }
+            if let Course::Pausing { reason, message } = &self.course {
+                let (reason, message) = (*reason, message.clone());
+                if !self.attempts_run() {
+                    self.effect(Effect::Pause { reason, message });
+                }
+                return;
+            }
+            if let Some(key) = self.history.outcomes.get(self.replayed).copied() {
+                let call_id = self.history.calls.get(&key).map(|c| c.call_id);
+                let recorded =
+                    call_id.and_then(|id| self.call(id)).filter(|c| c.state == CallState::Recorded).map(|c| c.key);
+                return match (call_id, recorded) {
+                    (Some(call_id), Some(_)) => {
+                        self.replayed += 1;
+                        self.deliver(call_id);
+                    }
+                    (call_id, _) => {
+                        let call = call_id.map_or_else(String::new, |c| c.to_string());
+                        self.diverge(format!(
+                            "the journal goes on with the outcome of {call}, which the script did not request"
+                        ));
+                    }
+                };
+            }
+            if self.calls.len() < self.history.order.len() {
+                // Every request follows from recorded deliveries, so by now the script has made all that the journal holds.
+                let next = CallId(self.calls.len() as u32 + 1);
+                return self.diverge(format!("the journal holds call {next}, which the script did not request"));
+            }
+            if let Some(call_id) = self.settled.pop_front() {
+                return self.deliver(call_id);
+            }
+            if let Some(Reverse((_, _, index))) = self.reusable.pop() {
+                return self.take_over(CallId(index), ledger);
+            }
+            if let Some(index) = self.held.pop_first() {
+                self.release(CallId(index), ledger);
+                while let Some(index) = self.held.pop_first() {
+                    self.release(CallId(index), ledger);
+                }
+                continue;
+            }
+            return self.idle(ledger);
+        }
+    }
+
+    /// Appends an earlier run's outcome to this journal and delivers it.
+    fn take_over(&mut self, call_id: CallId, ledger: &mut Ledger) {
+        let Some(call) = self.call_mut(call_id) else { return };
+        let id = (call.key, call.occurrence);
+        let kind = call.spec.kind;
+        let Some(earlier) = self.reuse.ok.get(&id) else { return };
+        let (outcome, from) = (Arc::clone(&earlier.outcome), earlier.from.clone());
+        ledger.record(outcome.charge);
+        if kind == CallKind::Workflow {
+            ledger.requested += outcome.charge.calls;
+        }
+        if let Some(call) = self.call_mut(call_id) {
+            call.outcome = Some(Arc::clone(&outcome));
+            call.state = CallState::Settled;
+        }
+        self.emit(Event::CallFinished {
+            call_id,
+            outcome: Box::new(Outcome::clone(&outcome)),
+            reused: Some(from),
+            rule: None,
+        });
+        self.deliver(call_id);
+    }
+
+    fn deliver(&mut self, call_id: CallId) {
+        self.now_waiting(None);
+        let Some(call) = self.call_mut(call_id) else { return };
+        let Some(outcome) = call.outcome.clone() else { return };
+        call.state = CallState::Over;
+        self.spent += outcome.charge;
+        if outcome.status.is_failing() {
+            self.gaps += 1;
+        }
+        self.driver_runs = true;
+        let budget = BudgetView { limits: self.config.limits, spent: self.spent };
+        self.effect(Effect::Deliver { call_id, outcome, budget });
+    }
+
+    /// Nothing can be delivered or started: the run waits for attempts, for a person, or for nothing.
+    fn idle(&mut self, ledger: &mut Ledger) {
+        let mut person = None;
+        for call in &self.calls {
+            match call.state {
+                CallState::Asking(_) => {
+                    let reason = match call.spec.kind {
+                        CallKind::Approval => StatusReason::Approval,
+                        _ => StatusReason::Repeat,
+                    };
+                    person.get_or_insert(reason);
+                }
+                CallState::Running if call.child_waits.is_some() => {
+                    person = person.or(call.child_waits);
+                }
+                CallState::Running
+                | CallState::Preparing
+                | CallState::WaitingForPermit
+                | CallState::Ticking
+                | CallState::Held
+                | CallState::Recorded
+                | CallState::Reusable
+                | CallState::Settled => {
+                    self.now_waiting(None);
+                    return;
+                }
+                CallState::Over => {}
+            }
+        }
+        match person {
+            Some(reason) if self.config.linger => self.now_waiting(Some(reason)),
+            Some(reason) => self.effect(Effect::Pause { reason, message: None }),
+            None => {
+                let message = "the script waits for a promise that nothing can settle";
+                self.failed(RunError::new(RunErrorCode::Deadlock, message), ledger);
+            }
+        }
+    }
+
+    fn now_waiting(&mut self, reason: Option<StatusReason>) {
+        if self.waiting != reason {
+            self.waiting = reason;
+            self.effect(Effect::Waiting { reason });
+        }
+    }
+
+    pub(super) fn attempts_run(&self) -> bool {
+        self.calls.iter().any(|c| c.state == CallState::Running)
+    }
+
+    pub(super) fn diverge(&mut self, detail: String) {
+        self.course = Course::Ended;
+        self.effect(Effect::Diverged { detail });
+    }
+
+    /// Whether a question is an approval of its own or the repetition of a lost attempt.
+    pub(super) fn question_kind(kind: CallKind) -> ApprovalKind {
+        match kind {
+            CallKind::Approval => ApprovalKind::Approve,
+            _ => ApprovalKind::Repeat,
+        }
+    }
+}

@@ -1,5 +1,0 @@
-//! The machine's state and its rules.
-
-/// The run machine.
-#[derive(Debug)]
-pub struct RunMachine;

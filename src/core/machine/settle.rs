@@ -1,0 +1,241 @@
+//! From the end of an attempt to an outcome: retries, provider-down pauses, charges. Every outcome goes through one queue.
+
+use std::sync::Arc;
+
+use crate::core::budget::Ledger;
+use crate::core::call::CallKind;
+use crate::core::event::Event;
+use crate::core::history::add_cost;
+use crate::core::ids::CallId;
+use crate::core::outcome::{CallError, CostSource, ErrorClass, Outcome};
+use crate::core::run::{OnProviderDown, StatusReason};
+
+use super::api::{Answer, AttemptReport, Effect};
+use super::state::{Call, CallState, Course, RunMachine};
+
+/// Attempts at a request whose provider was busy or unreachable, when the call does not say.
+const TRANSIENT_ATTEMPTS: u32 = 3;
+/// Attempts at a request that timed out.
+const TIMEOUT_ATTEMPTS: u32 = 2;
+/// Attempts at an answer that did not come: the first and one nudge.
+const MISSING_ATTEMPTS: u32 = 2;
+/// Longest wait before a retry that nobody asked for.
+const MAX_BACKOFF_MS: u64 = 30_000;
+
+impl RunMachine {
+    pub(super) fn attempt_ended(&mut self, call_id: CallId, attempt: u32, report: AttemptReport, ledger: &mut Ledger) {
+        let Some(call) = self.call_mut(call_id) else { return };
+        if call.state != CallState::Running || call.attempt != attempt {
+            return;
+        }
+        call.usage += report.usage;
+        call.cost_nanos = add_cost(call.cost_nanos, report.cost_nanos);
+        call.cost_source = match (call.cost_source, report.cost_source) {
+            (CostSource::Unknown, new) => new,
+            (old, CostSource::Unknown) => old,
+            (old, new) if old == new => old,
+            _ => CostSource::Mixed,
+        };
+        call.charge += report.charge;
+        let tried = Tried::of(&report);
+        match report.result {
+            Ok(answer) => {
+                let outcome = done(call, call_id, answer, &tried);
+                self.settle(call_id, outcome, report.rule, ledger);
+            }
+            Err(error) => self.attempt_failed(call_id, attempt, error, report.rule, &tried, ledger),
+        }
+    }
+
+    fn attempt_failed(
+        &mut self,
+        call_id: CallId,
+        attempt: u32,
+        error: CallError,
+        rule: Option<u32>,
+        tried: &Tried,
+        ledger: &mut Ledger,
+    ) {
+        let Some(call) = self.call(call_id) else { return };
+        let down = match error.class {
+            ErrorClass::Auth => Some(StatusReason::ProviderAuth),
+            ErrorClass::Quota => Some(StatusReason::ProviderQuota),
+            _ => None,
+        };
+        let pauses = down.filter(|_| call.real && self.config.on_provider_down == OnProviderDown::Pause);
+        let retry = self.retry_delay(call, &error);
+        let going = self.course == Course::Going;
+        let message = error.message.clone();
+        if pauses.is_some() || (retry.is_some() && !going) {
+            self.emit(tried.event(call_id, attempt, error, rule, None));
+            self.hold_again(call_id, ledger);
+            if let Some(reason) = pauses {
+                self.pause(reason, Some(message));
+            }
+            return;
+        }
+        if let Some(delay_ms) = retry {
+            self.emit(tried.event(call_id, attempt, error, rule, Some(delay_ms)));
+            return self.start_attempt(call_id, delay_ms);
+        }
+        let error = match error.class {
+            // In the dialect an answer that never satisfied its schema is an exception, every other failure a null.
+            ErrorClass::Schema | ErrorClass::NoOutput if error.throws.is_none() => error.throwing("Error"),
+            _ => error,
+        };
+        let mut outcome = Outcome::failed(call_id, error);
+        if let Some(call) = self.call_mut(call_id) {
+            complete(&mut outcome, call, tried.simulated);
+            outcome.provider = tried.provider.clone().or_else(|| call.provider.clone());
+            outcome.model = tried.model.clone().or_else(|| call.model.clone());
+        }
+        self.settle(call_id, outcome, rule, ledger);
+    }
+
+    /// Milliseconds before the next attempt, or none when there is none.
+    fn retry_delay(&self, call: &Call, error: &CallError) -> Option<u64> {
+        if call.spec.kind == CallKind::Workflow {
+            return None;
+        }
+        if let Some(retry) = &call.spec.retry {
+            let listed = match &retry.on {
+                Some(classes) => classes.iter().any(|c| c == error.class.as_str()),
+                None => error.class.is_retryable(),
+            };
+            let grown = retry.delay_ms as f64 * retry.backoff.max(1.0).powi(call.tries.saturating_sub(1) as i32);
+            let delay = error.retry_after_ms.unwrap_or(grown as u64);
+            return (listed && call.tries < retry.max_attempts).then_some(delay);
+        }
+        if call.spec.is_mutating() {
+            return None;
+        }
+        let (most, waits) = match error.class {
+            ErrorClass::Schema if error.throws.is_none() => (self.config.schema_attempts, false),
+            ErrorClass::NoOutput => (MISSING_ATTEMPTS, false),
+            ErrorClass::RateLimited | ErrorClass::Overloaded | ErrorClass::Transport => (TRANSIENT_ATTEMPTS, true),
+            ErrorClass::Timeout => (TIMEOUT_ATTEMPTS, false),
+            _ => (1, false),
+        };
+        let backoff = if waits && call.real { (1000 << (call.tries - 1).min(10)).min(MAX_BACKOFF_MS) } else { 0 };
+        (call.tries < most).then_some(error.retry_after_ms.unwrap_or(backoff))
+    }
+
+    /// Puts a call whose attempt ended without an outcome back among the held ones.
+    pub(super) fn hold_again(&mut self, call_id: CallId, ledger: &mut Ledger) {
+        let Some(call) = self.call_mut(call_id) else { return };
+        call.state = CallState::Held;
+        call.child_waits = None;
+        call.tries = 0;
+        let charge = std::mem::take(&mut call.charge);
+        call.charged_before += charge;
+        let reserved = call.reserved.take();
+        let permit = std::mem::take(&mut call.permit);
+        match reserved {
+            Some(reserved) => ledger.settle(reserved, charge),
+            None => ledger.record(charge),
+        }
+        self.held.insert(call_id.0);
+        if permit {
+            self.effect(Effect::Release { call_id });
+        }
+    }
+
+    pub(super) fn settle_error(&mut self, call_id: CallId, error: CallError, ledger: &mut Ledger) {
+        let mut outcome = Outcome::failed(call_id, error);
+        if let Some(call) = self.call_mut(call_id) {
+            complete(&mut outcome, call, false);
+            outcome.provider.clone_from(&call.provider);
+        }
+        self.settle(call_id, outcome, None, ledger);
+    }
+
+    /// Records the outcome of a call and queues it for delivery; gives permit and reservation back.
+    pub(super) fn settle(&mut self, call_id: CallId, mut outcome: Outcome, rule: Option<u32>, ledger: &mut Ledger) {
+        let now = self.now;
+        let Some(call) = self.call_mut(call_id) else { return };
+        if let Some(started) = call.started_at {
+            outcome.duration_ms = now.since(started);
+        }
+        if call.tries > 0 && call.spec.kind != CallKind::Workflow {
+            call.charge.calls = 1;
+        }
+        if call.spec.kind == CallKind::Workflow {
+            // The child's own machine has charged the ledger; what the script reads is the child's sum.
+            outcome.charge = call.charge;
+        } else {
+            match call.reserved.take() {
+                Some(reserved) => ledger.settle(reserved, call.charge),
+                None => ledger.record(call.charge),
+            }
+            outcome.charge = call.charged_before;
+            outcome.charge += call.charge;
+        }
+        call.state = CallState::Settled;
+        call.child_waits = None;
+        let permit = std::mem::take(&mut call.permit);
+        let shared = Arc::new(outcome);
+        call.outcome = Some(Arc::clone(&shared));
+        self.held.remove(&call_id.0);
+        self.settled.push_back(call_id);
+        self.emit(Event::CallFinished { call_id, outcome: Box::new(Outcome::clone(&shared)), reused: None, rule });
+        if permit {
+            self.effect(Effect::Release { call_id });
+        }
+    }
+}
+
+/// What one attempt used up, kept apart from its error.
+struct Tried {
+    usage: crate::core::outcome::Usage,
+    cost_nanos: Option<u64>,
+    duration_ms: u64,
+    provider: Option<String>,
+    model: Option<String>,
+    simulated: bool,
+}
+
+impl Tried {
+    fn of(report: &AttemptReport) -> Self {
+        Self {
+            usage: report.usage,
+            cost_nanos: report.cost_nanos,
+            duration_ms: report.duration_ms,
+            provider: report.provider.clone(),
+            model: report.model.clone(),
+            simulated: report.simulated,
+        }
+    }
+
+    fn event(
+        &self,
+        call_id: CallId,
+        attempt: u32,
+        error: CallError,
+        rule: Option<u32>,
+        retry_in_ms: Option<u64>,
+    ) -> Event {
+        let (usage, cost_nanos, duration_ms) = (self.usage, self.cost_nanos, self.duration_ms);
+        Event::AttemptFailed { call_id, attempt, error, usage, cost_nanos, retry_in_ms, duration_ms, rule }
+    }
+}
+
+fn complete(outcome: &mut Outcome, call: &Call, simulated: bool) {
+    outcome.usage = call.usage;
+    outcome.cost_nanos = call.cost_nanos;
+    outcome.cost_source = call.cost_source;
+    outcome.attempts = call.attempt;
+    outcome.cache = call.note.clone();
+    outcome.child_run.clone_from(&call.child_run);
+    outcome.simulated = simulated;
+}
+
+fn done(call: &Call, call_id: CallId, answer: Answer, tried: &Tried) -> Outcome {
+    let mut outcome = Outcome::done(call_id, answer.value);
+    complete(&mut outcome, call, tried.simulated);
+    outcome.text = answer.text;
+    outcome.provider = tried.provider.clone().or_else(|| call.provider.clone());
+    outcome.model = tried.model.clone().or_else(|| call.model.clone());
+    outcome.changed_files = answer.changed_files;
+    outcome.workspace = answer.workspace;
+    outcome
+}

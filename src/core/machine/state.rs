@@ -1,0 +1,238 @@
+//! The machine's state, and the entry point that every input goes through.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use crate::core::budget::{Charge, Ledger};
+use crate::core::call::CallSpec;
+use crate::core::event::{CacheRecord, Event};
+use crate::core::history::History;
+use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
+use crate::core::outcome::{CacheNote, CostSource, Outcome, Usage};
+use crate::core::run::StatusReason;
+use crate::core::time::Millis;
+
+use super::api::{Effect, Input, MachineConfig, Reuse, Step};
+
+/// Where a requested call stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallState {
+    /// Its outcome stands in this run's journal and waits for its turn.
+    Recorded,
+    /// Its outcome stands in an earlier run's journal and waits for its turn.
+    Reusable,
+    /// It may not start yet.
+    Held,
+    /// The shell finds out how to execute it.
+    Preparing,
+    /// A person is asked.
+    Asking(ApprovalId),
+    /// It waits for a permit.
+    WaitingForPermit,
+    /// An attempt runs.
+    Running,
+    /// A timer runs.
+    Ticking,
+    /// It has an outcome that is not delivered yet.
+    Settled,
+    /// Its outcome was delivered, or the run ended.
+    Over,
+}
+
+/// One requested call.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) spec: Arc<CallSpec>,
+    pub(super) key: Hash,
+    pub(super) occurrence: u32,
+    pub(super) state: CallState,
+    pub(super) outcome: Option<Arc<Outcome>>,
+    /// Number of the current attempt over the lineage; 0 before the first.
+    pub(super) attempt: u32,
+    /// Attempts of this incarnation.
+    pub(super) tries: u32,
+    pub(super) started_at: Option<Millis>,
+    pub(super) usage: Usage,
+    pub(super) cost_nanos: Option<u64>,
+    pub(super) cost_source: CostSource,
+    /// Charged by attempts of this incarnation.
+    pub(super) charge: Charge,
+    /// Charged by failed attempts of earlier incarnations: already in the ledger.
+    pub(super) charged_before: Charge,
+    pub(super) reserved: Option<Charge>,
+    pub(super) permit: bool,
+    pub(super) provider: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) real: bool,
+    pub(super) note: CacheNote,
+    pub(super) record: Option<CacheRecord>,
+    pub(super) child_run: Option<RunId>,
+    /// Set while a child run only waits for a person.
+    pub(super) child_waits: Option<StatusReason>,
+    pub(super) over_cap: bool,
+    /// Set when a person agreed to repeat a lost mutating attempt.
+    pub(super) repeat_agreed: bool,
+}
+
+/// What the run is heading for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Course {
+    /// On.
+    Going,
+    /// Starts nothing, delivers nothing, pauses when no attempt runs.
+    Pausing { reason: StatusReason, message: Option<String> },
+    /// Over.
+    Ended,
+}
+
+/// The run machine: all rules about replay, reuse, budget, approval, retry, cancellation and failure of one run.
+///
+/// Feed [`Input::Ran`] with the result of the driver's start first (or [`Input::Cancel`] to end a run that is not to be
+/// replayed); then carry out each step's effects in order, feeding their answers as they come. Events of a step are
+/// appended to the journal before its effects are carried out.
+#[derive(Debug)]
+pub struct RunMachine {
+    pub(super) config: MachineConfig,
+    pub(super) history: History,
+    pub(super) reuse: Reuse,
+    pub(super) calls: Vec<Call>,
+    pub(super) occurrences: HashMap<Hash, u32>,
+    /// Recorded outcomes delivered so far.
+    pub(super) replayed: usize,
+    pub(super) reusable: BinaryHeap<Reverse<(u32, u64, u32)>>,
+    pub(super) held: BTreeSet<u32>,
+    pub(super) settled: VecDeque<CallId>,
+    /// Whether the driver runs now: it starts, or a delivery was asked for.
+    pub(super) driver_runs: bool,
+    pub(super) first: bool,
+    pub(super) course: Course,
+    pub(super) spent: Charge,
+    pub(super) approvals: HashMap<ApprovalId, CallId>,
+    pub(super) next_approval: u32,
+    pub(super) logs: usize,
+    pub(super) phases: usize,
+    pub(super) swallowed: usize,
+    pub(super) warned: HashSet<(String, String)>,
+    pub(super) waiting: Option<StatusReason>,
+    pub(super) gaps: u64,
+    pub(super) now: Millis,
+    pub(super) step: Step,
+}
+
+impl RunMachine {
+    /// A machine for a run with this journal (empty but for its creation and start when it is new) and these reusable outcomes.
+    pub fn new(config: MachineConfig, history: History, reuse: Reuse) -> Self {
+        let warned = history.warnings.iter().cloned().collect();
+        let next_approval = history.approvals + 1;
+        let spent = config.budget_base;
+        Self {
+            config,
+            history,
+            reuse,
+            calls: Vec::new(),
+            occurrences: HashMap::new(),
+            replayed: 0,
+            reusable: BinaryHeap::new(),
+            held: BTreeSet::new(),
+            settled: VecDeque::new(),
+            driver_runs: true,
+            first: true,
+            course: Course::Going,
+            spent,
+            approvals: HashMap::new(),
+            next_approval,
+            logs: 0,
+            phases: 0,
+            swallowed: 0,
+            warned,
+            waiting: None,
+            gaps: 0,
+            now: Millis(0),
+            step: Step::default(),
+        }
+    }
+
+    /// Takes one input at `now`; `ledger` is the run tree's.
+    pub fn on(&mut self, input: Input, now: Millis, ledger: &mut Ledger) -> Step {
+        self.now = now;
+        if self.course == Course::Ended {
+            return Step::default();
+        }
+        if self.first {
+            self.first = false;
+            ledger.record(self.history.charged());
+            if let Some((by, reason)) = self.history.cancel.clone() {
+                self.cancel_run(&by, reason, true, ledger);
+                return std::mem::take(&mut self.step);
+            }
+        }
+        match input {
+            Input::Ran { ops, state } => self.ran(ops, state, ledger),
+            Input::Prepared { call_id, plan } => self.prepared(call_id, plan, ledger),
+            Input::Permitted { call_id, reserve } => self.permitted(call_id, reserve, ledger),
+            Input::AttemptEnded { call_id, attempt, report } => self.attempt_ended(call_id, attempt, *report, ledger),
+            Input::TimerFired { call_id } => self.timer_fired(call_id, ledger),
+            Input::Decided(decision) => self.decided(decision, ledger),
+            Input::Cancel { call_id: None, by, reason } => self.cancel_run(&by, reason, false, ledger),
+            Input::Cancel { call_id: Some(call_id), by, reason } => {
+                self.cancel_asked(call_id, by, reason, ledger);
+            }
+            Input::Pause { reason } => self.pause(reason, None),
+            Input::ChildWaiting { call_id, reason } => {
+                if let Some(call) = self.call_mut(call_id) {
+                    call.child_waits = reason;
+                }
+            }
+            Input::ChildPaused { call_id, reason, message } => self.child_paused(call_id, reason, message, ledger),
+        }
+        self.advance(ledger);
+        std::mem::take(&mut self.step)
+    }
+
+    /// The request key and occurrence of a call that was requested.
+    pub fn identity(&self, call_id: CallId) -> Option<(Hash, u32)> {
+        self.call(call_id).map(|c| (c.key, c.occurrence))
+    }
+
+    /// The request of a call.
+    pub fn spec(&self, call_id: CallId) -> Option<&Arc<CallSpec>> {
+        self.call(call_id).map(|c| &c.spec)
+    }
+
+    /// The journal this machine replays.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What the script reads as spent now.
+    pub fn spent(&self) -> Charge {
+        self.spent
+    }
+
+    /// Calls requested so far.
+    pub fn requested(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether the run has ended or gone over to another run.
+    pub fn is_over(&self) -> bool {
+        self.course == Course::Ended
+    }
+
+    pub(super) fn call(&self, call_id: CallId) -> Option<&Call> {
+        self.calls.get((call_id.0 as usize).checked_sub(1)?)
+    }
+
+    pub(super) fn call_mut(&mut self, call_id: CallId) -> Option<&mut Call> {
+        self.calls.get_mut((call_id.0 as usize).checked_sub(1)?)
+    }
+
+    pub(super) fn emit(&mut self, event: Event) {
+        self.step.events.push(event);
+    }
+
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.step.effects.push(effect);
+    }
+}
