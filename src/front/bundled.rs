@@ -60,8 +60,9 @@ mod tests {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/workflows");
         let files: BTreeSet<String> = std::fs::read_dir(directory)
             .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".js"))
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "js"))
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
             .collect();
         let listed: BTreeSet<String> = BUNDLED.iter().map(BundledScript::file_name).collect();
         assert_eq!(listed, files);
