@@ -1,1 +1,4 @@
 //! The only integration-test binary.
+
+mod layering;
+mod rust_source;
