@@ -90,7 +90,7 @@ impl Registry {
         let aliases = ALIASES.iter().map(|(alias, _)| *alias);
         let close = nearest(name, names.iter().map(String::as_str).chain(aliases));
         let mut allowed: Vec<String> = close.iter().filter_map(|near| self.canonical(near)).collect();
-        allowed.extend(names);
+        allowed.extend(names.iter().cloned());
         let mut seen = std::collections::BTreeSet::new();
         allowed.retain(|name| seen.insert(name.clone()));
         let failure = Failure::new(
