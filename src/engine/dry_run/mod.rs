@@ -1,0 +1,1 @@
+//! Rehearsals: the real script, generated answers, nothing recorded.

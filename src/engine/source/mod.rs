@@ -1,0 +1,7 @@
+//! Workflow references and fixture files, as validate, dry run, run and resume share them.
+
+mod fixtures;
+mod workflow;
+
+pub(crate) use fixtures::fixtures;
+pub(crate) use workflow::{BUNDLED, Reference, Workflow, diagnostics, load, require};
