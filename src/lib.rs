@@ -6,3 +6,4 @@
 pub mod core;
 pub mod front;
 pub mod providers;
+pub mod store;
