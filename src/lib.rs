@@ -7,3 +7,4 @@ pub mod core;
 pub mod engine;
 pub mod front;
 pub mod providers;
+pub mod store;

@@ -139,8 +139,7 @@ fn execute(
     }
     let mut journal =
         Journal::new(tree.store.clone(), tree.root.clone(), run.clone(), tree.epoch, last_seq);
-    let settings = (history.settings.as_deref() != Some(&tree.settings)).then(|| Box::new(tree.settings.clone()));
-    let started = Event::RunStarted { owner: tree.owner.clone(), settings };
+    let started = Event::RunStarted { owner: tree.owner.clone() };
     history.apply(now(), &started);
     journal.append(vec![started], Vec::new(), Vec::new());
     if last_seq <= 1 {

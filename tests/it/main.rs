@@ -1,4 +1,7 @@
 //! The only integration-test binary.
 
+mod kill_harness;
 mod layering;
 mod rust_source;
+mod scratch;
+mod support;
