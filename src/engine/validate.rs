@@ -104,7 +104,7 @@ fn missing_names(
             WorkflowTarget::Name(name) => match find(name, cwd, user_home, BUNDLED) {
                 Ok(_) => {}
                 Err(error @ FindError::Ambiguous { .. }) => warn("ambiguous_workflow", name, error.to_string(), None),
-                Err(FindError::NotFound { name, nearest }) => {
+                Err(FindError::NotFound { name, nearest, broken: _ }) => {
                     let message = format!("no workflow is named \"{name}\"");
                     let hint = nearest.first().map(|near| format!("did you mean \"{near}\"?"));
                     warn("unknown_workflow", &name, message, hint);

@@ -192,10 +192,13 @@ fn shadowed(name: &str, found: &Found) -> Option<Notice> {
 
 fn not_found(error: FindError) -> Failure {
     match error {
-        FindError::NotFound { name, nearest } => {
+        FindError::NotFound { name, nearest, broken } => {
             let failure = Failure::new(Code::NotFound, format!("no workflow is named \"{name}\""))
                 .with("what", "workflow")
                 .allowed(nearest.clone());
+            if let Some((path, why)) = broken.first() {
+                return failure.hint(format!("{} may be meant, but {why}", path.display()));
+            }
             match nearest.first() {
                 Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
                 None => failure.hint("list_workflows shows the names that can be used here"),
@@ -294,12 +297,16 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_nearest() {
-        let failure = not_found(FindError::NotFound { name: "helo".into(), nearest: vec!["hello".into()] });
+        let failure =
+            not_found(FindError::NotFound { name: "helo".into(), nearest: vec!["hello".into()], broken: Vec::new() });
         assert_eq!(failure.code, Code::NotFound);
         assert_eq!(failure.message, "no workflow is named \"helo\"");
         assert_eq!(failure.hint.as_deref(), Some("did you mean \"hello\"?"));
         assert_eq!(failure.allowed, ["hello"]);
         assert_eq!(failure.extra["what"], "workflow");
+        let broken = vec![(PathBuf::from("/p/helo.js"), "it does not parse".to_owned())];
+        let failure = not_found(FindError::NotFound { name: "helo".into(), nearest: Vec::new(), broken });
+        assert_eq!(failure.hint.as_deref(), Some("/p/helo.js may be meant, but it does not parse"));
     }
 
     #[test]
