@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -117,7 +116,7 @@ fn answers_do_not_depend_on_run_or_provider_instance() {
 
 #[test]
 fn the_file_of_the_manual_is_read() {
-    let text = r#"
+    let manual = r#"
 owf_fixtures: 1
 mood: happy
 strict: true
@@ -154,7 +153,7 @@ rules:
     crash: after_answer
 "#;
     let directory = tempfile::tempdir().unwrap();
-    let fixtures = fixtures_at(&directory.path().join("f.yaml"), text);
+    let fixtures = fixtures_at(&directory.path().join("f.yaml"), manual);
     assert_eq!((fixtures.rule_count(), fixtures.strict, fixtures.mood), (6, true, Some(Mood::Happy)));
     let provider = FakeProvider::new(Some(fixtures), None, false);
     assert!(provider.is_strict());
@@ -216,7 +215,7 @@ rules:
     assert_eq!(answers, ["json", "error", "json", "text", "text", "error"]);
 }
 
-#[tokio::test(start_paused = false)]
+#[tokio::test]
 async fn a_delayed_merge_is_valid_and_late() {
     let rules = "  - match: {label: 'review:*'}\n    delay_ms: 1\n    merge: {findings: [{file: \"{{ label | replace('review:', '') }}\", claim: Dead code.}]}\n";
     let provider = FakeProvider::new(Some(fixtures(rules)), None, false);

@@ -158,17 +158,15 @@ fn read_rule(reader: &mut Reader, node: &Node, path: &str, defaults: Defaults) -
     let fields = reader.fields(node, path, RULE_KEYS)?;
     let matcher = fields.get("match").map(|node| read_match(reader, node, &format!("{path}.match")));
     let fail_first = fields.get("fail_first").and_then(|node| reader.whole(node, &format!("{path}.fail_first")));
-    let error = fields.get("error").and_then(|node| read_error(reader, node, &format!("{path}.error")));
-    let (failure, leave_out) = match (fail_first, error) {
-        // With `fail_first` the error is that of the first attempts.
-        (Some(_), error) => (error.unwrap_or_else(default_failure), true),
-        (None, _) => (default_failure(), false),
-    };
+    // With `fail_first` the error is that of the first attempts, else it is the answer.
+    let has_first = fields.get("fail_first").is_some();
+    let error = fields.get("error").filter(|_| has_first);
+    let failure = error.and_then(|node| read_error(reader, node, &format!("{path}.error")));
     Some(Rule {
         matcher: matcher.unwrap_or_default(),
-        answers: read_answers(reader, fields, path, defaults, leave_out),
+        answers: read_answers(reader, fields, path, defaults, has_first),
         fail_first: fail_first.map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
-        failure,
+        failure: failure.unwrap_or_else(default_failure),
         delay_ms: read_delay(reader, fields, path).unwrap_or(defaults.delay_ms),
         stop_reason: read_stop_reason(reader, fields, path),
         transcript: fields.get("transcript").and_then(|node| {
