@@ -364,7 +364,7 @@ fn is_kind(value: &Value, kind: &str) -> bool {
 }
 
 fn is_whole(number: &Number) -> bool {
-    number.as_f64().is_some_and(|number| number.trunc() == number)
+    number.as_f64().is_some_and(|number| number.fract() == 0.0)
 }
 
 #[cfg(test)]

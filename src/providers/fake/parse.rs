@@ -291,10 +291,14 @@ fn check_template(reader: &mut Reader, node: &Node, path: &str) {
             }
         }
         Data::List(items) => {
-            items.iter().enumerate().for_each(|(i, item)| check_template(reader, item, &format!("{path}[{i}]")));
+            for (i, item) in items.iter().enumerate() {
+                check_template(reader, item, &format!("{path}[{i}]"));
+            }
         }
         Data::Map(entries) => {
-            entries.iter().for_each(|(_, key, item)| check_template(reader, item, &format!("{path}.{key}")));
+            for (_, key, item) in entries {
+                check_template(reader, item, &format!("{path}.{key}"));
+            }
         }
         Data::Null | Data::Bool(_) | Data::Number(_) => {}
     }
@@ -421,14 +425,14 @@ fn read_match(reader: &mut Reader, node: &Node, path: &str) -> Match {
         });
     }
     out.has_schema = fields.get("has_schema").and_then(|node| reader.flag(node, &format!("{path}.has_schema")));
-    let mut ranges = |key: &str| fields.get(key).and_then(|node| read_ranges(reader, node, &format!("{path}.{key}")));
+    let mut ranges = |key: &str| fields.get(key).map(|node| read_ranges(reader, node, &format!("{path}.{key}")));
     out.occurrence = ranges("occurrence");
     out.attempt = ranges("attempt");
     out.call_index = ranges("call_index");
     out
 }
 
-fn read_ranges(reader: &mut Reader, node: &Node, path: &str) -> Option<Ranges> {
+fn read_ranges(reader: &mut Reader, node: &Node, path: &str) -> Ranges {
     let items = match &node.data {
         Data::List(items) => items.as_slice(),
         Data::Null | Data::Bool(_) | Data::Number(_) | Data::Text(_) | Data::Map(_) => std::slice::from_ref(node),
@@ -440,13 +444,12 @@ fn read_ranges(reader: &mut Reader, node: &Node, path: &str) -> Option<Ranges> {
             Data::Text(text) => Ranges::read(text),
             Data::Null | Data::Bool(_) | Data::List(_) | Data::Map(_) => None,
         };
-        match range {
-            Some(range) => out.push(range),
-            None => {
-                let hint = Some("a number, a list of numbers, or a range such as \"2-\" or \"2-4\"".to_owned());
-                reader.fault(item.at, path, "is no number and no range", hint);
-            }
+        if let Some(range) = range {
+            out.push(range);
+        } else {
+            let hint = Some("a number, a list of numbers, or a range such as \"2-\" or \"2-4\"".to_owned());
+            reader.fault(item.at, path, "is no number and no range", hint);
         }
     }
-    Some(Ranges::new(out))
+    Ranges::new(out)
 }
