@@ -1,5 +1,6 @@
 //! The only integration-test binary.
 
+mod fixtures;
 mod kill_harness;
 mod layering;
 mod rust_source;
