@@ -8,16 +8,15 @@ use crate::core::call::{CallSpec, WorkflowTarget};
 use crate::core::history::add_cost;
 use crate::core::ids::{CallId, Hash, RunId};
 use crate::core::machine::{Answer, AttemptReport, Input, PinNote, Plan};
-use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallStatus, CostSource, ErrorClass, ReasonCode, Usage};
+use crate::core::outcome::{CacheNote, CacheStatus, CallError, CostSource, ErrorClass, ReasonCode, Usage};
 use crate::core::run::{
-    JOURNAL_FORMAT, ParentRef, RunErrorCode, RunOutcome, RunSpec, RunStatus, StatusReason, WorkflowKind,
+    JOURNAL_FORMAT, ParentRef, RunErrorCode, RunOutcome, RunSpec, RunStatus, WorkflowKind,
 };
 use crate::front::script::{FindError, Origin, check};
 use crate::store::{Created, StoreError};
 
 use super::execute::{Launch, launch};
 use super::journal::now;
-use super::message::Message;
 use super::run_end::RunEnd;
 use super::run_loop::RunLoop;
 use super::tree::Tree;

@@ -8,7 +8,6 @@ use crate::core::history::History;
 use crate::core::ids::{Hash, RunId};
 use crate::core::json::canonical;
 use crate::core::run::{RunOutcome, RunSpec, RunStatus, Settings, StatusReason};
-use crate::front::script::{Origin, check};
 use crate::store::{Created, Lease, RunRow, Store, StoreError};
 
 use super::execute::read_history;
