@@ -1,1 +1,3 @@
 //! The script front-end.
+
+pub mod sandbox;
