@@ -9,9 +9,7 @@ use crate::core::history::add_cost;
 use crate::core::ids::{CallId, Hash, RunId};
 use crate::core::machine::{Answer, AttemptReport, Input, PinNote, Plan};
 use crate::core::outcome::{CacheNote, CacheStatus, CallError, CostSource, ErrorClass, ReasonCode, Usage};
-use crate::core::run::{
-    JOURNAL_FORMAT, ParentRef, RunErrorCode, RunOutcome, RunSpec, RunStatus, WorkflowKind,
-};
+use crate::core::run::{JOURNAL_FORMAT, ParentRef, RunErrorCode, RunOutcome, RunSpec, RunStatus, WorkflowKind};
 use crate::front::script::{FindError, Origin, check};
 use crate::store::{Created, StoreError};
 

@@ -1,5 +1,11 @@
 //! The only integration-test binary.
 
+mod dialect_agent;
+mod dialect_fanout;
+mod dialect_hostile;
+mod dialect_owf;
+mod dialect_realm;
+mod dialect_runs;
 mod kill_harness;
 mod layering;
 mod rust_source;

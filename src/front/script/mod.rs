@@ -15,6 +15,7 @@ mod nearest;
 mod nesting;
 mod parse;
 mod personas;
+pub mod sandbox;
 mod script;
 mod tree;
 mod typescript;
