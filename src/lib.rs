@@ -8,3 +8,4 @@ pub mod core;
 pub mod engine;
 pub mod front;
 pub mod providers;
+pub mod store;
