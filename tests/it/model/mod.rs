@@ -1,0 +1,10 @@
+//! The model of the run machine, carried over: random workflows, crashes and resumes around the real machine.
+
+mod journal;
+mod lineage;
+mod named;
+mod program;
+mod random;
+mod rng;
+mod shell;
+mod world;
