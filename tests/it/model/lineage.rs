@@ -11,7 +11,8 @@ use owf::core::run::{RunErrorCode, StatusReason};
 use super::journal::{SimRun, all_ok, malformed, outcomes, requests};
 use super::program::{Kind, Node, Shape, edit, generate};
 use super::rng::Rng;
-use super::shell::{Env, Go, Process, Stop, Violation, broken, random_decision};
+use super::setting::{Env, Go, Stop, Violation, broken, random_decision};
+use super::shell::Process;
 use super::world::{Asked, Seen};
 
 type Checked<T> = Result<T, Violation>;
@@ -256,6 +257,7 @@ fn weather(seed: u64, rng: &mut Rng) -> Env {
         schema_attempts: rng.range(1, 2) as u32,
         linger: rng.chance(25),
         cache: rng.chance(25),
+        overlap: rng.chance(50),
         ..Env::calm()
     }
 }

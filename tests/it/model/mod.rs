@@ -6,5 +6,7 @@ mod named;
 mod program;
 mod random;
 mod rng;
+mod setting;
 mod shell;
+mod turns;
 mod world;

@@ -29,7 +29,7 @@ fn random_workflows_survive_crashes_edits_and_resumes() {
     assert!(found.is_empty(), "{} of {SCENARIOS} scenarios break a rule:\n{}", found.len(), report.join("\n\n"));
 }
 
-type Found = (usize, (std::rc::Rc<super::program::Node>, super::shell::Violation));
+type Found = (usize, (std::rc::Rc<super::program::Node>, super::setting::Violation));
 
 fn shrink(seed: u64, found: Found) -> Found {
     let shallower = (1..found.0).find_map(|depth| scenario(seed, depth).err().map(|found| (depth, found)));

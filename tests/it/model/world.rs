@@ -366,11 +366,6 @@ impl PromiseDriver {
         self.host.calls.borrow()[call_id.0 as usize - 1].0.clone()
     }
 
-    /// The requests so far, in order.
-    pub(crate) fn requests(&self) -> Vec<Asked> {
-        self.host.calls.borrow().iter().map(|(asked, _)| asked.clone()).collect()
-    }
-
     /// Lines logged so far.
     pub(crate) fn logs(&self) -> usize {
         self.host.logs.get()
