@@ -1,3 +1,4 @@
 //! The only integration-test binary.
 
+mod machine_scenarios;
 mod model;

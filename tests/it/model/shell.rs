@@ -133,6 +133,9 @@ impl Process {
                     other => self.carry_out(other)?,
                 }
             }
+            if end.is_some() {
+                self.check_books()?;
+            }
             match end {
                 Some(Stop::Paused(reason)) => {
                     self.append(Event::RunPaused { reason, message: None })?;
@@ -148,6 +151,19 @@ impl Process {
             if self.env.overlap {
                 self.ran = next.take().or(self.ran.take());
             }
+        }
+        Ok(())
+    }
+
+    /// Nothing is kept when a process ends in order, and what was charged is what the journal says.
+    fn check_books(&self) -> Go {
+        if !self.permits.is_empty() || self.ledger.reserved() != Charge::default() {
+            return broken("permit", format!("{:?} and {:?} kept", self.permits, self.ledger.reserved()));
+        }
+        let history = History::of(self.run.journal.iter().map(|(at, event)| (*at, event)));
+        if self.ledger.settled() != history.charged() {
+            let (settled, charged) = (self.ledger.settled(), history.charged());
+            return broken("budget", format!("{settled:?} settled, {charged:?} in the journal"));
         }
         Ok(())
     }
