@@ -4,5 +4,7 @@
 //! drives, `app` wires, `cli` talks to people. ARCHITECTURE.md has the map.
 
 pub mod core;
+pub mod engine;
 pub mod front;
 pub mod providers;
+pub mod store;

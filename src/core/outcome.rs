@@ -373,6 +373,9 @@ pub struct CacheNote {
     /// The call compared with, or reused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<CallRef>,
+    /// The cache key and occurrence of a hit, so that a replay counts on from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<(crate::core::ids::Hash, u32)>,
     /// For [`ReasonCode::Occurrence`]: how many were recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<u32>,

@@ -4,7 +4,7 @@ use crate::core::budget::{Charge, Ledger};
 use crate::core::call::{CallKind, OnLost};
 use crate::core::event::Event;
 use crate::core::ids::CallId;
-use crate::core::outcome::{CallError, ErrorClass, Outcome};
+use crate::core::outcome::{CallError, CallStatus, ErrorClass, Outcome};
 
 use super::api::{Effect, Plan};
 use super::state::{CallState, Course, RunMachine};
@@ -25,11 +25,7 @@ impl RunMachine {
             return self.settle_error(call_id, error, ledger);
         }
         if let Some(error) = &spec.refused {
-            let outcome = Outcome {
-                error: Some(error.clone()),
-                ..Outcome::new(call_id, crate::core::outcome::CallStatus::Failed)
-            };
-            return self.settle(call_id, outcome, None, ledger);
+            return self.settle_refused(call_id, error.clone(), ledger);
         }
         match spec.kind {
             CallKind::Approval => self.ask(call_id, ledger),
@@ -41,6 +37,11 @@ impl RunMachine {
             | CallKind::Workflow
             | CallKind::Turn => self.release_work(call_id, &spec, ledger),
         }
+    }
+
+    fn settle_refused(&mut self, call_id: CallId, error: CallError, ledger: &mut Ledger) {
+        let outcome = Outcome { error: Some(error), ..Outcome::new(call_id, CallStatus::Failed) };
+        self.settle(call_id, outcome, None, ledger);
     }
 
     fn release_work(&mut self, call_id: CallId, spec: &crate::core::call::CallSpec, ledger: &mut Ledger) {
@@ -112,6 +113,8 @@ impl RunMachine {
             return;
         }
         match plan {
+            // No attempt was made, so a bad schema is a failed call, not an answer that broke it.
+            Plan::Refuse(error) if error.class == ErrorClass::Schema => self.settle_refused(call_id, error, ledger),
             Plan::Refuse(error) => self.settle_error(call_id, error, ledger),
             Plan::Hit(outcome) => self.settle(call_id, *outcome, None, ledger),
             Plan::Run { provider, model, real, note, record, child_run, pin, permit } => {

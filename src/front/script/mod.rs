@@ -1,1 +1,21 @@
-//! The script front-end.
+//! The script front-end: from the bytes of a script to a checked plan, and where scripts and personas are found.
+
+mod check;
+mod diagnostic;
+mod discover;
+mod facts;
+mod grammar;
+mod lints;
+mod meta;
+mod nesting;
+mod parse;
+mod personas;
+mod script;
+mod tree;
+mod typescript;
+
+pub use check::{Checked, Limits, MAX_SCRIPT, Origin, ScriptText, check, check_within};
+pub use diagnostic::{Diagnostic, Severity};
+pub use discover::{Bundled, FindError, Found, Scope, discover, find};
+pub use personas::{PersonaFile, PersonaWarning, personas, personas_and_warnings};
+pub use script::{AgentSite, FanOut, FanOutKind, FanOutSize, Meta, PhaseMeta, Script};

@@ -1,0 +1,263 @@
+//! Child workflows: runs of their own, executed in their parent's process, sharing its ledger, permits and lease.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::core::budget::Charge;
+use crate::core::call::{CallSpec, WorkflowTarget};
+use crate::core::history::add_cost;
+use crate::core::ids::{CallId, Hash, RunId};
+use crate::core::machine::{Answer, AttemptReport, Input, PinNote, Plan};
+use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallStatus, CostSource, ErrorClass, ReasonCode, Usage};
+use crate::core::run::{JOURNAL_FORMAT, ParentRef, RunErrorCode, RunOutcome, RunSpec, RunStatus, StatusReason, WorkflowKind};
+use crate::front::script::{FindError, Origin, check};
+use crate::store::{Created, StoreError};
+
+use super::execute::{Launch, launch};
+use super::journal::now;
+use super::message::Message;
+use super::run_end::RunEnd;
+use super::run_loop::RunLoop;
+use super::tree::Tree;
+
+impl RunLoop {
+    pub(super) fn plan_child(&mut self, call_id: CallId, spec: &CallSpec) -> Plan {
+        let limit = self.tree.settings.engine.nesting;
+        if self.spec.depth + 1 > limit {
+            let message = format!("workflow() may be nested {limit} deep; this call would be level {}", self.spec.depth + 1);
+            return Plan::Refuse(CallError::new(ErrorClass::Policy, message).throwing("Error"));
+        }
+        let Some(ask) = &spec.ask.workflow else {
+            return Plan::Refuse(CallError::new(ErrorClass::Other, "the call names no workflow").throwing("Error"));
+        };
+        match self.child_source(&ask.target) {
+            Ok(pin) => Plan::Run {
+                provider: None,
+                model: None,
+                real: false,
+                note: CacheNote {
+                    status: CacheStatus::Bypassed,
+                    reason: Some(ReasonCode::Policy),
+                    ..CacheNote::default()
+                },
+                record: None,
+                child_run: Some(Tree::child_id(&self.run, call_id)),
+                pin: Some(pin),
+                permit: false,
+            },
+            Err(message) => Plan::Refuse(CallError::new(ErrorClass::Other, message).throwing("Error")),
+        }
+    }
+
+    /// The source of a child: as pinned, else as found now and put into the store.
+    fn child_source(&self, target: &WorkflowTarget) -> Result<PinNote, String> {
+        let name = target_text(target);
+        let pinned = self.machine.history().pins.get(&("workflow".to_owned(), name.clone())).copied();
+        if let Some(hash) = pinned {
+            return Ok(PinNote { kind: "workflow".to_owned(), name, hash, path: None });
+        }
+        let cwd = Path::new(&self.spec.cwd);
+        let (bytes, path) = match target {
+            WorkflowTarget::Name(name) => {
+                let found = crate::front::script::find(
+                    name,
+                    cwd,
+                    self.tree.services.user_home.as_deref(),
+                    super::source::BUNDLED,
+                );
+                match found {
+                    Ok(found) => (found.bytes, found.path),
+                    Err(FindError::NotFound { name, nearest }) => {
+                        let known = if nearest.is_empty() { "none".to_owned() } else { nearest.join(", ") };
+                        return Err(format!("no workflow is named \"{name}\"; there are: {known}"));
+                    }
+                    Err(error @ FindError::Ambiguous { .. }) => return Err(error.to_string()),
+                }
+            }
+            WorkflowTarget::Path(path) => {
+                let full = cwd.join(path);
+                let bytes = std::fs::read(&full).map_err(|e| format!("cannot read {}: {e}", full.display()))?;
+                (bytes, full)
+            }
+        };
+        let checked = check(&bytes, &Origin::File(path.clone()));
+        if let Some(error) = checked.errors().next() {
+            return Err(format!("{}:{}:{} {}", path.display(), error.line, error.column, error.message));
+        }
+        let hash = self.tree.store.put_source(&bytes).map_err(|e| format!("failed to store {name}: {e}"))?;
+        Ok(PinNote { kind: "workflow".to_owned(), name, hash, path: Some(path.display().to_string()) })
+    }
+
+    pub(super) fn start_child(&mut self, call_id: CallId) {
+        match self.launch_child(call_id) {
+            Ok(child) => {
+                self.children.insert(call_id, child);
+            }
+            Err(error @ (StoreError::LostOwnership { .. } | StoreError::Full(_) | StoreError::Io(_))) => {
+                self.lost(&error.to_string());
+            }
+            Err(error) => {
+                let error = CallError::new(ErrorClass::Other, format!("failed to start the child: {error}"));
+                self.child_report(call_id, Err(error.throwing("Error")), Totals::default());
+            }
+        }
+    }
+
+    fn launch_child(&mut self, call_id: CallId) -> Result<RunId, StoreError> {
+        let child = Tree::child_id(&self.run, call_id);
+        let store = &self.tree.store;
+        if store.run(&child)?.is_none() {
+            let spec = self.machine.spec(call_id).cloned();
+            let ask = spec.as_ref().and_then(|s| s.ask.workflow.clone());
+            let Some((spec, ask)) = spec.zip(ask) else {
+                return Err(StoreError::NotFound { what: "call", name: call_id.to_string(), nearest: Vec::new() });
+            };
+            let name = target_text(&ask.target);
+            let hash = self.machine.history().pins.get(&("workflow".to_owned(), name)).copied();
+            let source = match hash {
+                Some(hash) => store.source(&hash)?.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            let checked = check(&source, &Origin::Inline);
+            let meta = checked.meta.unwrap_or_default();
+            let child_spec = RunSpec {
+                format: JOURNAL_FORMAT,
+                workflow_name: meta.name,
+                description: meta.description,
+                phases: meta.phases.into_iter().map(|p| p.title).collect(),
+                kind: WorkflowKind::Script,
+                source_hash: Hash::of(&source),
+                source_path: match ask.target {
+                    WorkflowTarget::Path(path) => Some(Path::new(&self.spec.cwd).join(path).display().to_string()),
+                    WorkflowTarget::Name(_) => None,
+                },
+                args: ask.args,
+                workspace: self.spec.workspace.clone(),
+                cwd: self.spec.cwd.clone(),
+                settings: self.tree.settings.clone(),
+                parent: Some(ParentRef { run_id: self.run.clone(), call_id }),
+                root: Some(self.tree.root.clone()),
+                depth: self.spec.depth + 1,
+                resumed_from: self.recorded_child(call_id),
+                diverged: None,
+                started_by: format!("run {}", self.run),
+                request_key: None,
+                metadata: spec.metadata.clone(),
+                budget_base: self.machine.spent(),
+            };
+            match store.create_run(&child, &child_spec, &source, now())? {
+                Created::New | Created::Joined { .. } | Created::KeyConflict { .. } => {}
+            }
+        }
+        let group = self.machine.spec(call_id).and_then(|s| s.phase.clone());
+        let parent = (self.to_self.clone(), call_id);
+        launch(Launch { tree: Arc::clone(&self.tree), run: child.clone(), parent: Some(parent), group })?;
+        Ok(child)
+    }
+
+    /// The child run that the same call of the resumed run started.
+    fn recorded_child(&self, call_id: CallId) -> Option<RunId> {
+        let id = self.machine.identity(call_id)?;
+        self.earlier_children.get(&id).cloned()
+    }
+
+    pub(super) fn child_ended(&mut self, call_id: CallId, end: RunEnd) {
+        let child = self.children.remove(&call_id);
+        match end {
+            RunEnd::Finished(outcome) => {
+                let totals = child.as_ref().map(|id| self.totals(id)).unwrap_or_default();
+                let result = child_result(&outcome);
+                self.child_report(call_id, result, totals);
+            }
+            RunEnd::Paused { reason, message } => self.feed(Input::ChildPaused { call_id, reason, message }),
+            RunEnd::Diverged(detail) => {
+                let message = format!("the child's replay left its journal: {detail}");
+                let error = CallError::new(ErrorClass::Other, message).throwing("Error");
+                self.child_report(call_id, Err(error), Totals::default());
+            }
+            RunEnd::Interrupted => self.end = Some(RunEnd::Interrupted),
+            RunEnd::Lost(why) => self.lost(&why),
+        }
+    }
+
+    fn totals(&self, child: &RunId) -> Totals {
+        // The child's end is on disk, so its journal is complete.
+        let mut totals = Totals::default();
+        let mut after = 0;
+        loop {
+            let events = self.tree.store.events(child, after, 5_000).unwrap_or_default();
+            let Some(last) = events.last() else { break };
+            after = last.seq;
+            for record in &events {
+                if let crate::core::event::Event::CallFinished { outcome, .. } = &record.event {
+                    totals.usage += outcome.usage;
+                    totals.cost_nanos = add_cost(totals.cost_nanos, outcome.cost_nanos);
+                    totals.charge += outcome.charge;
+                    totals.simulated |= outcome.simulated;
+                    if outcome.cost_source != CostSource::Unknown {
+                        totals.cost_source = outcome.cost_source;
+                    }
+                }
+            }
+        }
+        totals
+    }
+
+    fn child_report(&mut self, call_id: CallId, result: Result<Answer, CallError>, totals: Totals) {
+        let attempt = self.machine.attempt(call_id);
+        let report = AttemptReport {
+            result,
+            usage: totals.usage,
+            cost_nanos: totals.cost_nanos,
+            cost_source: totals.cost_source,
+            provider: None,
+            model: None,
+            simulated: totals.simulated,
+            charge: totals.charge,
+            duration_ms: 0,
+            rule: None,
+        };
+        self.feed(Input::AttemptEnded { call_id, attempt, report: Box::new(report) });
+    }
+}
+
+/// What a child's calls add up to.
+#[derive(Debug, Default)]
+struct Totals {
+    usage: Usage,
+    cost_nanos: Option<u64>,
+    cost_source: CostSource,
+    charge: Charge,
+    simulated: bool,
+}
+
+fn child_result(outcome: &RunOutcome) -> Result<Answer, CallError> {
+    match (&outcome.status, &outcome.error) {
+        (RunStatus::Done, _) => Ok(Answer { value: outcome.output.clone(), ..Answer::default() }),
+        (RunStatus::Cancelled, _) => Err(CallError::new(ErrorClass::Cancelled, "the child was cancelled")),
+        (_, Some(error)) => {
+            let name = match error.code {
+                RunErrorCode::BudgetExhausted => "WorkflowBudgetExceededError".to_owned(),
+                RunErrorCode::CallCap => "WorkflowAgentCapError".to_owned(),
+                _ => error.name.clone().unwrap_or_else(|| "Error".to_owned()),
+            };
+            Err(CallError::new(ErrorClass::Other, error.message.clone()).throwing(&name))
+        }
+        (_, None) => Err(CallError::new(ErrorClass::Other, "the child failed").throwing("Error")),
+    }
+}
+
+fn target_text(target: &WorkflowTarget) -> String {
+    match target {
+        WorkflowTarget::Name(name) => name.clone(),
+        WorkflowTarget::Path(path) => format!("path:{path}"),
+    }
+}
+
+/// Whether a recorded child call may be reused whole: its run is done without gaps.
+pub(crate) fn reusable_child(store: &crate::store::Store, child: &RunId) -> bool {
+    let Ok(Some(row)) = store.run(child) else { return false };
+    let clean = store.counts(child).is_ok_and(|c| c.failing() == 0);
+    row.status == RunStatus::Done && clean
+}
+

@@ -1,0 +1,447 @@
+//! Executing a run tree in this process: lease, journal, driver and machine of the root, and of each child as it starts.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::core::call::CallKind;
+use crate::core::event::{Event, EventRecord};
+use crate::core::history::History;
+use crate::core::ids::{CallId, RunId};
+use crate::core::machine::{BudgetView, MachineConfig, Reuse, RunMachine};
+use crate::core::op::DriverState;
+use crate::core::run::{IfWorkspaceChanged, RunError, RunErrorCode, RunSpec, Settings};
+use crate::front::driver::{Driver, DriverStep};
+use crate::front::script::sandbox::{ScriptConfig, ScriptDriver};
+use crate::front::script::{Origin, check};
+use crate::store::{Lease, Store, StoreError};
+
+use super::journal::{Journal, now};
+use super::message::Message;
+use super::run_end::RunEnd;
+use super::run_loop::RunLoop;
+use super::services::Services;
+use super::tree::{Tree, TreeParts};
+
+/// Stack of a thread that runs a script: the sandbox allows itself half of it.
+const STACK: usize = 16 << 20;
+
+/// One run to be executed by a thread of its own.
+pub(crate) struct Launch {
+    pub(crate) tree: Arc<Tree>,
+    pub(crate) run: RunId,
+    /// The parent's loop and the call there, for a child.
+    pub(crate) parent: Option<(Sender<Message>, CallId)>,
+    /// The phase under which a child's calls are shown.
+    pub(crate) group: Option<String>,
+}
+
+/// Everything the thread of a run needs before its driver exists.
+struct Loaded {
+    spec: Arc<RunSpec>,
+    history: History,
+    reuse: Reuse,
+    earlier_children: std::collections::HashMap<(crate::core::ids::Hash, u32), RunId>,
+    source: Vec<u8>,
+    last_seq: u64,
+}
+
+/// Starts the thread of a run. How it ends reaches the parent's loop as a message, or the tree's owner.
+///
+/// # Errors
+/// What kept the run from being read or recorded as started.
+pub(crate) fn launch(launch: Launch) -> Result<(), StoreError> {
+    let Launch { tree, run, parent, group } = launch;
+    let loaded = load(&tree, &run)?;
+    let name = format!("owf-{}", run.short());
+    let spawned = std::thread::Builder::new().name(name).stack_size(STACK).spawn(move || {
+        let told = parent.clone();
+        let end = execute(&tree, &run, loaded, parent, group);
+        match told {
+            Some((to, call_id)) => {
+                // A parent that has ended needs no word.
+                let _ = to.send(Message::ChildEnded { call_id, end: Box::new(end) });
+            }
+            None => tree.give_up(end),
+        }
+    });
+    spawned.map(|_| ()).map_err(|e| StoreError::Io(format!("no thread: {e}")))
+}
+
+fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
+    let store = &tree.store;
+    let (history, last_seq) = read_history(store, run)?;
+    let Some(spec) = history.spec.clone() else {
+        return Err(StoreError::NotFound { what: "run", name: run.to_string(), nearest: Vec::new() });
+    };
+    let source = store.source(&spec.source_hash)?.unwrap_or_default();
+    let mut reuse = Reuse::default();
+    let mut earlier_children = std::collections::HashMap::new();
+    let mut next = spec.resumed_from.clone();
+    let mut distance = 0;
+    let workspace = Path::new(&spec.workspace);
+    while let Some(earlier) = next {
+        let (history, _) = read_history(store, &earlier)?;
+        for (id, call) in &history.calls {
+            if let Some((_, outcome)) = &call.outcome
+                && let Some(child) = &outcome.child_run
+            {
+                earlier_children.entry(*id).or_insert_with(|| child.clone());
+            }
+        }
+        let rerun = tree.settings.if_workspace_changed == IfWorkspaceChanged::Rerun;
+        reuse.add(distance, &earlier, &history, |kind, outcome| match kind {
+            CallKind::Workflow => outcome.child_run.as_ref().is_some_and(|c| super::child::reusable_child(store, c)),
+            _ => {
+                let changed = || {
+                    outcome.workspace.is_some() && outcome.workspace != super::workspace::state(workspace, None, &[])
+                };
+                !(rerun && changed())
+            }
+        });
+        distance += 1;
+        next = history.spec.and_then(|s| s.resumed_from);
+    }
+    Ok(Loaded { spec: Arc::new(*spec), history, reuse, earlier_children, source, last_seq })
+}
+
+/// Folds the stored journal of a run; also gives the number of its last event.
+pub(crate) fn read_history(store: &Store, run: &RunId) -> Result<(History, u64), StoreError> {
+    const PAGE: usize = 10_000;
+    let mut history = History::default();
+    let mut after = 0;
+    loop {
+        let events = store.events(run, after, PAGE)?;
+        for EventRecord { at, event, .. } in &events {
+            history.apply(*at, event);
+        }
+        after = events.last().map_or(after, |e| e.seq);
+        if events.len() < PAGE {
+            return Ok((history, after));
+        }
+    }
+}
+
+fn execute(
+    tree: &Arc<Tree>,
+    run: &RunId,
+    loaded: Loaded,
+    parent: Option<(Sender<Message>, CallId)>,
+    group: Option<String>,
+) -> RunEnd {
+    let Loaded { spec, mut history, reuse, earlier_children, source, last_seq } = loaded;
+    if let Some(outcome) = &history.finished {
+        // A child that had ended before its parent's process did.
+        return RunEnd::Finished(outcome.clone());
+    }
+    let mut journal =
+        Journal::new(tree.store.clone(), tree.root.clone(), run.clone(), tree.epoch, last_seq);
+    let started = Event::RunStarted { owner: tree.owner.clone() };
+    history.apply(now(), &started);
+    journal.append(vec![started], Vec::new(), Vec::new());
+    if last_seq <= 1 {
+        tree.files.begin(&tree.store, run, &spec, &tree.settings, source.clone());
+    }
+    for record in recorded_lookups(&tree.store, run) {
+        tree.recorded_occurrence(record.0, record.1);
+    }
+    let found = crate::front::script::personas(Path::new(&spec.cwd), tree.services.user_home.as_deref());
+    let personas = match super::personas::load(found, &history, &tree.store) {
+        Ok(personas) => personas,
+        Err(error) => return RunEnd::Lost(error.to_string()),
+    };
+    let config = MachineConfig {
+        run_id: run.clone(),
+        source_hash: spec.source_hash,
+        provider: tree.settings.provider.clone(),
+        limits: tree.settings.limits,
+        schema_attempts: tree.settings.engine.schema_attempts,
+        on_provider_down: tree.settings.on_provider_down,
+        strict: tree.settings.strict && parent.is_none(),
+        linger: tree.linger || parent.is_some(),
+        budget_base: spec.budget_base,
+    };
+    let file_name = spec.source_path.as_deref().and_then(|p| Path::new(p).file_name()).map_or_else(
+        || "workflow.js".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    let script = ScriptConfig {
+        body: check(&source, &Origin::File(file_name.clone().into())).script.map(|s| s.body).unwrap_or_default(),
+        file_name,
+        args: spec.args.clone(),
+        budget: BudgetView { limits: tree.settings.limits, spent: spec.budget_base },
+        limits: tree.settings.engine,
+        default_provider: tree.settings.provider.clone(),
+        personas: personas.values().map(|p| (p.persona.name.clone(), p.hash)).collect(),
+        log_prefix: group.as_ref().map(|_| format!("[{}] ", spec.workflow_name)),
+        group,
+        is_child: parent.is_some(),
+        depth: spec.depth,
+        abort: Arc::clone(&tree.abort),
+    };
+    let driver: Box<dyn Driver> = match ScriptDriver::new(script) {
+        Ok(driver) => Box::new(driver),
+        Err(error) => Box::new(Broken(error)),
+    };
+    let (to_self, inbox) = channel();
+    let driving_since = tree.register(run, to_self.clone());
+    let rules_used = recorded_rules(&tree.store, run, &spec);
+    let machine = RunMachine::new(config, history, reuse);
+    let run_loop = RunLoop {
+        tree: Arc::clone(tree),
+        run: run.clone(),
+        spec,
+        machine,
+        driver,
+        journal,
+        to_self,
+        inbox,
+        driving_since,
+        prepared: std::collections::HashMap::new(),
+        attempts: std::collections::HashMap::new(),
+        personas,
+        effects: std::collections::VecDeque::new(),
+        end: None,
+        consumed: Vec::new(),
+        children: std::collections::HashMap::new(),
+        earlier_children,
+        parent,
+        rules_used,
+    };
+    let contained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_loop.run()));
+    contained.unwrap_or_else(|_| {
+        tree.unregister(run);
+        RunEnd::Lost("the engine failed (see runner.log)".to_owned())
+    })
+}
+
+/// Cache lookups that the journal of a run holds, so that occurrences count on.
+fn recorded_lookups(store: &Store, run: &RunId) -> Vec<(crate::core::ids::Hash, u32)> {
+    scan(store, run, |event| match event {
+        Event::AttemptStarted { cache: Some(record), .. } => Some((record.key, record.occurrence)),
+        Event::CallFinished { outcome, reused: None, .. } => outcome.cache.key,
+        _ => None,
+    })
+}
+
+/// Fixture rules that answered in this run or in those it resumes.
+fn recorded_rules(store: &Store, run: &RunId, spec: &RunSpec) -> BTreeSet<u32> {
+    let rules = |run: &RunId| {
+        scan(store, run, |event| match event {
+            Event::CallFinished { rule, .. } | Event::AttemptFailed { rule, .. } => *rule,
+            _ => None,
+        })
+    };
+    let mut out: BTreeSet<u32> = rules(run).into_iter().collect();
+    let mut next = spec.resumed_from.clone();
+    while let Some(earlier) = next {
+        out.extend(rules(&earlier));
+        next = store.run(&earlier).ok().flatten().and_then(|row| row.spec.resumed_from.clone());
+    }
+    out
+}
+
+fn scan<T>(store: &Store, run: &RunId, mut pick: impl FnMut(&Event) -> Option<T>) -> Vec<T> {
+    let mut out = Vec::new();
+    let mut after = 0;
+    while let Ok(events) = store.events(run, after, 10_000) {
+        let Some(last) = events.last() else { break };
+        after = last.seq;
+        out.extend(events.iter().filter_map(|e| pick(&e.event)));
+    }
+    out
+}
+
+/// A driver whose script could not be set up.
+struct Broken(RunError);
+
+impl Driver for Broken {
+    fn start(&mut self) -> DriverStep {
+        DriverStep { ops: Vec::new(), state: DriverState::Failed(self.0.clone()) }
+    }
+
+    fn deliver(&mut self, _: CallId, _: &crate::core::outcome::Outcome, _: &BudgetView) -> DriverStep {
+        self.start()
+    }
+}
+
+/// A run tree that this process executes.
+pub struct RunHandle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<HandleState>,
+    changed: Condvar,
+    stop: AtomicBool,
+}
+
+struct HandleState {
+    run: RunId,
+    tree: Option<Arc<Tree>>,
+    end: Option<RunEnd>,
+}
+
+impl RunHandle {
+    /// The run executed now: another than at the start when a replay left its journal and a new run took over.
+    pub fn run_id(&self) -> RunId {
+        self.state().run.clone()
+    }
+
+    /// Leaves the run as it stands: attempts are ended, nothing more is recorded, a resume goes on from here.
+    pub fn interrupt(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        let state = self.state();
+        if let Some(tree) = &state.tree {
+            tree.abort.store(true, Ordering::Relaxed);
+            tree.send_all(|| Message::Interrupt);
+        }
+    }
+
+    /// Waits until the execution has ended, at most `timeout`; the end, when it has.
+    pub fn wait_ended(&self, timeout: Duration) -> Option<RunEnd> {
+        let until = Instant::now() + timeout;
+        let mut state = self.state();
+        loop {
+            if let Some(end) = &state.end {
+                return Some(end.clone());
+            }
+            let left = until.checked_duration_since(Instant::now())?;
+            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, HandleState> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What [`own`] executes.
+pub(crate) struct Ownership {
+    pub(crate) store: Store,
+    pub(crate) services: Arc<Services>,
+    pub(crate) run: RunId,
+    pub(crate) lease: Lease,
+    pub(crate) settings: Settings,
+    pub(crate) linger: bool,
+}
+
+/// Executes a run tree whose lease is held, on threads of its own.
+pub(crate) fn own(ownership: Ownership) -> RunHandle {
+    let state = HandleState { run: ownership.run.clone(), tree: None, end: None };
+    let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), stop: AtomicBool::new(false) });
+    let handle = RunHandle { shared: Arc::clone(&shared) };
+    let spawned = std::thread::Builder::new().name("owf-owner".into()).spawn({
+        let shared = Arc::clone(&shared);
+        move || {
+            let end = owner(ownership, &shared);
+            finish(&shared, end);
+        }
+    });
+    if let Err(error) = spawned {
+        finish(&shared, RunEnd::Lost(format!("no thread: {error}")));
+    }
+    handle
+}
+
+fn finish(shared: &Shared, end: RunEnd) {
+    let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+    state.end = Some(end);
+    state.tree = None;
+    shared.changed.notify_all();
+}
+
+/// Executes the tree; starts again when the inbox got rows while it paused; goes on as a new run when a replay diverged.
+fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
+    let Ownership { store, services, mut run, mut lease, mut settings, linger } = ownership;
+    loop {
+        let end = match incarnation(&store, &services, &run, &lease, &settings, linger, shared) {
+            Ok(end) => end,
+            Err(error) => RunEnd::Lost(error.to_string()),
+        };
+        if let RunEnd::Lost(why) = &end {
+            tracing::error!(run = %run, "{why}");
+        }
+        let stopping = shared.stop.load(Ordering::Relaxed);
+        match end {
+            RunEnd::Diverged(detail) if !stopping => {
+                match super::resume::supersede(&store, &services, &run, &lease, &detail) {
+                    Ok((next, next_lease, next_settings)) => {
+                        drop(std::mem::replace(&mut lease, next_lease));
+                        run = next;
+                        settings = next_settings;
+                        shared.state.lock().unwrap_or_else(PoisonError::into_inner).run = run.clone();
+                    }
+                    Err(failure) => return RunEnd::Lost(failure.message),
+                }
+            }
+            RunEnd::Paused { .. } if !stopping && has_news(&store, &run) => {
+                // Somebody wrote into the inbox while the run was on its way out; there is no one else to act on it.
+                let me = super::process::info();
+                drop(lease);
+                match store.claim(&run, &me, now()) {
+                    Ok(next) => lease = next,
+                    Err(StoreError::Live { .. }) => return end,
+                    Err(error) => return RunEnd::Lost(error.to_string()),
+                }
+            }
+            end => {
+                drop(lease);
+                return end;
+            }
+        }
+    }
+}
+
+fn has_news(store: &Store, run: &RunId) -> bool {
+    store.inbox(run, 0).is_ok_and(|rows| rows.iter().any(|r| !r.consumed))
+}
+
+fn incarnation(
+    store: &Store,
+    services: &Arc<Services>,
+    run: &RunId,
+    lease: &Lease,
+    settings: &Settings,
+    linger: bool,
+    shared: &Shared,
+) -> Result<RunEnd, StoreError> {
+    let fake = match super::source::fake_provider(store, services, settings) {
+        Ok(fake) => fake,
+        Err(failure) => return Ok(RunEnd::Lost(failure.message)),
+    };
+    let tree = Arc::new(Tree::new(TreeParts {
+        root: run.clone(),
+        store: store.clone(),
+        epoch: lease.epoch(),
+        owner: super::process::owner(lease.epoch()),
+        services: Arc::clone(services),
+        settings: settings.clone(),
+        fake,
+        linger,
+    }));
+    shared.state.lock().unwrap_or_else(PoisonError::into_inner).tree = Some(Arc::clone(&tree));
+    if shared.stop.load(Ordering::Relaxed) {
+        return Ok(RunEnd::Interrupted);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let inbox = super::inbox::watch(&tree, &stop);
+    launch(Launch { tree: Arc::clone(&tree), run: run.clone(), parent: None, group: None })?;
+    let end = tree.ended();
+    stop.store(true, Ordering::Relaxed);
+    if let Ok(inbox) = inbox {
+        inbox.thread().unpark();
+        // The poller ends by itself; a panic in it has been reported already.
+        let _ = inbox.join();
+    }
+    tree.send_all(|| Message::Interrupt);
+    Ok(end)
+}
+
+/// The error of a run whose engine failed.
+pub(crate) fn crash(message: &str) -> RunError {
+    RunError::new(RunErrorCode::EngineCrash, message)
+}

@@ -1,0 +1,182 @@
+//! A run's files: readable copies of what the journal holds, written off the critical path and rebuildable from it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::core::ids::{CallId, RunId};
+use crate::core::outcome::Outcome;
+use crate::core::run::{RunOutcome, RunSpec, Settings};
+use crate::store::Store;
+
+enum Job {
+    Write { path: PathBuf, bytes: Vec<u8> },
+    Done(Sender<()>),
+}
+
+/// Writes files in the background, in order: each to a temporary file that is renamed.
+pub(crate) struct Files {
+    jobs: Mutex<Option<Sender<Job>>>,
+    worker: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Files {
+    /// Starts the thread.
+    pub(crate) fn start() -> Self {
+        let (jobs, queue) = channel();
+        let worker = std::thread::Builder::new().name("owf-files".into()).spawn(move || work(&queue)).ok();
+        Self { jobs: Mutex::new(Some(jobs)), worker: Mutex::new(worker) }
+    }
+
+    fn push(&self, job: Job) {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(jobs) = jobs.as_ref() {
+            // Without its thread the files stay unwritten; the journal has everything, and `owf export` writes them again.
+            let _ = jobs.send(job);
+        }
+    }
+
+    /// The prompt of a call.
+    pub(crate) fn prompt(&self, run_dir: PathBuf, call_id: CallId, prompt: String) {
+        let path = call_dir(&run_dir, call_id).join("prompt.txt");
+        self.push(Job::Write { path, bytes: prompt.into_bytes() });
+    }
+
+    /// What a call ended with.
+    pub(crate) fn outcome(&self, run_dir: PathBuf, call_id: CallId, outcome: &Outcome) {
+        for (name, bytes) in outcome_files(outcome) {
+            self.push(Job::Write { path: call_dir(&run_dir, call_id).join(name), bytes });
+        }
+    }
+
+    /// The pinned source and the first manifest of a run.
+    pub(crate) fn begin(&self, store: &Store, run: &RunId, spec: &RunSpec, settings: &Settings, source: Vec<u8>) {
+        let dir = store.run_dir(run);
+        self.push(Job::Write { path: dir.join("source.js"), bytes: source });
+        self.push(Job::Write { path: dir.join("manifest.json"), bytes: manifest(run, spec, settings, None) });
+    }
+
+    /// The files of a run's end; returns when everything asked for so far is written.
+    pub(crate) fn finish(&self, store: &Store, run: &RunId, spec: &RunSpec, settings: &Settings, outcome: &RunOutcome) {
+        let dir = store.run_dir(run);
+        if let Some(output) = &outcome.output {
+            self.push(Job::Write { path: dir.join("output.json"), bytes: pretty(output) });
+        }
+        self.push(Job::Write { path: dir.join("manifest.json"), bytes: manifest(run, spec, settings, Some(outcome)) });
+        self.push(Job::Write { path: dir.join("summary.md"), bytes: summary(run, spec, settings, outcome) });
+        self.wait();
+    }
+
+    /// Returns when everything asked for so far is written.
+    pub(crate) fn wait(&self) {
+        let (done, waiting) = channel();
+        self.push(Job::Done(done));
+        // An error means that the thread is gone; then there is nothing to wait for.
+        let _ = waiting.recv();
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(worker) = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = worker.join();
+        }
+    }
+}
+
+fn work(queue: &Receiver<Job>) {
+    for job in queue {
+        match job {
+            Job::Write { path, bytes } => {
+                if let Err(error) = write(&path, &bytes) {
+                    tracing::warn!(%error, path = %path.display(), "file of a run not written");
+                }
+            }
+            Job::Done(done) => {
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+/// Writes a file by way of a temporary one beside it, directories included.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let dir = path.parent().unwrap_or(path);
+    if !dir.is_dir() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let mut file = tempfile::Builder::new().prefix(".owf-").tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
+/// The folder of a call.
+pub(crate) fn call_dir(run_dir: &Path, call_id: CallId) -> PathBuf {
+    run_dir.join("calls").join(call_id.to_string())
+}
+
+/// The files of an outcome: `output.txt` for text, `output.json` for other values, `error.txt`.
+pub(crate) fn outcome_files(outcome: &Outcome) -> Vec<(&'static str, Vec<u8>)> {
+    let mut out = Vec::new();
+    match &outcome.value {
+        Some(Value::String(text)) => out.push(("output.txt", text.clone().into_bytes())),
+        Some(value) => out.push(("output.json", pretty(value))),
+        None => {}
+    }
+    if let Some(error) = &outcome.error {
+        let mut text = format!("{}: {}\n", error.class.as_str(), error.message);
+        for e in &error.schema_errors {
+            let got = e.got.as_ref().map_or_else(String::new, |g| format!(", got {g}"));
+            text.push_str(&format!("{} {}{got}\n", e.pointer, e.message));
+        }
+        if let Some(hint) = &error.hint {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+        out.push(("error.txt", text.into_bytes()));
+    }
+    out
+}
+
+pub(crate) fn pretty(value: &Value) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The manifest of a run.
+pub(crate) fn manifest(run: &RunId, spec: &RunSpec, settings: &Settings, outcome: Option<&RunOutcome>) -> Vec<u8> {
+    pretty(&json!({
+        "run_id": run,
+        "owf_version": env!("CARGO_PKG_VERSION"),
+        "spec": spec,
+        "settings": settings,
+        "outcome": outcome.map(|o| json!({"status": o.status, "reason": o.reason, "error": o.error})),
+    }))
+}
+
+/// The summary of an ended run.
+pub(crate) fn summary(run: &RunId, spec: &RunSpec, settings: &Settings, outcome: &RunOutcome) -> Vec<u8> {
+    let mut text = format!("# {}\n\n", spec.workflow_name);
+    if !spec.description.is_empty() {
+        text.push_str(&format!("{}\n\n", spec.description));
+    }
+    text.push_str(&format!("- run: `{run}`\n- status: {}\n", outcome.status.as_str()));
+    if crate::providers::registry::is_fake(&settings.provider) {
+        text.push_str("- simulated: the answers were generated by the fake provider; no model was asked\n");
+    }
+    if let Some(error) = &outcome.error {
+        text.push_str(&format!("- error: {}: {}\n", error.code.as_str(), error.message));
+    }
+    if let Some(from) = &spec.resumed_from {
+        text.push_str(&format!("- resumed from: `{from}`\n"));
+    }
+    if outcome.output.is_some() {
+        text.push_str("- result: `output.json`\n");
+    }
+    text.into_bytes()
+}

@@ -1,0 +1,80 @@
+//! A run's journal as its loop writes it: numbers events, stamps them, queues them to the store's writer.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::core::event::{Event, EventRecord};
+use crate::core::ids::RunId;
+use crate::core::time::Millis;
+use crate::store::{Append, CacheWrite, Store, StoreError, Ticket};
+
+/// The wall clock, read only here and never by `core`.
+pub(crate) fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Writes the events of one run in order.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    store: Store,
+    root: RunId,
+    run: RunId,
+    epoch: u64,
+    next_seq: u64,
+    last: Option<Ticket>,
+}
+
+impl Journal {
+    /// A journal that goes on after `last_seq`.
+    pub(crate) fn new(store: Store, root: RunId, run: RunId, epoch: u64, last_seq: u64) -> Self {
+        Self { store, root, run, epoch, next_seq: last_seq + 1, last: None }
+    }
+
+    /// The number the next event gets.
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Queues events, with cache entries that point at them and inbox rows they answer.
+    pub(crate) fn append(&mut self, events: Vec<Event>, cache: Vec<CacheWrite>, consumed: Vec<i64>) {
+        if events.is_empty() && consumed.is_empty() {
+            return;
+        }
+        let append = self.batch(events, cache, consumed);
+        self.last = Some(self.store.append(append));
+    }
+
+    fn batch(&mut self, events: Vec<Event>, cache: Vec<CacheWrite>, consumed: Vec<i64>) -> Append {
+        let at = now();
+        let records = events
+            .into_iter()
+            .map(|event| {
+                let seq = self.next_seq;
+                self.next_seq += 1;
+                EventRecord { seq, at, event }
+            })
+            .collect();
+        Append { root: self.root.clone(), run: self.run.clone(), epoch: self.epoch, records, cache, consumed }
+    }
+
+    /// Appends the pause in one transaction that re-reads the inbox.
+    pub(crate) fn pause(&mut self, event: Event) -> Result<crate::store::PauseResult, StoreError> {
+        let seq = self.next_seq;
+        let append = self.batch(vec![event], Vec::new(), Vec::new());
+        let result = self.store.pause(append);
+        if !matches!(result, Ok(crate::store::PauseResult::Paused)) {
+            self.next_seq = seq;
+        }
+        result
+    }
+
+    /// What to wait for when everything so far must be on disk; none when nothing was written yet.
+    pub(crate) fn barrier(&self) -> Option<Ticket> {
+        self.last.clone()
+    }
+
+    /// Waits until everything so far is on disk.
+    pub(crate) fn commit(&self) -> Result<(), StoreError> {
+        self.last.as_ref().map_or(Ok(()), Ticket::wait)
+    }
+}

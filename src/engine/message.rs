@@ -1,0 +1,77 @@
+//! What reaches a run loop from outside: attempts, permits, timers, the inbox, child runs.
+
+use crate::core::ids::CallId;
+use crate::core::machine::{AttemptReport, DecisionInput, Plan};
+use crate::core::run::StatusReason;
+
+use super::run_end::RunEnd;
+
+/// A message to a run loop.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// An attempt ended.
+    Attempt {
+        /// The call.
+        call_id: CallId,
+        /// Its attempt.
+        attempt: u32,
+        /// How it ended.
+        report: Box<AttemptReport>,
+    },
+    /// A plan that could not be made at once.
+    Planned {
+        /// The call.
+        call_id: CallId,
+        /// The plan.
+        plan: Box<Plan>,
+        /// The claim that the answer is worked on here.
+        claim: Option<crate::store::KeyClaim>,
+    },
+    /// A permit was granted.
+    Permit(CallId),
+    /// A timer fired.
+    Timer(CallId),
+    /// The run, or one call, is to end.
+    Cancel {
+        /// The inbox row.
+        row: Option<i64>,
+        /// The call; none = the run.
+        call_id: Option<CallId>,
+        /// Who asked.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The run is to pause.
+    Pause {
+        /// The inbox row.
+        row: Option<i64>,
+        /// Why.
+        reason: StatusReason,
+    },
+    /// A question has an answer.
+    Decided {
+        /// The inbox row.
+        row: Option<i64>,
+        /// The answer.
+        decision: DecisionInput,
+    },
+    /// A child run has nothing left to do but wait for a person, or goes on.
+    ChildWaiting {
+        /// The call that started it.
+        call_id: CallId,
+        /// What it waits for.
+        reason: Option<StatusReason>,
+    },
+    /// A child run's loop ended.
+    ChildEnded {
+        /// The call that started it.
+        call_id: CallId,
+        /// How.
+        end: Box<RunEnd>,
+    },
+    /// The process is to leave the run as it stands: stop everything, append nothing.
+    Interrupt,
+    /// The store failed: the same, and the run is no longer ours.
+    StoreFailed,
+}

@@ -1,0 +1,16 @@
+//! What every surface takes in: one struct per request. Doc comments of fields become the descriptions in input schemas.
+
+mod common;
+mod read;
+mod schema;
+mod start;
+mod store;
+
+pub use common::{Detail, MoodArg, SourceChoice, Until};
+pub use read::{
+    ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ListRunsParams, ListWorkflowsParams, OutputParams,
+    ReadArtifactParams, StatusParams, WaitParams,
+};
+pub use schema::{input_schema, output_schema};
+pub use start::{DryRunParams, NewWorkflowParams, ResumeParams, RunParams, ValidateParams};
+pub use store::{CancelParams, DecideParams, ExportParams, InitParams, PruneParams};

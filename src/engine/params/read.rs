@@ -1,0 +1,221 @@
+//! What reads a run or the list of runs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{Detail, Until};
+use crate::core::outcome::CacheStatus;
+use crate::core::run::RunStatus;
+use crate::engine::view::{ApprovalState, CallState};
+
+/// Waits for a run and returns what is new.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaitParams {
+    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// next_cursor of the last reply, to go on after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Seconds to wait at most, 0 to 3600; clamped to what the client tolerates. Default: what suits the client; without end on the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u32>,
+    /// attention (ended, person needed, first failed call), end, change. Default: attention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
+    /// concise or full (with calls). Default: concise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Shows one run in full.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatusParams {
+    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Rows at most. Default: what fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// next_cursor of the last reply, to go on after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Lists the calls of a run, or shows one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallsParams {
+    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Show this call in full: c0009 or 9.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+    /// Only calls with one of these statuses. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Vec<CallState>>,
+    /// Only calls of this phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// Only calls whose label contains this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Rows at most. Default: 25.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// next_cursor of the last reply, to go on after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Explains why each call was reused or asked again.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainParams {
+    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Only calls with this cache status: replayed, hit, miss, bypassed, disabled. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_status: Option<CacheStatus>,
+    /// Rows at most. Default: what fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// next_cursor of the last reply, to go on after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Gets the value a workflow returned.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutputParams {
+    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// A part of the value, as a JSON Pointer such as /findings/0. Default: the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// Where to begin, in bytes; negative counts from the end. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<i64>,
+    /// Bytes at most, up to 200000. Default: what fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Lists the files of a run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactsParams {
+    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Only files of this call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+    /// Only files of this kind: prompt, output, error, transcript, source, summary, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Rows at most. Default: what fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// next_cursor of the last reply, to go on after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Reads part of one file of a run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadArtifactParams {
+    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// The file, by its path from the list of artifacts.
+    pub path: String,
+    /// Where to begin, in bytes; negative counts from the end. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<i64>,
+    /// Bytes at most, up to 200000. Default: what fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Lists runs, newest first.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListRunsParams {
+    /// Rows at most. Default: 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// next_cursor of the last reply, to go on after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Only runs with one of these statuses. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Vec<RunStatus>>,
+    /// Only runs of the workflow of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// Only runs created since: an age such as 2h or 7d, or a time such as 2026-05-28T14:00:00Z.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// List child runs too. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<bool>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Lists workflows that can be run by name, and templates.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListWorkflowsParams {
+    /// Directory that relative paths, workflow names, git state and agents start from. Default: the working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Lists questions that runs wait on.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalsParams {
+    /// Only questions of this run. Default: all runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// pending, approved, denied, expired, cancelled. Default: pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ApprovalState>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}

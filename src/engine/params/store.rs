@@ -1,0 +1,87 @@
+//! What changes a run or its store.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::core::call::Decision;
+
+/// Stops a run, or one call of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelParams {
+    /// The run: its id, a unique prefix or its short id; not latest.
+    pub run_id: String,
+    /// End only this call: c0009 or 9. Default: the whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+    /// Why, for the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Records a person's answer to a question.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecideParams {
+    /// The run: its id, a unique prefix or its short id; not latest.
+    pub run_id: String,
+    /// The question in its run: a1.
+    pub approval_id: String,
+    /// approve or deny.
+    pub decision: Decision,
+    /// content_hash of the question as it was shown to the person.
+    pub content_hash: String,
+    /// Why, in the words of the person.
+    pub reason: String,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Writes a run's files again, those left out included.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportParams {
+    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Directory to write to. Default: the run directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Makes a home.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InitParams {
+    /// Directory that relative paths, workflow names, git state and agents start from. Default: the working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
+/// Removes old runs.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PruneParams {
+    /// Keep this many of the newest runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<u32>,
+    /// Only runs older than this: 30d, 12h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older_than: Option<String>,
+    /// Only say what would be removed. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}

@@ -1,0 +1,278 @@
+//! How a call is to be executed: provider, model, schema, cache key and lookup, child source.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::core::budget::Charge;
+use crate::core::call::{CachePolicy, CallKind, CallSpec};
+use crate::core::event::CacheRecord;
+use crate::core::ids::CallId;
+use crate::core::machine::Plan;
+use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallRef, CallStatus, ErrorClass, Outcome, ReasonCode};
+use crate::providers::schema::CompiledSchema;
+use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind};
+use crate::store::KeyClaim;
+
+use super::cache_key;
+use super::message::Message;
+use super::run_loop::RunLoop;
+
+/// How often a waiter looks whether the process it waits for has answered.
+const CLAIM_POLL: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// What the loop keeps of a planned call until it is delivered.
+pub(crate) struct Prepared {
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) provider_name: String,
+    pub(super) concurrency: u32,
+    pub(super) request: AttemptRequest,
+    pub(super) schema: Option<Arc<CompiledSchema>>,
+    pub(super) workspace: Option<String>,
+    /// Mutating attempts begun when the call was planned.
+    pub(super) mutations: u64,
+    /// Set when a fresh answer goes into the cache.
+    pub(super) store_as: Option<CacheRecord>,
+    /// Held while the attempt runs, against other processes asking the same.
+    pub(super) claim: Option<KeyClaim>,
+}
+
+impl Prepared {
+    /// The most the call may charge.
+    pub(super) fn reserve(&self) -> Charge {
+        self.provider.reserve(&self.request)
+    }
+
+    pub(super) fn context(&self, run_dir: &std::path::Path, call_id: CallId, folders: u32) -> CallContext {
+        let transcript = (call_id.0 <= folders)
+            .then(|| run_dir.join("calls").join(call_id.to_string()).join("transcript.jsonl"));
+        CallContext { transcript }
+    }
+}
+
+impl RunLoop {
+    /// The plan of a call, or none when it comes later as a message: another process is answering the same request.
+    pub(super) fn plan(&mut self, call_id: CallId) -> Option<Plan> {
+        let spec = Arc::clone(self.machine.spec(call_id)?);
+        match spec.kind {
+            CallKind::Workflow => Some(self.plan_child(call_id, &spec)),
+            CallKind::Agent => self.plan_agent(call_id, &spec),
+            CallKind::Tool
+            | CallKind::Command
+            | CallKind::Expr
+            | CallKind::Approval
+            | CallKind::Timer
+            | CallKind::Turn => {
+                let message = format!("calls of kind {} cannot be executed yet", spec.kind.as_str());
+                Some(Plan::Refuse(CallError::new(ErrorClass::Other, message)))
+            }
+        }
+    }
+
+    fn plan_agent(&mut self, call_id: CallId, spec: &Arc<CallSpec>) -> Option<Plan> {
+        let asked = spec.ask.provider.as_deref();
+        let wanted = asked.unwrap_or(&self.tree.settings.provider).to_owned();
+        let Some(provider) = self.tree.providers.get(&wanted) else {
+            let known = self.tree.providers.known_names().join(", ");
+            let mut error = CallError::new(ErrorClass::NotInstalled, format!("there is no provider \"{wanted}\""));
+            error.hint = Some(format!("known providers: {known}"));
+            return Some(Plan::Refuse(error));
+        };
+        let available = provider.availability();
+        if !available.available {
+            let message = available.message.unwrap_or_else(|| format!("provider \"{wanted}\" cannot be used here"));
+            return Some(Plan::Refuse(CallError::new(ErrorClass::NotInstalled, message)));
+        }
+        let schema = match spec.ask.schema.as_ref().map(crate::providers::schema::compile_cached) {
+            None => None,
+            Some(Ok(schema)) => Some(schema),
+            Some(Err(error)) => return Some(Plan::Refuse(error)),
+        };
+        let request = self.attempt_request(call_id, spec, provider.as_ref(), asked.is_none());
+        let real = provider.kind() != ProviderKind::Fake;
+        let name = provider.name().to_owned();
+        let concurrency = self.tree.concurrency(&name);
+        let workspace = if provider.reads_workspace(&request) && !spec.is_mutating() {
+            super::workspace::state(&request.cwd, spec.ask.read_scope.as_deref(), &self.excluded())
+        } else {
+            None
+        };
+        let model = request.model.clone();
+        let mut prepared = Prepared {
+            provider_name: name.clone(),
+            concurrency,
+            schema,
+            workspace,
+            mutations: self.tree.mutations().0,
+            store_as: None,
+            claim: None,
+            provider,
+            request,
+        };
+        let run = |note: CacheNote, record: Option<CacheRecord>| Plan::Run {
+            provider: Some(name.clone()),
+            model: model.clone(),
+            real,
+            note,
+            record,
+            child_run: None,
+            pin: None,
+            permit: true,
+        };
+        let policy = self.tree.settings.cache_policy.and(spec.cache.unwrap_or(CachePolicy::Auto));
+        let note = |status, reason| CacheNote { status, reason: Some(reason), ..CacheNote::default() };
+        let blind = prepared.provider.reads_workspace(&prepared.request) && prepared.workspace.is_none();
+        let plan = if spec.is_mutating() {
+            run(note(CacheStatus::Bypassed, ReasonCode::Mutating), None)
+        } else if policy == CachePolicy::Disabled {
+            run(note(CacheStatus::Disabled, ReasonCode::Policy), None)
+        } else if blind {
+            run(note(CacheStatus::Bypassed, ReasonCode::Policy), None)
+        } else {
+            let parts = cache_key::parts(spec, &prepared);
+            let key = cache_key::key(spec.kind, &parts);
+            let occurrence = self.tree.next_occurrence(key);
+            let record = CacheRecord { key, occurrence, parts: cache_key::short(&parts) };
+            if policy.reads()
+                && let Some(hit) = self.lookup(call_id, &record)
+            {
+                return Some(hit);
+            }
+            if policy.reads() && prepared.provider.wants_claim(&prepared.request) {
+                match self.tree.store.claim_key(&key, occurrence, &self.run, super::journal::now()) {
+                    Ok(Some(claim)) => prepared.claim = Some(claim),
+                    Ok(None) => {
+                        let plan = run(CacheNote::default(), Some(record.clone()));
+                        prepared.store_as = policy.writes().then(|| record.clone());
+                        self.wait_for_leader(call_id, record, plan);
+                        self.prepared.insert(call_id, prepared);
+                        return None;
+                    }
+                    Err(error) => tracing::warn!(%error, "no claim on a cache key"),
+                }
+            }
+            if policy.writes() {
+                prepared.store_as = Some(record.clone());
+            }
+            let why = if policy == CachePolicy::Refresh {
+                CacheNote { reason: Some(ReasonCode::Refresh), ..CacheNote::default() }
+            } else {
+                CacheNote::default()
+            };
+            run(why, Some(record))
+        };
+        self.prepared.insert(call_id, prepared);
+        Some(plan)
+    }
+
+    fn lookup(&self, call_id: CallId, record: &CacheRecord) -> Option<Plan> {
+        match self.tree.store.cache_get(&record.key, record.occurrence) {
+            Ok(hit) => hit.map(|hit| hit_plan(call_id, record, hit.from, hit.outcome)),
+            Err(error) => {
+                tracing::warn!(%error, "cache not read");
+                None
+            }
+        }
+    }
+
+    /// Waits, off this thread, until the answer another process is working on is there, or its claim is free.
+    fn wait_for_leader(&self, call_id: CallId, record: CacheRecord, otherwise: Plan) {
+        let store = self.tree.store.clone();
+        let run = self.run.clone();
+        let to = self.to_self.clone();
+        self.tree.services.runtime.spawn(async move {
+            let (plan, claim) = loop {
+                tokio::time::sleep(CLAIM_POLL).await;
+                if let Ok(Some(hit)) = store.cache_get(&record.key, record.occurrence) {
+                    break (hit_plan(call_id, &record, hit.from, hit.outcome), None);
+                }
+                match store.claim_key(&record.key, record.occurrence, &run, super::journal::now()) {
+                    Ok(None) => {}
+                    Ok(Some(claim)) => break (otherwise, Some(claim)),
+                    // Without claims two processes may ask the same; that costs, but it is right.
+                    Err(_) => break (otherwise, None),
+                }
+            };
+            // A loop that has ended no longer needs the plan.
+            let _ = to.send(Message::Planned { call_id, plan: Box::new(plan), claim });
+        });
+    }
+
+    pub(super) fn attempt_request(
+        &self,
+        call_id: CallId,
+        spec: &CallSpec,
+        provider: &dyn Provider,
+        default_provider: bool,
+    ) -> AttemptRequest {
+        let (request_key, occurrence) =
+            self.machine.identity(call_id).unwrap_or((crate::core::ids::Hash::of(""), 1));
+        let persona = spec.ask.agent_type.as_ref().and_then(|name| self.personas.get(name));
+        let model = spec
+            .ask
+            .model
+            .clone()
+            .or_else(|| persona.and_then(|p| p.persona.model.clone()))
+            .or_else(|| if default_provider { self.tree.settings.model.clone() } else { None })
+            .or_else(|| provider.default_model());
+        AttemptRequest {
+            run_id: self.run.clone(),
+            call_id,
+            attempt: 1,
+            occurrence,
+            request_key,
+            spec: spec.clone(),
+            args: self.spec.args.clone().unwrap_or(Value::Null),
+            model,
+            persona: persona.map(|p| p.persona.clone()),
+            mood: self.tree.settings.mood,
+            assume: std::collections::BTreeMap::new(),
+            cwd: PathBuf::from(&self.spec.workspace),
+            timeout_ms: spec.timeout_ms.unwrap_or(self.tree.settings.engine.call_timeout_ms),
+        }
+    }
+
+    /// Whether a fresh answer may be stored: one from a provider that reads the workspace only when the workspace is still as it
+    /// was and no mutating attempt overlapped.
+    pub(super) fn may_store(&self, prepared: &Prepared) -> bool {
+        let Some(before) = &prepared.workspace else { return true };
+        let scope = prepared.request.spec.ask.read_scope.as_deref();
+        self.tree.mutations() == (prepared.mutations, false)
+            && super::workspace::state(&prepared.request.cwd, scope, &self.excluded()).as_ref() == Some(before)
+    }
+
+    /// Paths whose content says nothing about the workspace: the home, worktrees, workflow files.
+    fn excluded(&self) -> Vec<PathBuf> {
+        let mut out = vec![self.tree.store.home().to_path_buf()];
+        let workspace = PathBuf::from(&self.spec.workspace);
+        for dir in [".claude/workflows", ".owf/workflows", ".claude/worktrees"] {
+            out.push(workspace.join(dir));
+        }
+        out.extend(self.spec.source_path.as_ref().map(PathBuf::from));
+        out
+    }
+}
+
+/// A plan that settles a call with another run's answer. Nothing was used or charged for it.
+fn hit_plan(call_id: CallId, record: &CacheRecord, from: CallRef, earlier: Outcome) -> Plan {
+    let cache = CacheNote {
+        status: CacheStatus::Hit,
+        reason: Some(ReasonCode::SameRequest),
+        from: Some(from),
+        key: Some((record.key, record.occurrence)),
+        ..CacheNote::default()
+    };
+    Plan::Hit(Box::new(Outcome {
+        value: earlier.value,
+        text: earlier.text,
+        provider: earlier.provider,
+        model: earlier.model,
+        simulated: earlier.simulated,
+        workspace: earlier.workspace,
+        cost_source: earlier.cost_source,
+        cost_nanos: earlier.cost_nanos.map(|_| 0),
+        cache,
+        ..Outcome::new(call_id, CallStatus::Done)
+    }))
+}

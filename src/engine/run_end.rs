@@ -1,0 +1,23 @@
+//! How the execution of a run in this process ended.
+
+use crate::core::run::{RunOutcome, StatusReason};
+
+/// How a run loop ended. Only `Finished` and `Paused` are facts of the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunEnd {
+    /// The run ended.
+    Finished(Box<RunOutcome>),
+    /// The run waits for a person.
+    Paused {
+        /// What for.
+        reason: StatusReason,
+        /// What a provider said.
+        message: Option<String>,
+    },
+    /// The replay left its journal: the run goes on as a new one.
+    Diverged(String),
+    /// The process was asked to leave the run as it stands.
+    Interrupted,
+    /// The store failed, or another process has taken the run over; the text says which.
+    Lost(String),
+}

@@ -1,0 +1,413 @@
+//! The run loop: one thread a run, which owns its driver and its machine and waits for nothing else.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::core::event::{ApprovalNote, Event};
+use crate::core::ids::{CallId, Hash, RunId};
+use crate::core::machine::{Effect, Input, RunMachine, Step};
+use crate::core::op::{DriverState, Op};
+use crate::core::outcome::CallStatus;
+use crate::core::run::{RunError, RunErrorCode, RunSpec, StatusReason};
+use crate::front::driver::{Driver, DriverStep};
+use crate::store::{CacheWrite, PauseResult};
+
+use super::executor::{Attempt, execute};
+use super::journal::{Journal, now};
+use super::message::Message;
+use super::prepare::Prepared;
+use super::run_end::RunEnd;
+use super::tree::Tree;
+
+/// Executes one run.
+pub(crate) struct RunLoop {
+    pub(super) tree: Arc<Tree>,
+    pub(super) run: RunId,
+    pub(super) spec: Arc<RunSpec>,
+    pub(super) machine: RunMachine,
+    pub(super) driver: Box<dyn Driver>,
+    pub(super) journal: Journal,
+    pub(super) to_self: Sender<Message>,
+    pub(super) inbox: Receiver<Message>,
+    pub(super) driving_since: Arc<AtomicI64>,
+    pub(super) prepared: HashMap<CallId, Prepared>,
+    pub(super) attempts: HashMap<CallId, tokio::task::AbortHandle>,
+    pub(super) personas: HashMap<String, super::personas::Pinnable>,
+    /// Child runs that calls of earlier runs started.
+    pub(super) earlier_children: HashMap<(Hash, u32), RunId>,
+    pub(super) effects: VecDeque<Effect>,
+    pub(super) end: Option<RunEnd>,
+    /// Inbox rows answered by the next append.
+    pub(super) consumed: Vec<i64>,
+    /// Children of this run that execute here, by the call that started them.
+    pub(super) children: HashMap<CallId, RunId>,
+    /// Tells the parent's loop that this child waits for a person.
+    pub(super) parent: Option<(Sender<Message>, CallId)>,
+    /// Rules of the fixture file that answered in this lineage of journals.
+    pub(super) rules_used: std::collections::BTreeSet<u32>,
+}
+
+impl RunLoop {
+    /// Runs until the run ends, pauses, diverges or is taken away. `start` is false for a run that is only to be cancelled.
+    pub(crate) fn run(mut self) -> RunEnd {
+        let first = self.drive(|driver| driver.start());
+        self.ran(first);
+        loop {
+            self.carry_out();
+            if let Some(end) = self.end.take() {
+                return self.leave(end);
+            }
+            match self.inbox.recv() {
+                Ok(message) => self.message(message),
+                // Cannot happen while `to_self` lives.
+                Err(_) => return self.leave(RunEnd::Interrupted),
+            }
+        }
+    }
+
+    fn leave(mut self, end: RunEnd) -> RunEnd {
+        for (_, attempt) in self.attempts.drain() {
+            attempt.abort();
+        }
+        self.prepared.clear();
+        self.tree.unregister(&self.run);
+        match &end {
+            RunEnd::Lost(_) => end,
+            _ => match self.journal.commit() {
+                Ok(()) => end,
+                Err(error) => RunEnd::Lost(error.to_string()),
+            },
+        }
+    }
+
+    fn drive(&mut self, go: impl FnOnce(&mut dyn Driver) -> DriverStep) -> DriverStep {
+        self.driving_since.store(now().0, Ordering::Relaxed);
+        let step = go(self.driver.as_mut());
+        self.driving_since.store(0, Ordering::Relaxed);
+        step
+    }
+
+    fn ran(&mut self, step: DriverStep) {
+        // A cancel stops user logic through the abort flag: the cancel counts, not the error it causes.
+        self.drain_inbox();
+        if self.end.is_some() || self.machine.is_over() {
+            return;
+        }
+        for op in &step.ops {
+            if let Op::Pin { kind, name, .. } = op
+                && kind == "persona"
+                && let Err(error) = self.pin_persona(name)
+            {
+                return self.lost(&error.to_string());
+            }
+        }
+        let state = match step.state {
+            DriverState::Returned(value) => match self.unused_rules_error() {
+                Some(error) => DriverState::Failed(error),
+                None => DriverState::Returned(value),
+            },
+            other => other,
+        };
+        self.feed(Input::Ran { ops: step.ops, state });
+    }
+
+    /// Carries out effects until none is left.
+    fn carry_out(&mut self) {
+        while self.end.is_none()
+            && let Some(effect) = self.effects.pop_front()
+        {
+            match effect {
+                Effect::Prepare { call_id } => {
+                    if let Some(plan) = self.plan(call_id) {
+                        self.feed(Input::Prepared { call_id, plan });
+                    }
+                }
+                Effect::Acquire { call_id } => self.acquire(call_id),
+                Effect::Release { call_id } => {
+                    if let Some(prepared) = self.prepared.get(&call_id) {
+                        self.tree.gates.release(&prepared.provider_name, &self.run, call_id);
+                    }
+                }
+                Effect::Start { call_id, attempt, delay_ms, barrier } => {
+                    self.start(call_id, attempt, delay_ms, barrier);
+                }
+                Effect::StartTimer { call_id, after_ms } => self.start_timer(call_id, after_ms),
+                Effect::Abort { call_id } => self.abort(call_id),
+                Effect::Ask { approval } => self.ask(&approval),
+                Effect::Deliver { call_id, outcome, budget } => {
+                    self.drain_inbox();
+                    if self.end.is_some() || self.machine.is_over() {
+                        continue;
+                    }
+                    self.prepared.remove(&call_id);
+                    let step = self.drive(|driver| driver.deliver(call_id, &outcome, &budget));
+                    self.ran(step);
+                }
+                Effect::Finished { outcome } => self.end = Some(RunEnd::Finished(outcome)),
+                Effect::Pause { reason, message } => self.try_pause(reason, message),
+                Effect::Waiting { reason } => {
+                    if let Some((parent, call_id)) = &self.parent {
+                        // A parent that is gone needs no word.
+                        let _ = parent.send(Message::ChildWaiting { call_id: *call_id, reason });
+                    }
+                }
+                Effect::Diverged { detail } => self.end = Some(RunEnd::Diverged(detail)),
+            }
+        }
+    }
+
+    /// Feeds one input to the machine: its events are queued to the journal before any effect is carried out.
+    pub(super) fn feed(&mut self, input: Input) {
+        let step = {
+            let mut ledger = self.tree.ledger();
+            self.machine.on(input, now(), &mut ledger)
+        };
+        self.record(step);
+    }
+
+    fn record(&mut self, step: Step) {
+        let Step { mut events, effects } = step;
+        self.effects.extend(effects);
+        let finishing = matches!(events.last(), Some(Event::RunFinished { .. }));
+        let last = if finishing { events.pop() } else { None };
+        let cache = self.note_events(&events);
+        let consumed = std::mem::take(&mut self.consumed);
+        self.journal.append(events, cache, consumed);
+        if let Some(event) = last {
+            // The files of a run are complete before its end is on record.
+            if let Event::RunFinished { outcome } = &event {
+                self.tree.files.finish(&self.tree.store, &self.run, &self.spec, &self.tree.settings, outcome);
+            }
+            self.journal.append(vec![event], Vec::new(), Vec::new());
+        }
+    }
+
+    /// Files and cache entries that follow from events about to be appended.
+    fn note_events(&mut self, events: &[Event]) -> Vec<CacheWrite> {
+        let mut cache = Vec::new();
+        let folders = self.tree.settings.engine.call_folders;
+        for (offset, event) in events.iter().enumerate() {
+            match event {
+                Event::CallRequested { call_id, spec, .. } if call_id.0 <= folders => {
+                    if let Some(prompt) = &spec.ask.prompt {
+                        self.tree.files.prompt(self.tree.store.run_dir(&self.run), *call_id, prompt.clone());
+                    }
+                }
+                Event::CallFinished { call_id, outcome, reused, rule } => {
+                    if call_id.0 <= folders {
+                        self.tree.files.outcome(self.tree.store.run_dir(&self.run), *call_id, outcome);
+                    }
+                    self.rules_used.extend(rule);
+                    if reused.is_none()
+                        && outcome.status == CallStatus::Done
+                        && let Some(prepared) = self.prepared.get(call_id)
+                        && let Some(record) = &prepared.store_as
+                        && self.may_store(prepared)
+                    {
+                        let seq = self.journal.next_seq() + offset as u64;
+                        let (key, occurrence) = (record.key, record.occurrence);
+                        cache.push(CacheWrite { key, occurrence, run: self.run.clone(), seq });
+                    }
+                }
+                Event::AttemptFailed { rule, .. } => self.rules_used.extend(rule),
+                _ => {}
+            }
+        }
+        cache
+    }
+
+    fn acquire(&mut self, call_id: CallId) {
+        let Some(prepared) = self.prepared.get(&call_id) else { return };
+        let name = prepared.provider_name.clone();
+        let limit = prepared.concurrency;
+        if self.tree.gates.acquire(&name, limit, &self.run, call_id, &self.to_self) {
+            self.permitted(call_id);
+        }
+    }
+
+    fn permitted(&mut self, call_id: CallId) {
+        let reserve = self.prepared.get(&call_id).map(Prepared::reserve).unwrap_or_default();
+        self.feed(Input::Permitted { call_id, reserve });
+    }
+
+    fn start(&mut self, call_id: CallId, attempt: u32, delay_ms: u64, barrier: bool) {
+        if self.machine.spec(call_id).is_some_and(|s| s.kind == crate::core::call::CallKind::Workflow) {
+            return self.start_child(call_id);
+        }
+        let Some(prepared) = self.prepared.get_mut(&call_id) else { return };
+        let mut request = prepared.request.clone();
+        request.attempt = attempt;
+        let mutation = self.tree.mutation(barrier);
+        let work = Attempt {
+            provider: Arc::clone(&prepared.provider),
+            context: prepared.context(&self.tree.store.run_dir(&self.run), call_id, self.tree.settings.engine.call_folders),
+            schema: prepared.schema.clone(),
+            barrier: if barrier { self.journal.barrier() } else { None },
+            delay: Duration::from_millis(delay_ms),
+            workspace: prepared.workspace.clone(),
+            request,
+        };
+        let to = self.to_self.clone();
+        let mut future = Box::pin(async move {
+            let report = execute(work).await;
+            drop(mutation);
+            report
+        });
+        let _inside = self.tree.services.runtime.enter();
+        // An answer that is there at once is taken in order, without a trip through the scheduler.
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(report)) => {
+                self.feed(Input::AttemptEnded { call_id, attempt, report: Box::new(report) });
+            }
+            Poll::Ready(None) => self.lost("the journal could not be written"),
+            Poll::Pending => {
+                let task = self.tree.services.runtime.spawn(async move {
+                    let message = match future.await {
+                        Some(report) => Message::Attempt { call_id, attempt, report: Box::new(report) },
+                        None => Message::StoreFailed,
+                    };
+                    // A loop that has ended no longer needs the answer.
+                    let _ = to.send(message);
+                });
+                self.attempts.insert(call_id, task.abort_handle());
+            }
+        }
+    }
+
+    fn start_timer(&mut self, call_id: CallId, after_ms: u64) {
+        let to = self.to_self.clone();
+        let task = self.tree.services.runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            let _ = to.send(Message::Timer(call_id));
+        });
+        self.attempts.insert(call_id, task.abort_handle());
+    }
+
+    fn abort(&mut self, call_id: CallId) {
+        if let Some(task) = self.attempts.remove(&call_id) {
+            task.abort();
+        }
+        if let Some(child) = self.children.get(&call_id) {
+            let (by, reason) = ("parent".to_owned(), Some("its parent no longer needs it".to_owned()));
+            self.tree.send(child, Message::Cancel { row: None, call_id: None, by, reason });
+        }
+    }
+
+    pub(super) fn lost(&mut self, why: &str) {
+        self.end = Some(RunEnd::Lost(why.to_owned()));
+    }
+
+    /// The error of a run whose strict fixtures hold a rule that never answered.
+    fn unused_rules_error(&self) -> Option<RunError> {
+        if !self.tree.fake.is_strict() || self.parent.is_some() {
+            return None;
+        }
+        let unused = self.unused_rules();
+        let list: Vec<String> = unused.iter().map(u32::to_string).collect();
+        let message = format!("fixture rules never used: {} (strict: true)", list.join(", "));
+        (!unused.is_empty()).then(|| RunError::new(RunErrorCode::FixtureRuleUnused, message))
+    }
+
+    /// Numbers of fixture rules, from 1, that neither answered here nor in the journals this run goes on from.
+    fn unused_rules(&self) -> Vec<u32> {
+        let unused = self.tree.fake.unused_rules().into_iter();
+        unused.map(|i| i as u32 + 1).filter(|n| !self.rules_used.contains(n)).collect()
+    }
+
+    fn try_pause(&mut self, reason: StatusReason, message: Option<String>) {
+        if self.parent.is_none() && !self.children.is_empty() {
+            // Children pause first; their loops answer, and the machine asks again.
+            self.tree.send_children(|| Message::Pause { row: None, reason });
+            return;
+        }
+        let event = Event::RunPaused { reason, message: message.clone() };
+        if self.parent.is_some() {
+            // The root's transaction re-reads the inbox of the whole tree.
+            self.journal.append(vec![event], Vec::new(), Vec::new());
+            self.end = Some(RunEnd::Paused { reason, message });
+            return;
+        }
+        match self.journal.pause(event.clone()) {
+            Ok(PauseResult::Paused) => self.end = Some(RunEnd::Paused { reason, message }),
+            Ok(PauseResult::Pending(rows)) if rows.iter().all(|row| row.run_id == self.run) => {
+                for message in rows.iter().filter_map(super::inbox::message) {
+                    self.message(message);
+                }
+            }
+            Ok(PauseResult::Pending(_)) => {
+                // Rows for a child, whose loop has ended: pause, and the owner starts the tree again for them.
+                self.journal.append(vec![event], Vec::new(), Vec::new());
+                self.end = Some(RunEnd::Paused { reason, message });
+            }
+            Err(error) => self.lost(&error.to_string()),
+        }
+    }
+
+    /// Asks a person by way of the journal; an expiry is watched for.
+    fn ask(&self, approval: &ApprovalNote) {
+        let Some(expires_at) = approval.expires_at else { return };
+        let store = self.tree.store.clone();
+        let run = self.run.clone();
+        let id = approval.approval_id;
+        let wait = Duration::from_millis(expires_at.since(now()));
+        self.tree.services.runtime.spawn(async move {
+            tokio::time::sleep(wait).await;
+            // A decision that was faster wins; its row is in the inbox already.
+            if let Err(error) = store.expire(&run, id, expires_at.max(now())) {
+                tracing::warn!(%error, "an approval could not expire");
+            }
+        });
+    }
+
+    /// Takes what has arrived without waiting.
+    fn drain_inbox(&mut self) {
+        while self.end.is_none()
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            self.message(message);
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        match message {
+            Message::Attempt { call_id, attempt, report } => {
+                self.attempts.remove(&call_id);
+                self.feed(Input::AttemptEnded { call_id, attempt, report });
+            }
+            Message::Planned { call_id, plan, claim } => {
+                if let Some(prepared) = self.prepared.get_mut(&call_id) {
+                    prepared.claim = claim;
+                }
+                self.feed(Input::Prepared { call_id, plan: *plan });
+            }
+            Message::Permit(call_id) => self.permitted(call_id),
+            Message::Timer(call_id) => {
+                self.attempts.remove(&call_id);
+                self.feed(Input::TimerFired { call_id });
+            }
+            Message::Cancel { row, call_id, by, reason } => {
+                self.consumed.extend(row);
+                self.feed(Input::Cancel { call_id, by, reason });
+            }
+            Message::Pause { row, reason } => {
+                self.consumed.extend(row);
+                if self.parent.is_none() {
+                    self.tree.send_children(|| Message::Pause { row: None, reason });
+                }
+                self.feed(Input::Pause { reason });
+            }
+            Message::Decided { row, decision } => {
+                self.consumed.extend(row);
+                self.feed(Input::Decided(decision));
+            }
+            Message::ChildWaiting { call_id, reason } => self.feed(Input::ChildWaiting { call_id, reason }),
+            Message::ChildEnded { call_id, end } => self.child_ended(call_id, *end),
+            Message::Interrupt => self.end = Some(RunEnd::Interrupted),
+            Message::StoreFailed => self.lost("the journal could not be written"),
+        }
+    }
+}

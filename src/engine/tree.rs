@@ -1,0 +1,224 @@
+//! What the runs of one tree share while a process executes them: ledger, permits, cancellation, files, the store's lease.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::core::budget::Ledger;
+use crate::core::event::Owner;
+use crate::core::ids::{CallId, Hash, RunId};
+use crate::core::run::Settings;
+use crate::providers::registry::Registry;
+use crate::store::Store;
+
+use super::files::Files;
+use super::gates::Gates;
+use super::journal::now;
+use super::message::Message;
+use super::run_end::RunEnd;
+use super::services::Services;
+
+/// The shared state of a run tree.
+pub(crate) struct Tree {
+    pub(crate) root: RunId,
+    pub(crate) store: Store,
+    pub(crate) epoch: u64,
+    /// This process, for the journal.
+    pub(crate) owner: Owner,
+    pub(crate) services: Arc<Services>,
+    /// The settings in force.
+    pub(crate) settings: Settings,
+    /// The providers of this tree: those of the engine, and `fake` with the run's fixtures.
+    pub(crate) providers: Registry,
+    /// The fake provider of this tree, for its unused rules.
+    pub(crate) fake: Arc<crate::providers::fake::FakeProvider>,
+    pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) gates: Gates,
+    pub(crate) files: Files,
+    /// Polled by the sandbox: user logic is to end.
+    pub(crate) abort: Arc<AtomicBool>,
+    /// Whether the process stays while only approvals are pending.
+    pub(crate) linger: bool,
+    loops: Mutex<HashMap<RunId, LoopHandle>>,
+    occurrences: Mutex<HashMap<Hash, u32>>,
+    mutations: Arc<Mutations>,
+    end: Mutex<Option<RunEnd>>,
+    ended: Condvar,
+}
+
+/// Mutating attempts of a tree: an answer that one overlapped may rest on files it changed, and is not cached.
+#[derive(Debug, Default)]
+pub(crate) struct Mutations {
+    begun: AtomicU64,
+    running: AtomicU64,
+}
+
+/// A mutating attempt that runs.
+pub(crate) struct Mutation(Arc<Mutations>);
+
+impl Drop for Mutation {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[derive(Debug, Clone)]
+struct LoopHandle {
+    to: Sender<Message>,
+    /// Since when user logic runs, in Unix milliseconds; 0 = it does not.
+    driving_since: Arc<AtomicI64>,
+}
+
+/// What [`Tree::new`] is made of.
+pub(crate) struct TreeParts {
+    pub(crate) root: RunId,
+    pub(crate) store: Store,
+    pub(crate) epoch: u64,
+    pub(crate) owner: Owner,
+    pub(crate) services: Arc<Services>,
+    pub(crate) settings: Settings,
+    pub(crate) fake: crate::providers::fake::FakeProvider,
+    pub(crate) linger: bool,
+}
+
+impl Tree {
+    pub(crate) fn new(parts: TreeParts) -> Self {
+        let TreeParts { root, store, epoch, owner, services, settings, fake, linger } = parts;
+        let fake = Arc::new(fake);
+        let mut providers = services.registry.clone();
+        providers.insert(Arc::clone(&fake) as Arc<dyn crate::providers::Provider>);
+        let ledger = Mutex::new(Ledger::new(settings.limits, settings.max_calls));
+        Self {
+            root,
+            store,
+            epoch,
+            owner,
+            services,
+            settings,
+            providers,
+            fake,
+            ledger,
+            gates: Gates::default(),
+            files: Files::start(),
+            abort: Arc::new(AtomicBool::new(false)),
+            linger,
+            loops: Mutex::default(),
+            occurrences: Mutex::default(),
+            mutations: Arc::default(),
+            end: Mutex::default(),
+            ended: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers the loop of a run; returns the cell in which it notes when user logic runs.
+    pub(crate) fn register(&self, run: &RunId, to: Sender<Message>) -> Arc<AtomicI64> {
+        let driving_since = Arc::new(AtomicI64::new(0));
+        let handle = LoopHandle { to, driving_since: Arc::clone(&driving_since) };
+        self.loops().insert(run.clone(), handle);
+        driving_since
+    }
+
+    pub(crate) fn unregister(&self, run: &RunId) {
+        self.loops().remove(run);
+        self.gates.release_run(run);
+    }
+
+    fn loops(&self) -> MutexGuard<'_, HashMap<RunId, LoopHandle>> {
+        self.loops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a message to the loop of a run; false when it has none here.
+    pub(crate) fn send(&self, run: &RunId, message: Message) -> bool {
+        self.loops().get(run).is_some_and(|l| l.to.send(message).is_ok())
+    }
+
+    /// Sends a message to every loop of the tree but the root's.
+    pub(crate) fn send_children(&self, make: impl Fn() -> Message) {
+        for (run, handle) in self.loops().iter() {
+            if *run != self.root {
+                // A loop that has just ended needs no message.
+                let _ = handle.to.send(make());
+            }
+        }
+    }
+
+    /// Sends a message to every loop of the tree.
+    pub(crate) fn send_all(&self, make: impl Fn() -> Message) {
+        for handle in self.loops().values() {
+            let _ = handle.to.send(make());
+        }
+    }
+
+    /// The run whose user logic has run longest without a pause, and for how many milliseconds.
+    pub(crate) fn longest_stretch(&self) -> Option<(RunId, u64)> {
+        let at = now();
+        let loops = self.loops();
+        let running = loops.iter().filter_map(|(run, handle)| {
+            let since = handle.driving_since.load(Ordering::Relaxed);
+            (since > 0).then(|| (run.clone(), at.since(crate::core::time::Millis(since))))
+        });
+        running.max_by_key(|(_, ms)| *ms)
+    }
+
+    /// The next occurrence of a cache key in this tree, from 1.
+    pub(crate) fn next_occurrence(&self, key: Hash) -> u32 {
+        let mut counts = self.occurrences.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(key).or_insert(0);
+        *count += 1;
+        *count
+    }
+
+    /// Counts a lookup that an earlier incarnation made.
+    pub(crate) fn recorded_occurrence(&self, key: Hash, occurrence: u32) {
+        let mut counts = self.occurrences.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(key).or_insert(0);
+        *count = (*count).max(occurrence);
+    }
+
+    /// The id of the child run that a call of `run` starts.
+    pub(crate) fn child_id(run: &RunId, call: CallId) -> RunId {
+        RunId::child(run, call)
+    }
+
+    /// Calls at once on a provider.
+    pub(crate) fn concurrency(&self, provider: &str) -> u32 {
+        let env = |name: &str| self.services.env.get(name).map(str::to_owned);
+        self.providers.concurrency(provider, &env, self.settings.concurrency)
+    }
+
+    /// Notes that an attempt begins; the result is kept while a mutating one runs.
+    pub(crate) fn mutation(&self, mutating: bool) -> Option<Mutation> {
+        mutating.then(|| {
+            self.mutations.begun.fetch_add(1, Ordering::SeqCst);
+            self.mutations.running.fetch_add(1, Ordering::SeqCst);
+            Mutation(Arc::clone(&self.mutations))
+        })
+    }
+
+    /// How many mutating attempts have begun, and whether one runs now.
+    pub(crate) fn mutations(&self) -> (u64, bool) {
+        (self.mutations.begun.load(Ordering::SeqCst), self.mutations.running.load(Ordering::SeqCst) > 0)
+    }
+
+    /// Says that the execution of the tree has ended; only the first word counts.
+    pub(crate) fn give_up(&self, end: RunEnd) {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end);
+        self.ended.notify_all();
+    }
+
+    /// Waits until the execution has ended.
+    pub(crate) fn ended(&self) -> RunEnd {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match &*end {
+                Some(end) => return end.clone(),
+                None => end = self.ended.wait(end).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}

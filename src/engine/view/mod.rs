@@ -1,0 +1,34 @@
+//! What every surface shows: the reply shapes, one file per family. A key that is unknown or does not apply is absent.
+
+mod approvals;
+mod calls;
+mod common;
+mod dry_run;
+mod explain;
+mod home;
+pub mod next;
+mod output;
+mod run;
+mod runs;
+mod validate;
+mod workflows;
+
+pub use approvals::{ApprovalRow, ApprovalState, ApprovalsView};
+pub use calls::{
+    AttemptRow, CallDetail, CallDetailView, CallErrorView, CallFiles, CallRow, CallState, CallsView, UnknownCallState,
+};
+pub use common::{ErrorView, Notice, Usd};
+pub use dry_run::{
+    Band, DryCallRow, DryOutcome, DryPhase, DryRunView, Estimate, FanOut, MoneyBand, ProviderRow, RerunCall,
+    ReuseForecast, Unreached, WorkflowName, WorstCase,
+};
+pub use explain::{ExplainCounts, ExplainRow, ExplainView, FromCall};
+pub use home::{ClearedView, DoctorCheck, DoctorView, ExportView, Health, InitView, PruneView, PrunedRun};
+pub use output::{ArtifactRow, ArtifactsView, OutputView, ReadArtifactView};
+pub use run::{
+    BudgetLine, BudgetView, Counts, DecisionView, Gap, PhaseRow, ResumedHow, ReuseView, RunView, SwallowedRow,
+    UsageView, Woke, WorktreeRow,
+};
+pub use runs::{OwnerView, RunFacts, RunRow, RunsView};
+pub use validate::{Diagnostic, Severity, ValidateView, WorkflowMeta};
+pub use workflows::{NewWorkflowView, Scope, TemplateRow, WorkflowRow, WorkflowsView};

@@ -1,0 +1,112 @@
+//! A promise that something queued will be on disk: waited for by a thread or by any executor.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use crate::store::error::StoreError;
+
+#[derive(Debug, Default)]
+struct State {
+    result: Option<Result<(), StoreError>>,
+    wakers: Vec<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    settled: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, result: Result<(), StoreError>) {
+        let wakers = {
+            let mut state = self.lock();
+            if state.result.is_some() {
+                return;
+            }
+            state.result = Some(result);
+            std::mem::take(&mut state.wakers)
+        };
+        self.settled.notify_all();
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+}
+
+/// Says when what was queued is on disk, or why it never will be. Cheap to clone; dropping it changes nothing.
+#[derive(Debug, Clone)]
+pub struct Ticket(Arc<Shared>);
+
+impl Ticket {
+    /// A ticket and the one who settles it.
+    pub(super) fn pair() -> (Self, Settler) {
+        let shared = Arc::new(Shared::default());
+        (Self(Arc::clone(&shared)), Settler(shared))
+    }
+
+    /// A ticket that is settled already.
+    pub(super) fn settled(result: Result<(), StoreError>) -> Self {
+        let (ticket, settler) = Self::pair();
+        settler.settle(result);
+        ticket
+    }
+
+    /// Waits, blocking the thread.
+    ///
+    /// # Errors
+    /// Why it was not written.
+    pub fn wait(&self) -> Result<(), StoreError> {
+        let mut state = self.0.lock();
+        loop {
+            if let Some(result) = &state.result {
+                return result.clone();
+            }
+            state = self.0.settled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits, on any executor.
+    ///
+    /// # Errors
+    /// Why it was not written.
+    pub async fn committed(&self) -> Result<(), StoreError> {
+        poll_fn(|context| {
+            let mut state = self.0.lock();
+            if let Some(result) = &state.result {
+                return Poll::Ready(result.clone());
+            }
+            if !state.wakers.iter().any(|w| w.will_wake(context.waker())) {
+                state.wakers.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The result, when there is one already.
+    pub fn result(&self) -> Option<Result<(), StoreError>> {
+        self.0.lock().result.clone()
+    }
+}
+
+/// The other end of a ticket; dropped unsettled, it says that the writer is gone.
+#[derive(Debug)]
+pub(super) struct Settler(Arc<Shared>);
+
+impl Settler {
+    pub(super) fn settle(&self, result: Result<(), StoreError>) {
+        self.0.settle(result);
+    }
+}
+
+impl Drop for Settler {
+    fn drop(&mut self) {
+        self.0.settle(Err(StoreError::Internal("the writer has stopped".to_owned())));
+    }
+}

@@ -1,0 +1,351 @@
+//! The writer thread: takes everything that waits, writes it in one transaction, then says so.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+
+use crate::core::event::EventRecord;
+use crate::core::ids::{Hash, RunId};
+use crate::store::cache;
+use crate::store::error::StoreError;
+use crate::store::inbox;
+use crate::store::journal::Folder;
+use crate::store::lease;
+use crate::store::ticket::{Settler, Ticket};
+
+/// Events that may wait to be written before [`Queue::push`] blocks.
+const MAX_EVENTS: usize = 4096;
+/// Bytes of events that may wait.
+const MAX_BYTES: usize = 8 << 20;
+
+/// Events of one run, to be appended by its owner in one transaction with what goes along.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Append {
+    /// The root of the run tree.
+    pub root: RunId,
+    /// The run whose journal grows.
+    pub run: RunId,
+    /// The epoch of the owner; checked against the store.
+    pub epoch: u64,
+    /// The events, continuing the journal without a gap.
+    pub records: Vec<EventRecord>,
+    /// Answers that the cache keeps from now on.
+    pub cache: Vec<CacheWrite>,
+    /// Ids of inbox rows that are acted on with these events.
+    pub consumed: Vec<i64>,
+}
+
+impl Append {
+    /// Events of a root run and nothing else.
+    pub fn new(run: &RunId, epoch: u64, records: Vec<EventRecord>) -> Self {
+        Self { root: run.clone(), run: run.clone(), epoch, records, cache: Vec::new(), consumed: Vec::new() }
+    }
+}
+
+/// An answer that the cache keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheWrite {
+    /// The cache key.
+    pub key: Hash,
+    /// The occurrence over the run tree.
+    pub occurrence: u32,
+    /// The `call_finished` event of the same append's run that holds the answer.
+    pub seq: u64,
+}
+
+/// An append with its events as they will lie on disk.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) append: Append,
+    bodies: Vec<String>,
+    bytes: usize,
+}
+
+impl Prepared {
+    pub(super) fn new(append: Append) -> Result<Self, StoreError> {
+        let bodies =
+            append.records.iter().map(|record| serde_json::to_string(&record.event)).collect::<Result<Vec<_>, _>>()?;
+        let bytes = bodies.iter().map(String::len).sum();
+        Ok(Self { append, bodies, bytes })
+    }
+
+    /// Writes it. The caller has checked the epoch and the sequence.
+    pub(super) fn apply(&self, db: &Connection, folder: &mut Folder, no: i64) -> Result<(), StoreError> {
+        for (record, body) in self.append.records.iter().zip(&self.bodies) {
+            Folder::insert(db, no, record, body)?;
+            folder.fold(db, no, record)?;
+        }
+        for write in &self.append.cache {
+            cache::put(db, no, write)?;
+        }
+        inbox::consume(db, &self.append.consumed)
+    }
+}
+
+/// What a task works with, inside the transaction.
+pub(super) struct Tx<'a> {
+    pub(super) db: &'a Connection,
+    pub(super) folder: &'a mut Folder,
+}
+
+type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send>;
+
+/// One thing to write.
+pub(super) enum Job {
+    /// Events of an owner.
+    Append(Prepared, Settler),
+    /// Anything else; undone alone when it fails by itself. With an owner, its failure ends the ownership.
+    Task {
+        /// The name in traces.
+        name: &'static str,
+        /// The owner on whose behalf it writes.
+        owner: Option<(RunId, u64)>,
+        /// What it does.
+        work: Work,
+        /// Who waits for it.
+        settler: Settler,
+    },
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    events: usize,
+    bytes: usize,
+    closed: bool,
+}
+
+/// The way to the writer thread.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    written: Condvar,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues an append; blocks while too much waits.
+    pub(super) fn append(&self, prepared: Prepared) -> Ticket {
+        let (ticket, settler) = Ticket::pair();
+        let (events, bytes) = (prepared.bodies.len(), prepared.bytes);
+        let mut waiting = self.lock();
+        while waiting.events > 0 && (waiting.events + events > MAX_EVENTS || waiting.bytes + bytes > MAX_BYTES) {
+            waiting = self.written.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.events += events;
+        waiting.bytes += bytes;
+        waiting.jobs.push_back(Job::Append(prepared, settler));
+        drop(waiting);
+        self.arrived.notify_one();
+        ticket
+    }
+
+    /// Queues a task.
+    pub(super) fn task(&self, name: &'static str, owner: Option<(RunId, u64)>, work: Work) -> Ticket {
+        let (ticket, settler) = Ticket::pair();
+        self.lock().jobs.push_back(Job::Task { name, owner, work, settler });
+        self.arrived.notify_one();
+        ticket
+    }
+
+    /// Lets the thread end once everything is written.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_one();
+    }
+
+    fn take(&self) -> Option<VecDeque<Job>> {
+        let mut waiting = self.lock();
+        while waiting.jobs.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        Some(std::mem::take(&mut waiting.jobs))
+    }
+
+    fn done(&self, events: usize, bytes: usize) {
+        let mut waiting = self.lock();
+        waiting.events = waiting.events.saturating_sub(events);
+        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+        drop(waiting);
+        self.written.notify_all();
+    }
+}
+
+/// The body of the writer thread.
+pub(super) fn run(mut db: Connection, queue: &Arc<Queue>) {
+    let mut writer = Writer { folder: Folder::default(), ended: HashMap::new() };
+    while let Some(jobs) = queue.take() {
+        let (mut events, mut bytes) = (0, 0);
+        for job in &jobs {
+            if let Job::Append(prepared, _) = job {
+                events += prepared.bodies.len();
+                bytes += prepared.bytes;
+            }
+        }
+        let settled = writer.group(&mut db, jobs);
+        queue.done(events, bytes);
+        for (settler, result) in settled {
+            settler.settle(result);
+        }
+    }
+}
+
+/// One ticket's end, and the owner whose write it was.
+type Settled = (Settler, Result<(), StoreError>);
+
+struct Writer {
+    folder: Folder,
+    /// Owners that failed to write once: nothing of theirs is written after the hole.
+    ended: HashMap<(RunId, u64), StoreError>,
+}
+
+impl Writer {
+    /// Writes a group of jobs in one transaction: all of them, or on a failure of the database none.
+    fn group(&mut self, db: &mut Connection, jobs: VecDeque<Job>) -> Vec<Settled> {
+        let mut settled = Vec::with_capacity(jobs.len());
+        let mut owners = Vec::new();
+        let mut jobs = jobs.into_iter();
+        let mut fatal = db.execute_batch("BEGIN IMMEDIATE").err().map(StoreError::from);
+        let mut checked = HashSet::new();
+        while fatal.is_none() {
+            let Some(job) = jobs.next() else { break };
+            let (settler, owner, result) = self.one(db, job, &mut checked);
+            if let Err(error) = &result
+                && error.is_fatal()
+            {
+                fatal = Some(error.clone());
+            }
+            settled.push((settler, result));
+            owners.extend(owner);
+        }
+        if fatal.is_none() {
+            let written = self.folder.flush(db).and_then(|()| Ok(db.execute_batch("COMMIT")?));
+            fatal = written.err();
+        }
+        if let Some(error) = fatal {
+            self.give_up(db, &error);
+            for job in jobs {
+                let (settler, owner) = match job {
+                    Job::Append(prepared, settler) => {
+                        (settler, Some((prepared.append.root.clone(), prepared.append.epoch)))
+                    }
+                    Job::Task { owner, settler, .. } => (settler, owner),
+                };
+                settled.push((settler, Err(error.clone())));
+                owners.extend(owner);
+            }
+            for owner in owners {
+                self.ended.entry(owner).or_insert_with(|| error.clone());
+            }
+            for (_, result) in &mut settled {
+                if result.is_ok() {
+                    *result = Err(error.clone());
+                }
+            }
+        }
+        settled
+    }
+
+    fn give_up(&mut self, db: &Connection, error: &StoreError) {
+        tracing::error!(%error, "a write to the store failed");
+        // The engine may have rolled back by itself.
+        if !db.is_autocommit()
+            && let Err(error) = db.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "rollback failed");
+        }
+        self.folder.clear();
+    }
+
+    /// Carries out one job inside the transaction.
+    fn one(
+        &mut self,
+        db: &Connection,
+        job: Job,
+        checked: &mut HashSet<(RunId, u64)>,
+    ) -> (Settler, Option<(RunId, u64)>, Result<(), StoreError>) {
+        match job {
+            Job::Append(prepared, settler) => {
+                let owner = (prepared.append.root.clone(), prepared.append.epoch);
+                let result = self.append(db, &prepared, &owner, checked);
+                (settler, Some(owner), result)
+            }
+            Job::Task { name, owner, work, settler } => {
+                let result = self.task(db, name, owner.as_ref(), work);
+                (settler, owner, result)
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        db: &Connection,
+        prepared: &Prepared,
+        owner: &(RunId, u64),
+        checked: &mut HashSet<(RunId, u64)>,
+    ) -> Result<(), StoreError> {
+        if let Some(error) = self.ended.get(owner) {
+            return Err(error.clone());
+        }
+        let admitted = if checked.contains(owner) {
+            Ok(())
+        } else {
+            let root = self.folder.number(db, &owner.0);
+            root.and_then(|root| lease::check(db, root, owner))
+        };
+        let admitted = admitted.and_then(|()| self.folder.check(db, &prepared.append.run, &prepared.append.records));
+        let no = match admitted {
+            Ok(no) => no,
+            Err(error) => {
+                self.ended.insert(owner.clone(), error.clone());
+                return Err(error);
+            }
+        };
+        checked.insert(owner.clone());
+        prepared.apply(db, &mut self.folder, no).map_err(|error| match error {
+            // Half of it may be in the transaction: nothing of the group can stay.
+            error if error.is_fatal() => error,
+            error => StoreError::Io(format!("events could not be written: {error}")),
+        })
+    }
+
+    fn task(
+        &mut self,
+        db: &Connection,
+        name: &'static str,
+        owner: Option<&(RunId, u64)>,
+        work: Work,
+    ) -> Result<(), StoreError> {
+        if let Some(error) = owner.and_then(|owner| self.ended.get(owner)) {
+            return Err(error.clone());
+        }
+        tracing::trace!(name, "store task");
+        self.folder.flush(db)?;
+        db.prepare_cached("SAVEPOINT task")?.execute([])?;
+        let result = work(&mut Tx { db, folder: &mut self.folder });
+        match result {
+            Ok(()) => {
+                db.prepare_cached("RELEASE task")?.execute([])?;
+                Ok(())
+            }
+            Err(error) => {
+                if !error.is_fatal() && !db.is_autocommit() {
+                    db.execute_batch("ROLLBACK TO task; RELEASE task")?;
+                    self.folder.clear();
+                    if let Some(owner) = owner {
+                        self.ended.entry(owner.clone()).or_insert_with(|| error.clone());
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+}
