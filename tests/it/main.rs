@@ -8,6 +8,8 @@ mod dialect_realm;
 mod dialect_runs;
 mod kill_harness;
 mod layering;
+mod machine_scenarios;
+mod model;
 mod rust_source;
 mod scratch;
 mod support;
