@@ -84,3 +84,44 @@ pub(crate) fn take_up(
     let (store, services, run) = (store.clone(), Arc::clone(services), run.clone());
     Ok(own(Ownership { store, services, run, lease, settings, linger }))
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::core::run::RunStatus;
+    use crate::engine::params::RunParams;
+    use crate::engine::run_end::RunEnd;
+    use crate::engine::services::{Defaults, Environment};
+    use crate::providers::Registry;
+    use crate::providers::fake::FakeProvider;
+
+    fn services(cwd: &std::path::Path) -> Services {
+        Services {
+            registry: Registry::new(Arc::new(FakeProvider::new(None, None, false))),
+            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
+            env: Environment::default(),
+            defaults: Defaults::default(),
+            user_home: None,
+            cwd: cwd.to_owned(),
+            workspace: cwd.to_owned(),
+            started_by: "test".to_owned(),
+            program: None,
+            limits: crate::core::run::EngineLimits::default(),
+        }
+    }
+
+    #[test]
+    fn a_script_runs_to_its_end_and_its_journal_replays() {
+        let dir = tempfile::tempdir().unwrap();
+        let services = Arc::new(services(dir.path()));
+        let store = Store::open(&dir.path().join("home"), crate::store::OpenMode::Create).unwrap();
+        let script = "export const meta = {name: 'x', description: 'y'};\nconst a = await parallel([1,2,3].map(i => () => agent('n' + i)));\nreturn {n: a.length};";
+        let params = RunParams { script: Some(script.into()), ..RunParams::default() };
+        let recorded = crate::engine::start::record(&params, &services, &store).unwrap();
+        let handle = take_up(&store, &services, &recorded.run_id, false).unwrap();
+        let end = handle.wait_ended(Duration::from_secs(10));
+        let Some(RunEnd::Finished(outcome)) = end else { panic!("{end:?}") };
+        assert_eq!((outcome.status, outcome.output), (RunStatus::Done, Some(serde_json::json!({"n": 3}))));
+    }
+}
