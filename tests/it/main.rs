@@ -1,3 +1,4 @@
 //! The only integration-test binary.
 
-mod scratch;
+mod dialect_parse;
+mod script_lints;

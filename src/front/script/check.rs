@@ -12,8 +12,8 @@ use crate::front::script::script::{Meta, Script};
 pub const MAX_SCRIPT: u64 = 524_288;
 
 /// Stack of the parsing thread. Only what is used is ever backed by memory. [`nesting::MAX_DEPTH`] levels of the hungriest
-/// construct take a quarter of it without optimisation.
-const STACK: usize = 512 << 20;
+/// construct found take less than a fifth of it without optimisation.
+const STACK: usize = 256 << 20;
 
 /// Where a script comes from; some rules hold only for inline text.
 #[derive(Debug, Clone, PartialEq, Eq)]
