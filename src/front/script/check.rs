@@ -6,7 +6,7 @@ use crate::core::ids::Hash;
 use crate::front::script::diagnostic::{Diagnostic, Lines, Severity};
 use crate::front::script::nesting;
 use crate::front::script::parse;
-use crate::front::script::script::{Meta, Script};
+use crate::front::script::plan::{Meta, Script};
 
 /// The greatest size of a script: bytes of a file, characters of inline text.
 pub const MAX_SCRIPT: u64 = 524_288;

@@ -12,7 +12,7 @@ use crate::front::script::nearest::nearest;
 use crate::front::script::tree::Tree;
 
 /// What the dialect adds to the language.
-const HOOKS: &[&str] = &[
+pub(super) const HOOKS: &[&str] = &[
     "agent",
     "parallel",
     "pipeline",
@@ -218,7 +218,8 @@ fn meta_in_body(tree: &Tree<'_, '_>, meta: Span, out: &mut Vec<Diagnostic>) {
         tree.scoping().symbol_name(*id) == "meta" && meta.contains_inclusive(tree.scoping().symbol_span(*id))
     });
     let Some(symbol) = declared else { return };
-    let uses: Vec<NodeId> = tree.scoping().get_resolved_references(symbol).map(|r| r.node_id()).collect();
+    let uses: Vec<NodeId> =
+        tree.scoping().get_resolved_references(symbol).map(oxc_semantic::Reference::node_id).collect();
     if let Some(first) = uses.into_iter().find(|node| !under_typeof(tree, *node)) {
         let message = "`meta` is not visible in the body: a ReferenceError when it runs";
         let span = tree.nodes().kind(first).span();

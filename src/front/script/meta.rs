@@ -7,7 +7,7 @@ use oxc_ast::ast::{
 use oxc_span::{GetSpan, Span};
 
 use crate::front::script::diagnostic::{Diagnostic, Lines, Severity};
-use crate::front::script::script::{Meta, PhaseMeta};
+use crate::front::script::plan::{Meta, PhaseMeta};
 
 const EXAMPLE: &str = "begin with: export const meta = { name: 'my-workflow', description: 'what it does' }";
 

@@ -11,7 +11,7 @@ use crate::front::script::check::Findings;
 use crate::front::script::diagnostic::{Diagnostic, Lines, Severity, ends_line};
 use crate::front::script::meta::{self, Declared};
 use crate::front::script::nesting::{self, Depth};
-use crate::front::script::script::Script;
+use crate::front::script::plan::Script;
 use crate::front::script::tree::Tree;
 use crate::front::script::{facts, grammar, lint_calls, lint_globals, lint_options, typescript};
 
