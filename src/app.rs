@@ -1,6 +1,7 @@
 //! Layer 3: the composition root. Home, configuration and environment become a wired engine.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -8,7 +9,8 @@ use serde::Deserialize;
 use crate::core::failure::{Code, Failure};
 use crate::core::run::EngineLimits;
 use crate::engine::{Defaults, Engine, Environment, Services};
-use crate::providers::registry::Registry;
+use crate::providers::Registry;
+use crate::providers::fake::FakeProvider;
 
 /// What the surfaces decide about an engine.
 #[derive(Debug, Clone, Default)]
@@ -71,7 +73,7 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         .map_err(|e| Failure::new(Code::Internal, format!("the asynchronous runtime did not start: {e}")))?;
     let started_by = if options.started_by.is_empty() { "cli".to_owned() } else { options.started_by.clone() };
     let services = Services {
-        registry: options.registry.unwrap_or_default(),
+        registry: options.registry.unwrap_or_else(|| Registry::new(Arc::new(FakeProvider::new(None, None, false)))),
         runtime,
         defaults: Defaults {
             provider: options.env.get("OWF_PROVIDER").map(str::to_owned).or(config.provider),

@@ -1,9 +1,9 @@
 //! The run loop: one thread a run, which owns its driver and its machine and waits for nothing else.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -210,7 +210,7 @@ impl RunLoop {
                     {
                         let seq = self.journal.next_seq() + offset as u64;
                         let (key, occurrence) = (record.key, record.occurrence);
-                        cache.push(CacheWrite { key, occurrence, run: self.run.clone(), seq });
+                        cache.push(CacheWrite { key, occurrence, seq });
                     }
                 }
                 Event::AttemptFailed { rule, .. } => self.rules_used.extend(rule),
@@ -244,7 +244,11 @@ impl RunLoop {
         let mutation = self.tree.mutation(barrier);
         let work = Attempt {
             provider: Arc::clone(&prepared.provider),
-            context: prepared.context(&self.tree.store.run_dir(&self.run), call_id, self.tree.settings.engine.call_folders),
+            context: prepared.context(
+                &self.tree.store.run_dir(&self.run),
+                call_id,
+                self.tree.settings.engine.call_folders,
+            ),
             schema: prepared.schema.clone(),
             barrier: if barrier { self.journal.barrier() } else { None },
             delay: Duration::from_millis(delay_ms),
@@ -334,7 +338,7 @@ impl RunLoop {
         match self.journal.pause(event.clone()) {
             Ok(PauseResult::Paused) => self.end = Some(RunEnd::Paused { reason, message }),
             Ok(PauseResult::Pending(rows)) if rows.iter().all(|row| row.run_id == self.run) => {
-                for message in rows.iter().filter_map(super::inbox::message) {
+                for message in rows.iter().map(super::inbox::message) {
                     self.message(message);
                 }
             }

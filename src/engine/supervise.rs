@@ -69,7 +69,12 @@ fn log_failure(path: &std::path::Path, error: &std::io::Error) -> Failure {
 }
 
 /// Takes a run up in this process: the body of the hidden command that [`spawn`] starts.
-pub(crate) fn take_up(store: &Store, services: &Arc<Services>, run: &RunId, linger: bool) -> Result<RunHandle, StoreError> {
+pub(crate) fn take_up(
+    store: &Store,
+    services: &Arc<Services>,
+    run: &RunId,
+    linger: bool,
+) -> Result<RunHandle, StoreError> {
     let lease = store.claim(run, &super::process::info(), now())?;
     let (history, _) = read_history(store, run)?;
     let Some(spec) = history.spec else {

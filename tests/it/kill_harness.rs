@@ -150,7 +150,10 @@ fn campaign(first_seed: u64, kills: u32) {
         for seen in &snapshots {
             for line in &log[seen.invocations.min(log.len())..] {
                 let call = line["call_index"].as_u64().unwrap();
-                assert!(!seen.finished.contains(&call), "seed {first_seed} round {round}: call {call} ran again after its outcome");
+                assert!(
+                    !seen.finished.contains(&call),
+                    "seed {first_seed} round {round}: call {call} ran again after its outcome"
+                );
             }
         }
         let output = place.json(&["output", run.as_str(), "--json"]);
