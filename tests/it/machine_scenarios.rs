@@ -1,5 +1,7 @@
 //! Scenarios of the run machine by itself: budget, lost attempts, pauses, cancels, approvals, divergence, retries, ends.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use owf::core::budget::{Charge, Ledger, Limits};
 use owf::core::call::{ApprovalAsk, Ask, CallKind, CallSpec, Decider, Decision, OnLost, Retry};
 use owf::core::event::{ApprovalKind, ApprovalNote, Event, Owner};

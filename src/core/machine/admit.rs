@@ -14,11 +14,14 @@ const MAX_LOST: u32 = 3;
 
 impl RunMachine {
     pub(super) fn release(&mut self, call_id: CallId, ledger: &mut Ledger) {
-        let Some(call) = self.call_mut(call_id) else { return };
+        let Some(call) = self.call(call_id) else { return };
         if call.state != CallState::Held {
             return;
         }
         let spec = std::sync::Arc::clone(&call.spec);
+        if let Some(message) = self.history.cancelled_calls.get(&call_id).cloned() {
+            return self.cancel_call(call_id, &message, ledger);
+        }
         if call.over_cap {
             let message = format!("the run may make {} agent calls, this would be one more", ledger.max_calls);
             let error = CallError::new(ErrorClass::Budget, message).throwing("WorkflowAgentCapError");
