@@ -7,6 +7,7 @@ mod dialect_owf;
 mod dialect_parse;
 mod dialect_realm;
 mod dialect_runs;
+mod fixtures;
 mod kill_harness;
 mod layering;
 mod machine_scenarios;
