@@ -135,6 +135,7 @@ impl Store {
     /// # Errors
     /// `Live` when another process holds the lock, `RunEnded` when the root has ended, `NotFound`.
     pub fn claim(&self, run: &RunId, me: &ProcessInfo, at: Millis) -> Result<Lease, StoreError> {
+        self.writable()?;
         let root = self.read(|db| root_of(db, run))?;
         home::make_run_dir(self.home(), &root)?;
         let lock = self.lock(&root)?;

@@ -75,11 +75,8 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     let format = FORMAT.to_string();
     let lowest = LOWEST_READER.to_string();
-    let values = [
-        ("format", format.as_str()),
-        ("lowest_reader", lowest.as_str()),
-        ("written_by", concat!("owf ", env!("CARGO_PKG_VERSION"))),
-    ];
+    let values =
+        [("format", format.as_str()), ("lowest_reader", lowest.as_str()), ("written_by", env!("CARGO_PKG_VERSION"))];
     for (key, value) in values {
         tx.execute(
             "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -215,6 +215,14 @@ impl Store {
         }
     }
 
+    /// Whether this handle may write at all, and if not, why.
+    ///
+    /// # Errors
+    /// `Newer` or `NotWritable`.
+    pub fn writable(&self) -> Result<(), StoreError> {
+        self.queue().map(|_| ())
+    }
+
     /// Queues events to the writer and returns at once, unless 4,096 events or 8 MB wait. Events of a run are appended in
     /// the order of the calls. Every transaction checks the epoch; once an append of an epoch has failed, all later ones
     /// fail: nothing is written after a hole.

@@ -14,4 +14,8 @@ mod machine_scenarios;
 mod model;
 mod rust_source;
 mod script_lints;
+mod store_home;
+mod store_journal;
+mod store_owner;
+mod store_support;
 mod support;
