@@ -30,22 +30,25 @@ const isWellFormed = uncurry(String.prototype.isWellFormed);
 const toWellFormed = uncurry(String.prototype.toWellFormed);
 const regexTest = uncurry(RegExp.prototype.test);
 
-// A collection whose methods are its own, so that replaced prototypes do not matter.
-const sealed = (collection, prototype, names) => {
-  for (let i = 0; i < names.length; i++) {
-    defineProperty(collection, names[i], { value: prototype[names[i]] });
-  }
-  return collection;
+// Makes collections whose methods are their own, so that replaced prototypes do not matter.
+const collections = (type, names) => {
+  const methods = names.map((name) => type.prototype[name]);
+  return () => {
+    const made = new type();
+    for (let i = 0; i < names.length; i++) defineProperty(made, names[i], { value: methods[i] });
+    return made;
+  };
 };
-const safeMap = (from) => sealed(new from(), from.prototype, ['get', 'set', 'has', 'delete']);
-const safeSet = (from) => sealed(new from(), from.prototype, ['add', 'has', 'delete']);
+const safeMap = collections(Map, ['get', 'set', 'has', 'delete']);
+const safeWeakMap = collections(WeakMap, ['get', 'set', 'has', 'delete']);
+const safeSet = collections(Set, ['add', 'has', 'delete']);
 
 const hide = (object, name, value) => defineProperty(object, name, { value, writable: true, configurable: true });
 const fixed = (object, name, value) => defineProperty(object, name, { value });
 
 // --- globals -------------------------------------------------------------------------------------------------------------
 
-const KEEP = safeSet(Set);
+const KEEP = safeSet();
 strSplit(
   'Object Function Error EvalError RangeError ReferenceError SyntaxError TypeError URIError AggregateError SuppressedError ' +
     'Array Number Boolean String Symbol Math JSON Reflect Proxy Map Set WeakMap WeakSet Promise BigInt Iterator ' +
