@@ -9,7 +9,9 @@ pub fn failure(failure: &Failure, paint: &Paint) -> String {
     for item in failure.allowed.iter().filter(|a| !failure.message.contains(*a)) {
         let named = failure.hint.as_deref().is_some_and(|hint| hint.contains(item.as_str()));
         if !named {
-            out.push_str(&format!("  {}\n", clean(item)));
+            out.push_str("  ");
+            out.push_str(&clean(item));
+            out.push('\n');
         }
     }
     if let Some(hint) = failure.hint.as_deref().filter(|h| !h.is_empty()) {

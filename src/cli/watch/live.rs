@@ -1,6 +1,6 @@
 //! What a watcher knows of a run: its events, folded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::core::budget::Limits;
 use crate::core::event::{Event, EventRecord};
@@ -90,7 +90,7 @@ pub struct Live {
     /// Calls by index.
     pub calls: HashMap<u32, LiveCall>,
     /// Those under way, oldest first.
-    pub running: BTreeMap<u32, ()>,
+    pub running: BTreeSet<u32>,
     /// All calls.
     pub total: u64,
     /// With a value.
@@ -152,7 +152,7 @@ impl Live {
                 self.started = Some(record.at);
                 self.at_rest = false;
                 // Attempts of an earlier owner died with it.
-                for index in std::mem::take(&mut self.running).into_keys() {
+                for index in std::mem::take(&mut self.running) {
                     self.restage(index, Stage::Queued);
                 }
             }
@@ -177,7 +177,7 @@ impl Live {
                 if let Some(call) = self.calls.get_mut(&call_id.0) {
                     call.attempt = *attempt;
                     call.started.get_or_insert(record.at);
-                    self.running.insert(call_id.0, ());
+                    self.running.insert(call_id.0);
                     self.restage(call_id.0, Stage::Running);
                 }
             }

@@ -7,6 +7,7 @@ mod live;
 mod plain;
 mod redraw;
 mod screen;
+mod watcher;
 
 pub use flags::{FollowFlags, ShowFlags};
 pub use follow::{Goal, Job, Seen, follow, follow_started};

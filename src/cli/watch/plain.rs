@@ -1,5 +1,7 @@
 //! Following without a terminal: one line per fact.
 
+use std::fmt::Write as _;
+
 use super::live::Live;
 use crate::cli::render::text::{clean, cost, cut_middle, duration, kilo, wrap};
 use crate::core::event::{Event, EventRecord, LogLevel};
@@ -95,12 +97,13 @@ fn finished(call: &str, label: &str, outcome: &Outcome, reused: bool) -> String 
             let usage = &outcome.usage;
             if usage.input_tokens + usage.output_tokens > 0 {
                 let usd = outcome.cost_nanos.map(Usd::from_nanos);
-                text.push_str(&format!(
+                let _ = write!(
+                    text,
                     " {}+{} {}",
                     kilo(usage.input_tokens),
                     kilo(usage.output_tokens),
                     cost(usd, outcome.cost_source)
-                ));
+                );
             }
             text
         }

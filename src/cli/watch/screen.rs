@@ -1,5 +1,7 @@
 //! Following on a terminal: a screen of at most 14 lines.
 
+use std::fmt::Write as _;
+
 use super::live::Live;
 use super::plain::provider;
 use crate::cli::render::text::{
@@ -35,7 +37,7 @@ pub fn screen(live: &Live, now: Millis, columns: usize, hint: &str) -> Vec<Strin
         (live.questions, "to answer"),
     ] {
         if n > 0 {
-            total.push_str(&format!("  {n} {word}"));
+            let _ = write!(total, "  {n} {word}");
         }
     }
     out.push(format!("{total}   {tokens}"));
@@ -70,13 +72,13 @@ fn phases(out: &mut Vec<String>, live: &Live) {
 
 /// The three oldest calls under way.
 fn running(out: &mut Vec<String>, live: &Live, now: Millis) {
-    for index in live.running.keys().take(3) {
+    for index in live.running.iter().take(3) {
         let Some(call) = live.calls.get(index) else { continue };
         let time = whole_duration(call.started.map_or(0, |at| now.since(at)));
         let mut line = format!("  run  {}  {}", pad(&cut_middle(&call.label, 34), 34), pad_left(&time, 6));
         if let Some((class, at)) = call.setback {
             let word = class.as_str().replace('_', " ");
-            line.push_str(&format!("  try {}, {word} {} ago", call.attempt, age(now.since(at))));
+            let _ = write!(line, "  try {}, {word} {} ago", call.attempt, age(now.since(at)));
         }
         out.push(line);
     }
