@@ -33,6 +33,15 @@ pub struct AppOptions {
     pub program: Option<PathBuf>,
 }
 
+impl AppOptions {
+    /// The environment and working directory of this process; the rest as by default. Variables that are not text are left
+    /// out: owf reads none of them.
+    pub fn from_process() -> Self {
+        let vars = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        Self { env: Environment::new(vars), cwd: std::env::current_dir().unwrap_or_default(), ..Self::default() }
+    }
+}
+
 /// The configuration file: `config.toml` in the user's configuration directory, or what `OWF_CONFIG` names (`none` = nothing).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -3,6 +3,7 @@
 mod cache_key;
 mod child;
 mod control;
+mod engine;
 mod execute;
 mod executor;
 mod files;
@@ -10,6 +11,7 @@ mod gates;
 mod inbox;
 mod journal;
 mod message;
+mod pending;
 pub mod params;
 mod personas;
 mod prepare;
@@ -26,6 +28,7 @@ pub mod view;
 mod watchdog;
 mod workspace;
 
+pub use engine::{Engine, Execution, Started};
 pub use execute::RunHandle;
 pub use run_end::RunEnd;
 pub use services::{Defaults, Environment, Services};

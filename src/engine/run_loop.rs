@@ -105,14 +105,18 @@ impl RunLoop {
                 return self.lost(&error.to_string());
             }
         }
+        let mut ops = step.ops;
         let state = match step.state {
             DriverState::Returned(value) => match self.unused_rules_error() {
                 Some(error) => DriverState::Failed(error),
-                None => DriverState::Returned(value),
+                None => {
+                    ops.extend(self.unused_rules_warning());
+                    DriverState::Returned(value)
+                }
             },
             other => other,
         };
-        self.feed(Input::Ran { ops: step.ops, state });
+        self.feed(Input::Ran { ops, state });
     }
 
     /// Carries out effects until none is left.
@@ -314,6 +318,14 @@ impl RunLoop {
         let list: Vec<String> = unused.iter().map(u32::to_string).collect();
         let message = format!("fixture rules never used: {} (strict: true)", list.join(", "));
         (!unused.is_empty()).then(|| RunError::new(RunErrorCode::FixtureRuleUnused, message))
+    }
+
+    /// The warning about fixture rules that never answered.
+    fn unused_rules_warning(&self) -> Option<Op> {
+        let unused = if self.parent.is_none() { self.unused_rules() } else { Vec::new() };
+        let list: Vec<String> = unused.iter().map(u32::to_string).collect();
+        let message = format!("fixture rules never used: {}", list.join(", "));
+        (!unused.is_empty()).then(|| Op::Warning { code: "fixture_rule_unused".to_owned(), message })
     }
 
     /// Numbers of fixture rules, from 1, that neither answered here nor in the journals this run goes on from.

@@ -68,6 +68,12 @@ fn log_failure(path: &std::path::Path, error: &std::io::Error) -> Failure {
     Failure::new(Code::NotWritable, format!("{} cannot be written: {error}", path.display()))
 }
 
+/// Makes this process the leader of a session of its own, so that nothing sent to its starter's terminal or group reaches it.
+pub(crate) fn leave_session() {
+    // A process that leads its group already has nothing to leave.
+    let _ = rustix::process::setsid();
+}
+
 /// Takes a run up in this process: the body of the hidden command that [`spawn`] starts.
 pub(crate) fn take_up(
     store: &Store,
@@ -120,7 +126,8 @@ mod tests {
         let params = RunParams { script: Some(script.into()), ..RunParams::default() };
         let recorded = crate::engine::start::record(&params, &services, &store).unwrap();
         let handle = take_up(&store, &services, &recorded.run_id, false).unwrap();
-        let end = handle.wait_ended(Duration::from_secs(10));
+        assert!(handle.wait_ended(Duration::from_secs(10)));
+        let end = handle.end();
         let Some(RunEnd::Finished(outcome)) = end else { panic!("{end:?}") };
         assert_eq!((outcome.status, outcome.output), (RunStatus::Done, Some(serde_json::json!({"n": 3}))));
     }

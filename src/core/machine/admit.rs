@@ -50,7 +50,9 @@ impl RunMachine {
     fn release_work(&mut self, call_id: CallId, spec: &crate::core::call::CallSpec, ledger: &mut Ledger) {
         let recorded = self.history.call(call_id);
         let lost = recorded.map_or(0, |r| r.lost + u32::from(r.open));
-        let lost_last = recorded.is_some_and(|r| r.lost_last || r.open);
+        let lost_earlier = recorded.is_none_or(|r| r.started_at.is_none())
+            && self.identity(call_id).is_some_and(|id| self.reuse.lost.contains(&id));
+        let lost_last = lost_earlier || recorded.is_some_and(|r| r.lost_last || r.open);
         if lost >= MAX_LOST && lost_last && spec.kind != CallKind::Workflow {
             let message = format!("lost {lost} times: the owning process ended each time while it ran");
             return self.settle_error(call_id, CallError::new(ErrorClass::Crashed, message), ledger);
