@@ -226,7 +226,7 @@ pub fn kilo(n: u64) -> String {
     format!("{}.{}{sign}", tenths / 10, tenths % 10)
 }
 
-/// A size: `27 bytes`, `3.2 KB`, `1.4 MB`.
+/// A size: `27 B`, `3.2 KB`, `1.4 MB`.
 pub fn size(bytes: u64) -> String {
     let tenths = |unit: u64| {
         let t = (bytes * 10 + unit / 2) / unit;
