@@ -102,7 +102,7 @@ fn report(out: &mut Out, term: &Terminal, json: bool, failure: &Failure) -> Exit
     if json {
         out.result(&failure.to_json().to_string());
     } else {
-        out.note(&render::failure(failure, &term.paint_err));
+        out.note(&render::failure(failure, term));
     }
     Exit::of_failure(failure)
 }

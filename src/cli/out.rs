@@ -77,3 +77,30 @@ impl Out {
         let _ = self.stderr.write_all(text.as_bytes()).and_then(|()| self.stderr.flush());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe whose reader went away.
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_ends_printing_quietly() {
+        let mut out = Out::to(Box::new(Gone), Box::new(io::sink()));
+        assert!(!out.broken());
+        out.result("x");
+        out.result("y");
+        assert!(out.broken());
+    }
+}

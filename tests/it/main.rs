@@ -1,5 +1,8 @@
 //! The only integration-test binary.
 
+mod cli_args;
+mod cli_screens;
+mod cli_watch;
 mod dialect_agent;
 mod dialect_fanout;
 mod dialect_hostile;
@@ -19,3 +22,4 @@ mod store_journal;
 mod store_owner;
 mod store_support;
 mod support;
+mod views;

@@ -52,8 +52,11 @@ pub struct ResumeArgs {
     /// Fail the run when a call failed, also where the script went on
     #[arg(long)]
     pub strict: bool,
-    /// Do not look for the provider's program or key first
-    #[arg(long)]
+    /// Look for the provider's program or key first [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub check_provider: Option<bool>,
+    /// The same as --check-provider=false
+    #[arg(long, conflicts_with = "check_provider")]
     pub no_check_provider: bool,
     /// A provider that is not logged in or out of quota [default: pause]
     #[arg(long, value_enum, value_name = "WHAT")]
@@ -100,7 +103,7 @@ impl ResumeArgs {
             fixtures: self.fake.fixtures.clone(),
             mood: self.fake.mood.map(Into::into),
             strict: given(self.strict),
-            check_provider: self.no_check_provider.then_some(false),
+            check_provider: if self.no_check_provider { Some(false) } else { self.check_provider },
             on_provider_down: self.on_provider_down.map(Into::into),
             wait_seconds: self.follow.detach.then_some(0),
             request_key: self.request_key.clone(),

