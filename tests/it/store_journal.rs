@@ -462,7 +462,11 @@ impl Play {
                 path: None,
             }),
             Happening::CancelCall { call } if self.open(call) => {
-                self.queued.push(Event::CancelRequested { call_id: Some(CallId(call)), by: "ann".into(), reason: None })
+                self.queued.push(Event::CancelRequested {
+                    call_id: Some(CallId(call)),
+                    by: "ann".into(),
+                    reason: None,
+                });
             }
             Happening::PauseAndResume { die, settings } => {
                 if !die {

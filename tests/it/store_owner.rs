@@ -328,6 +328,9 @@ fn a_restart_waits_for_an_owner_that_has_paused_and_is_about_to_go() {
     append(&store, &lease, question(1, 1, None)).unwrap();
     let pause = continued(&store, &lease, vec![paused(StatusReason::Approval)]);
     assert_eq!(store.pause(pause), Ok(PauseResult::Paused));
+    let late = continued(&store, &lease, vec![paused(StatusReason::User)]);
+    let lost = StoreError::LostOwnership { run: run_id(1), ours: 1, now: 1 };
+    assert_eq!(store.append(late).wait(), Err(lost), "it has given the run up");
     let other = store.clone();
     let claimer = std::thread::spawn(move || other.claim(&run_id(1), &me(), T0).map(|lease| lease.epoch));
     drop(lease);
