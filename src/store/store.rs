@@ -335,16 +335,18 @@ fn open_for_writing(home: &Path, options: StoreOptions) -> Result<Opened, StoreE
     if db.is_readonly("main")? {
         return Ok(Opened::Refused(not_writable("the database is read-only")));
     }
-    match migrations::state(&db) {
+    let state = match migrations::state(&db) {
         Ok(State::Newer(newer)) => return Ok(Opened::Newer(newer)),
         Ok(State::TooNew(newer)) => return Err(StoreError::Newer(newer)),
         Ok(State::Foreign) => return Err(foreign(home)),
-        Ok(State::Empty | State::Known(_)) => {}
+        Ok(state @ (State::Empty | State::Known(_))) => state,
         Err(StoreError::NotWritable { cause, .. }) => return Ok(Opened::Refused(not_writable(&cause))),
         Err(error) => return Err(error),
-    }
+    };
     configure(&db, options)?;
-    migrations::migrate(&mut db)?;
+    if state != State::Known(FORMAT) {
+        migrations::migrate(&mut db)?;
+    }
     if let Some(pages) = options.max_page_count {
         db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
     }
