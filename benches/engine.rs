@@ -38,13 +38,18 @@ fn run(engine: &Engine, body: &str, max_calls: u64) -> (String, Duration) {
 
 fn resident_peak_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kb = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|l| l.split_whitespace().next()?.parse().ok());
+    let kb =
+        status.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|l| l.split_whitespace().next()?.parse().ok());
     kb.unwrap_or(0.0) / 1024.0
 }
 
 fn store_bytes(dir: &Path) -> u64 {
     let home = dir.join("home");
-    ["workflow.sqlite", "workflow.sqlite-wal"].iter().filter_map(|f| std::fs::metadata(home.join(f)).ok()).map(|m| m.len()).sum()
+    ["workflow.sqlite", "workflow.sqlite-wal"]
+        .iter()
+        .filter_map(|f| std::fs::metadata(home.join(f)).ok())
+        .map(|m| m.len())
+        .sum()
 }
 
 /// Bytes a call adds to the database, once everything is checkpointed.
@@ -94,7 +99,11 @@ fn main() {
     table.push(Figure {
         what: "engine overhead per fake call, durable, sequential (1000)",
         goal: "0.1 ms",
-        measured: format!("{per_call:.3} ms ({:.2} of one fsync, {:.3} ms)", per_call / (floor.as_secs_f64() * 1000.0), floor.as_secs_f64() * 1000.0),
+        measured: format!(
+            "{per_call:.3} ms ({:.2} of one fsync, {:.3} ms)",
+            per_call / (floor.as_secs_f64() * 1000.0),
+            floor.as_secs_f64() * 1000.0
+        ),
         met: per_call <= 0.1,
     });
 
@@ -123,7 +132,10 @@ fn main() {
     let (id, _) = run(&replay, &paused, 20_000);
     let began = Instant::now();
     let resumed = replay
-        .resume(&ResumeParams { run_id: Some(id), ..ResumeParams::default() }, Execution::InProcess { linger_on_approvals: false })
+        .resume(
+            &ResumeParams { run_id: Some(id), ..ResumeParams::default() },
+            Execution::InProcess { linger_on_approvals: false },
+        )
         .expect("resumed");
     assert!(resumed.handle.expect("here").wait_ended(Duration::from_secs(60)));
     let time = began.elapsed();

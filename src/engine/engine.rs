@@ -13,15 +13,14 @@ use crate::store::{OpenMode, Store, StoreError};
 use super::execute::RunHandle;
 use super::journal::now;
 use super::params::{
-    CancelParams, DecideParams, DryRunParams, ListWorkflowsParams, NewWorkflowParams, ResumeParams, RunParams,
-    ValidateParams, WaitParams,
+    CancelParams, DecideParams, DryRunParams, InitParams, ListWorkflowsParams, NewWorkflowParams, ResumeParams,
+    RunParams, ValidateParams, WaitParams,
 };
 use super::query::{Query, QueryEnv, RunScope};
 use super::run_end::RunEnd;
 use super::services::{Services, directories};
 use super::view::{
-    DecisionView, DryRunView, InitView, NewWorkflowView, Notice, ResumedHow, RunView, ValidateView, Woke,
-    WorkflowsView,
+    DecisionView, DryRunView, InitView, NewWorkflowView, Notice, ResumedHow, RunView, ValidateView, Woke, WorkflowsView,
 };
 
 /// How often a wait looks at the store.
@@ -129,10 +128,11 @@ impl Engine {
     ///
     /// # Errors
     /// `home_not_a_store`, `not_writable`, `store_newer`.
-    pub fn init(&self) -> Result<InitView, Failure> {
+    pub fn init(&self, _params: &InitParams) -> Result<InitView, Failure> {
         let there = self.home.join("workflow.sqlite").exists();
         self.writable()?;
-        Ok(InitView { home: self.home.display().to_string(), created: !there })
+        let next = "owf new PATH writes a workflow from a template; owf run FILE runs it".to_owned();
+        Ok(InitView { home: self.home.display().to_string(), created: !there, next })
     }
 
     /// Checks a workflow without running it. Errors in the script are part of the view (`ok: false`).
@@ -345,4 +345,3 @@ impl Engine {
         });
     }
 }
-

@@ -3,7 +3,9 @@ use super::engine::Engine;
 use super::params as p;
 use super::view as v;
 use crate::core::failure::{Code, Failure};
-fn unbuilt<T>() -> Result<T, Failure> { Err(Failure::new(Code::Internal, "not built yet")) }
+fn unbuilt<T>() -> Result<T, Failure> {
+    Err(Failure::new(Code::Internal, "not built yet"))
+}
 macro_rules! requests { ($($name:ident: $params:ty => $view:ty;)*) => { impl Engine { $(
     /// Not built.
     pub fn $name(&self, _params: &$params) -> Result<$view, Failure> { unbuilt() } )* } }; }
@@ -22,7 +24,11 @@ requests! {
 }
 impl Engine {
     /// Not built.
-    pub fn clear_cache(&self) -> Result<v::ClearedView, Failure> { unbuilt() }
+    pub fn clear_cache(&self) -> Result<v::ClearedView, Failure> {
+        unbuilt()
+    }
     /// Not built.
-    pub fn doctor(&self) -> Result<v::DoctorView, Failure> { unbuilt() }
+    pub fn doctor(&self) -> Result<v::DoctorView, Failure> {
+        unbuilt()
+    }
 }

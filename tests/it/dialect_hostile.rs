@@ -94,7 +94,8 @@ fn a_promise_that_never_settles_is_a_deadlock() {
     assert_eq!(error_within("await agent('a'); await new Promise(() => {})", 1000, 64).code, RunErrorCode::Deadlock);
     let cleared = "const t = setTimeout(() => {}, 1000); clearTimeout(t); await new Promise(() => {})";
     assert_eq!(error_within(cleared, 1000, 64).code, RunErrorCode::Deadlock);
-    let waiting = on_big_stack(|| Stepper::start(config("setTimeout(() => {}, 1000); await new Promise(() => {})")).state);
+    let waiting =
+        on_big_stack(|| Stepper::start(config("setTimeout(() => {}, 1000); await new Promise(() => {})")).state);
     assert_eq!(waiting, DriverState::Waiting, "a pending timer may still settle it");
 }
 
@@ -108,7 +109,9 @@ fn a_cancelled_run_interrupts_its_script() {
 
 #[test]
 fn a_huge_fan_out_is_refused_before_anything_runs() {
-    let ran = run("try { await parallel(Array.from({ length: 100000 }, () => () => agent('x'))) } catch (e) { return e.message }");
+    let ran = run(
+        "try { await parallel(Array.from({ length: 100000 }, () => () => agent('x'))) } catch (e) { return e.message }",
+    );
     assert_eq!(ran.calls.len(), 0);
     assert!(ran.value().as_str().unwrap().contains("100000"));
 }
@@ -152,7 +155,12 @@ fn a_script_cannot_reach_the_host() {
 #[test]
 fn a_driver_dropped_in_the_middle_does_not_abort_the_process() {
     on_big_stack(|| {
-        for body in ["await agent('x')", "setTimeout(() => {}, 5); await agent('x')", "await owf.parallel([() => agent('x')], { concurrency: 1 })", "await new Promise(() => {})"] {
+        for body in [
+            "await agent('x')",
+            "setTimeout(() => {}, 5); await agent('x')",
+            "await owf.parallel([() => agent('x')], { concurrency: 1 })",
+            "await new Promise(() => {})",
+        ] {
             drop(Stepper::start(config(body)));
         }
     });

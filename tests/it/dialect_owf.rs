@@ -110,9 +110,16 @@ fn bounded_pipelines_take_stages_and_stop_on_error() {
         assert_eq!(statuses(&stepper.state), ["cancelled", "timeout", "cancelled"]);
         assert_eq!(stepper.prompts(), ["a", "b"]);
     });
-    let ran = run("return await owf.parallel([() => agent('a'), 'item'], (v, original, i) => [v, original, i], { concurrency: 1 })");
+    let ran = run(
+        "return await owf.parallel([() => agent('a'), 'item'], (v, original, i) => [v, original, i], { concurrency: 1 })",
+    );
     assert_eq!(ran.value(), json!([["answer to a", "answer to a", 0], ["item", "item", 1]]));
-    for wrong in ["owf.parallel([1])", "owf.parallel([() => 1], 'x')", "owf.parallel([() => 1], { concurrency: 0 })", "owf.pipeline('x')"] {
+    for wrong in [
+        "owf.parallel([1])",
+        "owf.parallel([() => 1], 'x')",
+        "owf.parallel([() => 1], { concurrency: 0 })",
+        "owf.pipeline('x')",
+    ] {
         let ran = run(&format!("try {{ await {wrong} }} catch (e) {{ return e.name }}"));
         assert_eq!(ran.value(), json!("TypeError"), "{wrong}");
     }
@@ -121,7 +128,9 @@ fn bounded_pipelines_take_stages_and_stop_on_error() {
 #[test]
 fn an_approval_asks_and_resolves_to_the_decision() {
     let ran = run_with(
-        config("return [await owf.approve({ message: 'Apply?', metadata: { n: 1 }, decider: 'person', timeoutMs: 60000, onTimeout: 'approve' }), await owf.approve('Sure?')]"),
+        config(
+            "return [await owf.approve({ message: 'Apply?', metadata: { n: 1 }, decider: 'person', timeoutMs: 60000, onTimeout: 'approve' }), await owf.approve('Sure?')]",
+        ),
         |id, _| {
             if id == 1 {
                 let decision = DecisionNote { decision: Decision::Approve, by: "ann".into(), reason: None };
@@ -147,12 +156,17 @@ fn an_approval_asks_and_resolves_to_the_decision() {
     );
     assert_eq!(ran.calls[0].kind, CallKind::Approval);
     assert_eq!(run("try { await owf.approve({}) } catch (e) { return e.name }").value(), json!("TypeError"));
-    assert_eq!(run("try { await owf.approve({ message: 'm', decider: 'dog' }) } catch (e) { return e.name }").value(), json!("TypeError"));
+    assert_eq!(
+        run("try { await owf.approve({ message: 'm', decider: 'dog' }) } catch (e) { return e.name }").value(),
+        json!("TypeError")
+    );
 }
 
 #[test]
 fn sleep_state_and_structured_logs() {
-    let ran = run("owf.state.n = 1; await owf.sleep(10.2); await owf.sleep(0); owf.log('m', { a: [1, undefined] }); return owf.state");
+    let ran = run(
+        "owf.state.n = 1; await owf.sleep(10.2); await owf.sleep(0); owf.log('m', { a: [1, undefined] }); return owf.state",
+    );
     assert_eq!(ran.value(), json!({"n": 1}));
     assert_eq!((ran.calls.len(), ran.calls[0].kind, ran.calls[0].ask.timer_ms), (1, CallKind::Timer, Some(10)));
     let Some(Op::Log { message, fields, .. }) = ran.ops.last() else { panic!("{:?}", ran.ops) };

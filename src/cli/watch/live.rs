@@ -145,10 +145,8 @@ impl Live {
                     spec.phases.iter().map(|t| PhaseTally { title: t.clone(), ..PhaseTally::default() }).collect();
                 self.settings(&spec.settings);
             }
-            Event::RunStarted { settings, .. } => {
-                if let Some(settings) = settings {
-                    self.settings(settings);
-                }
+            Event::SettingsChanged { settings } => self.settings(settings),
+            Event::RunStarted { .. } => {
                 self.started = Some(record.at);
                 self.at_rest = false;
                 // Attempts of an earlier owner died with it.

@@ -15,7 +15,7 @@ const INDENT: usize = 9;
 /// The lines for one event, `live` holding it already; empty when it is no fact for a reader.
 pub fn lines(record: &EventRecord, live: &Live, home: &str) -> String {
     let text = match &record.event {
-        Event::RunCreated { .. } => return String::new(),
+        Event::RunCreated { .. } | Event::SettingsChanged { .. } => return String::new(),
         Event::RunStarted { .. } => {
             let run = live.run_id.as_ref().map(ToString::to_string).unwrap_or_default();
             let by = provider(live);

@@ -297,7 +297,8 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_nearest() {
-        let failure = not_found(FindError::NotFound { name: "helo".into(), nearest: vec!["hello".into()], broken: Vec::new() });
+        let failure =
+            not_found(FindError::NotFound { name: "helo".into(), nearest: vec!["hello".into()], broken: Vec::new() });
         assert_eq!(failure.code, Code::NotFound);
         assert_eq!(failure.message, "no workflow is named \"helo\"");
         assert_eq!(failure.hint.as_deref(), Some("did you mean \"hello\"?"));

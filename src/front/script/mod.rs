@@ -1,6 +1,5 @@
 //! The script front-end: from the bytes of a script to a checked plan, and where scripts and personas are found.
 
-pub mod sandbox;
 mod args_read;
 mod check;
 mod diagnostic;
@@ -17,6 +16,7 @@ mod nesting;
 mod parse;
 mod personas;
 mod plan;
+pub mod sandbox;
 mod tree;
 mod typescript;
 
