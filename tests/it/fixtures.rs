@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -55,6 +54,7 @@ fn with_schema(label: &str, schema: Value) -> AttemptRequest {
 }
 
 /// Polls once: what has no delay must be there.
+#[expect(clippy::result_large_err, reason = "the provider contract's own error")]
 fn ask(provider: &FakeProvider, request: &AttemptRequest) -> Result<Reply, ReplyError> {
     let context = CallContext { transcript: None };
     let mut call = provider.call(request, &context);
@@ -117,7 +117,7 @@ fn answers_do_not_depend_on_run_or_provider_instance() {
 
 #[test]
 fn the_file_of_the_manual_is_read() {
-    let text = r#"
+    let manual = r#"
 owf_fixtures: 1
 mood: happy
 strict: true
@@ -154,7 +154,7 @@ rules:
     crash: after_answer
 "#;
     let directory = tempfile::tempdir().unwrap();
-    let fixtures = fixtures_at(&directory.path().join("f.yaml"), text);
+    let fixtures = fixtures_at(&directory.path().join("f.yaml"), manual);
     assert_eq!((fixtures.rule_count(), fixtures.strict, fixtures.mood), (6, true, Some(Mood::Happy)));
     let provider = FakeProvider::new(Some(fixtures), None, false);
     assert!(provider.is_strict());
@@ -216,7 +216,7 @@ rules:
     assert_eq!(answers, ["json", "error", "json", "text", "text", "error"]);
 }
 
-#[tokio::test(start_paused = false)]
+#[tokio::test]
 async fn a_delayed_merge_is_valid_and_late() {
     let rules = "  - match: {label: 'review:*'}\n    delay_ms: 1\n    merge: {findings: [{file: \"{{ label | replace('review:', '') }}\", claim: Dead code.}]}\n";
     let provider = FakeProvider::new(Some(fixtures(rules)), None, false);
@@ -442,4 +442,51 @@ proptest! {
             }
         }
     }
+}
+
+/// The variable that tells the crashing child where to write.
+const CRASH_DIR: &str = "OWF_TEST_CRASH_DIR";
+
+#[test]
+#[ignore = "ends its own process: run by the test below"]
+fn crashing_child() {
+    let Some(directory) = std::env::var_os(CRASH_DIR).map(std::path::PathBuf::from) else { return };
+    let rules = "owf_fixtures: 1\ninvocation_log: calls.jsonl\nrules:\n  - write: {done.txt: '{{ label }}'}\n    crash: after_answer\n    text: x\n";
+    let provider = FakeProvider::new(Some(fixtures_at(&directory.join("f.yaml"), rules)), None, true);
+    let mut request = request("a");
+    request.cwd.clone_from(&directory);
+    request.spec.ask.write_scope = Some(vec![".".into()]);
+    drop(ask(&provider, &request));
+    std::fs::write(directory.join("survived"), "").unwrap();
+}
+
+#[test]
+fn a_crash_after_the_answer_ends_the_process_when_log_and_files_are_written() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "fixtures::crashing_child", "--ignored"])
+        .env(CRASH_DIR, directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.signal(), Some(9));
+    assert_eq!(std::fs::read_to_string(directory.path().join("done.txt")).unwrap(), "a");
+    assert_eq!(std::fs::read_to_string(directory.path().join("calls.jsonl")).unwrap().lines().count(), 1);
+    assert!(!directory.path().join("survived").exists());
+}
+
+#[test]
+fn the_cache_identity_holds_mood_and_fixture_hash() {
+    let plain = FakeProvider::new(None, None, false);
+    let mood = |word: &str| ("mood".to_owned(), word.to_owned());
+    assert_eq!(plain.identity(&request("a")), BTreeMap::from([mood("happy")]));
+    let rules = fixtures("  - text: x\n");
+    let hash = rules.hash.to_string();
+    let scripted = FakeProvider::new(Some(rules), Some(Mood::Empty), false);
+    let mut asked = request("a");
+    assert_eq!(scripted.identity(&asked), BTreeMap::from([mood("empty"), ("fixtures".to_owned(), hash.clone())]));
+    asked.mood = Some(Mood::Unhappy);
+    assert_eq!(scripted.identity(&asked), BTreeMap::from([mood("unhappy"), ("fixtures".to_owned(), hash)]));
+    assert!(!scripted.reads_workspace(&asked));
+    assert_eq!(scripted.default_concurrency(), 64);
 }

@@ -133,6 +133,7 @@ pub(super) fn log_invocation(
 
 fn line(request: &AttemptRequest, rule: u32, answer: &str) -> String {
     let mut label = request.spec.label.as_str();
+    label = &label[..label.floor_char_boundary(LINE)];
     loop {
         let key = request.request_key.to_string();
         let text = json!({

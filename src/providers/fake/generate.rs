@@ -56,12 +56,20 @@ pub(super) fn generate(
     seed: &Hash,
     assume: &BTreeMap<String, u32>,
 ) -> Option<Value> {
-    (0..VARIANTS).find_map(|variant| {
+    let mut built = 0;
+    for variant in 0..VARIANTS {
         let root = schema.schema();
         let mut building = Building { root, mood, seed, assume, choices: Choices::new(variant), nodes: 0 };
         let value = building.value(root, Place { key: "", ordinal: 1, salt: 0, depth: 0 });
-        schema.accepts(&value).then_some(value)
-    })
+        if schema.accepts(&value) {
+            return Some(value);
+        }
+        built += building.nodes;
+        if built > 4 * NODES {
+            break;
+        }
+    }
+    None
 }
 
 /// Where a value stands.
@@ -93,8 +101,8 @@ impl Building<'_> {
     fn value(&mut self, schema: &Value, place: Place<'_>) -> Value {
         self.nodes += 1;
         let deep = self.is_deep(place.depth);
-        // Far below everything, a schema that only refers to itself has no finite value.
-        if place.depth > 40 {
+        // Far below everything, or after too much, it is a schema that has no finite value.
+        if place.depth > 40 || self.nodes > 2 * NODES {
             return Value::Null;
         }
         let shape = flatten(self.root, schema, self.mood, deep, &mut self.choices);
@@ -356,7 +364,7 @@ fn is_kind(value: &Value, kind: &str) -> bool {
 }
 
 fn is_whole(number: &Number) -> bool {
-    number.as_f64().is_some_and(|number| number.trunc() == number)
+    number.as_f64().is_some_and(|number| number.fract() == 0.0)
 }
 
 #[cfg(test)]

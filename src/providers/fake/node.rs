@@ -66,7 +66,7 @@ impl Node {
 pub(super) fn read(bytes: &[u8], is_json: bool) -> Result<Node, FixtureProblem> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let good = &bytes[..error.valid_up_to()];
-        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = good.split(|byte| *byte == b'\n').count();
         let column = good.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
         problem(At { line: line as u32, column: column as u32 }, "the file is not text in UTF-8")
     })?;
@@ -86,7 +86,7 @@ pub(super) fn read(bytes: &[u8], is_json: bool) -> Result<Node, FixtureProblem> 
     }
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options::<Spanned<Data>>(text, options).map(Node::from).map_err(|error| {
-        let at = error.location().map(At::from).unwrap_or(At { line: 1, column: 1 });
+        let at = error.location().map_or(At { line: 1, column: 1 }, At::from);
         let off = serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
         let full = error.without_snippet().render_with_options(off);
         let message = full.split(" at line ").next().unwrap_or_default().trim().to_owned();

@@ -53,7 +53,7 @@ pub(super) fn number(shape: &Map<String, Value>, whole: bool, start: f64, salt: 
 }
 
 fn to_value(n: f64) -> Value {
-    if n.trunc() == n && n.abs() < 9_007_199_254_740_992.0 {
+    if n.fract() == 0.0 && n.abs() < 9_007_199_254_740_992.0 {
         Value::Number(Number::from(n as i64))
     } else {
         Number::from_f64(n).map_or(Value::Null, Value::Number)

@@ -158,17 +158,15 @@ fn read_rule(reader: &mut Reader, node: &Node, path: &str, defaults: Defaults) -
     let fields = reader.fields(node, path, RULE_KEYS)?;
     let matcher = fields.get("match").map(|node| read_match(reader, node, &format!("{path}.match")));
     let fail_first = fields.get("fail_first").and_then(|node| reader.whole(node, &format!("{path}.fail_first")));
-    let error = fields.get("error").and_then(|node| read_error(reader, node, &format!("{path}.error")));
-    let (failure, leave_out) = match (fail_first, error) {
-        // With `fail_first` the error is that of the first attempts.
-        (Some(_), error) => (error.unwrap_or_else(default_failure), true),
-        (None, _) => (default_failure(), false),
-    };
+    // With `fail_first` the error is that of the first attempts, else it is the answer.
+    let has_first = fields.get("fail_first").is_some();
+    let error = fields.get("error").filter(|_| has_first);
+    let failure = error.and_then(|node| read_error(reader, node, &format!("{path}.error")));
     Some(Rule {
         matcher: matcher.unwrap_or_default(),
-        answers: read_answers(reader, fields, path, defaults, leave_out),
+        answers: read_answers(reader, fields, path, defaults, has_first),
         fail_first: fail_first.map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
-        failure,
+        failure: failure.unwrap_or_else(default_failure),
         delay_ms: read_delay(reader, fields, path).unwrap_or(defaults.delay_ms),
         stop_reason: read_stop_reason(reader, fields, path),
         transcript: fields.get("transcript").and_then(|node| {
@@ -293,10 +291,14 @@ fn check_template(reader: &mut Reader, node: &Node, path: &str) {
             }
         }
         Data::List(items) => {
-            items.iter().enumerate().for_each(|(i, item)| check_template(reader, item, &format!("{path}[{i}]")));
+            for (i, item) in items.iter().enumerate() {
+                check_template(reader, item, &format!("{path}[{i}]"));
+            }
         }
         Data::Map(entries) => {
-            entries.iter().for_each(|(_, key, item)| check_template(reader, item, &format!("{path}.{key}")));
+            for (_, key, item) in entries {
+                check_template(reader, item, &format!("{path}.{key}"));
+            }
         }
         Data::Null | Data::Bool(_) | Data::Number(_) => {}
     }
@@ -423,14 +425,14 @@ fn read_match(reader: &mut Reader, node: &Node, path: &str) -> Match {
         });
     }
     out.has_schema = fields.get("has_schema").and_then(|node| reader.flag(node, &format!("{path}.has_schema")));
-    let mut ranges = |key: &str| fields.get(key).and_then(|node| read_ranges(reader, node, &format!("{path}.{key}")));
+    let mut ranges = |key: &str| fields.get(key).map(|node| read_ranges(reader, node, &format!("{path}.{key}")));
     out.occurrence = ranges("occurrence");
     out.attempt = ranges("attempt");
     out.call_index = ranges("call_index");
     out
 }
 
-fn read_ranges(reader: &mut Reader, node: &Node, path: &str) -> Option<Ranges> {
+fn read_ranges(reader: &mut Reader, node: &Node, path: &str) -> Ranges {
     let items = match &node.data {
         Data::List(items) => items.as_slice(),
         Data::Null | Data::Bool(_) | Data::Number(_) | Data::Text(_) | Data::Map(_) => std::slice::from_ref(node),
@@ -442,13 +444,12 @@ fn read_ranges(reader: &mut Reader, node: &Node, path: &str) -> Option<Ranges> {
             Data::Text(text) => Ranges::read(text),
             Data::Null | Data::Bool(_) | Data::List(_) | Data::Map(_) => None,
         };
-        match range {
-            Some(range) => out.push(range),
-            None => {
-                let hint = Some("a number, a list of numbers, or a range such as \"2-\" or \"2-4\"".to_owned());
-                reader.fault(item.at, path, "is no number and no range", hint);
-            }
+        if let Some(range) = range {
+            out.push(range);
+        } else {
+            let hint = Some("a number, a list of numbers, or a range such as \"2-\" or \"2-4\"".to_owned());
+            reader.fault(item.at, path, "is no number and no range", hint);
         }
     }
-    Some(Ranges::new(out))
+    Ranges::new(out)
 }

@@ -70,16 +70,15 @@ pub(super) fn plan<'a>(fixtures: Option<&'a Fixtures>, mood: Mood, request: &Att
     if let (Some(word), Some(Ok(_))) = (word, &plan.result) {
         plan.word = word;
     }
-    let stopped = |class, message: &str| Some(Err(CallError::new(class, message)));
-    if matches!(plan.result, Some(Ok(_))) {
-        match rule.stop_reason {
-            StopReason::End => {}
-            StopReason::MaxTokens => {
-                plan.result = stopped(ErrorClass::MaxTokens, "the answer was cut at its length limit")
-            }
-            StopReason::MaxTurns => plan.result = stopped(ErrorClass::MaxTurns, "the agent used up its turns"),
-            StopReason::Refusal => plan.result = stopped(ErrorClass::Refusal, "the model refused"),
-        }
+    let stopped = match rule.stop_reason {
+        StopReason::End => None,
+        StopReason::MaxTokens => Some((ErrorClass::MaxTokens, "the answer was cut at its length limit")),
+        StopReason::MaxTurns => Some((ErrorClass::MaxTurns, "the agent used up its turns")),
+        StopReason::Refusal => Some((ErrorClass::Refusal, "the model refused")),
+    };
+    if let (Some((class, message)), Some(Ok(_))) = (stopped, &plan.result) {
+        plan.word = "error";
+        plan.result = Some(Err(CallError::new(class, message)));
     }
     plan
 }
@@ -202,14 +201,12 @@ fn by_mood(mood: Mood, request: &AttemptRequest) -> Result<ReplyAnswer, CallErro
     };
     // A schema that cannot be used is refused before an attempt; here it is only passed on.
     let compiled = compile(schema)?;
-    match generate(&compiled, mood, &request.request_key, &request.assume) {
-        Some(value) => Ok(ReplyAnswer::Json(value)),
-        None => {
-            let mut error = CallError::new(ErrorClass::Fixture, "no value was found that satisfies the schema");
-            error.hint = Some("give the answer in a fixture rule, or simplify the schema".to_owned());
-            Err(error)
-        }
-    }
+    let value = generate(&compiled, mood, &request.request_key, &request.assume);
+    value.map(ReplyAnswer::Json).ok_or_else(|| {
+        let mut error = CallError::new(ErrorClass::Fixture, "no value was found that satisfies the schema");
+        error.hint = Some("give the answer in a fixture rule, or simplify the schema".to_owned());
+        error
+    })
 }
 
 fn invented_text(mood: Mood, request: &AttemptRequest) -> String {

@@ -109,11 +109,10 @@ fn by_format(format: &str, wanted: &Wanted<'_>) -> Option<String> {
         "email" | "idn-email" => format!("sample{n}@example.com"),
         "hostname" | "idn-hostname" => format!("sample{n}.example.com"),
         "uri" | "url" | "iri" => format!("https://example.com/sample/{n}"),
-        "uri-reference" | "iri-reference" | "uri-template" => format!("/sample/{n}"),
+        "uri-reference" | "iri-reference" | "uri-template" | "json-pointer" => format!("/sample/{n}"),
         "uuid" => format!("00000000-0000-4000-8000-{n:012x}"),
         "ipv4" => format!("192.0.2.{}", n % 256),
         "ipv6" => format!("2001:db8::{:x}", n % 0xffff),
-        "json-pointer" => format!("/sample/{n}"),
         "regex" => format!("^sample{n}$"),
         _ => return None,
     })

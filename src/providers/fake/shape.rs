@@ -116,15 +116,15 @@ fn merge(out: &mut Map<String, Value>, key: &str, value: &Value) {
             }
         }
         "type" => *old = common_types(old, value),
-        "minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties" | "multipleOf" | "minContains" => {
-            if value.as_f64() > old.as_f64() {
-                *old = value.clone();
-            }
+        "minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties" | "multipleOf" | "minContains"
+            if value.as_f64() > old.as_f64() =>
+        {
+            *old = value.clone();
         }
-        "maximum" | "exclusiveMaximum" | "maxLength" | "maxItems" | "maxProperties" | "maxContains" => {
-            if value.as_f64() < old.as_f64() {
-                *old = value.clone();
-            }
+        "maximum" | "exclusiveMaximum" | "maxLength" | "maxItems" | "maxProperties" | "maxContains"
+            if value.as_f64() < old.as_f64() =>
+        {
+            *old = value.clone();
         }
         "items" | "additionalProperties" | "contains" | "propertyNames" if old != value => {
             *old = json!({"allOf": [old.take(), value]});

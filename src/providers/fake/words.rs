@@ -132,7 +132,7 @@ fn rank(text: &str, list: &[&str]) -> Option<usize> {
     let words = words(text);
     let hit =
         |want: &&str| words.iter().any(|word| if want.len() <= 2 { word == want } else { word.starts_with(*want) });
-    list.iter().position(|want| hit(&want))
+    list.iter().position(hit)
 }
 
 /// The place of the best (or, for `good` false, of the worst) of some values; the first when none says anything.
