@@ -1,6 +1,7 @@
 //! Layer 3: the composition root. Home, configuration and environment become a wired engine.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -8,7 +9,8 @@ use serde::Deserialize;
 use crate::core::failure::{Code, Failure};
 use crate::core::run::EngineLimits;
 use crate::engine::{Defaults, Engine, Environment, Services};
-use crate::providers::registry::Registry;
+use crate::providers::Registry;
+use crate::providers::fake::FakeProvider;
 
 /// What the surfaces decide about an engine.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +31,15 @@ pub struct AppOptions {
     pub limits: Option<EngineLimits>,
     /// The program that executes detached runs; none = this one.
     pub program: Option<PathBuf>,
+}
+
+impl AppOptions {
+    /// The environment and working directory of this process; the rest as by default. Variables that are not text are left
+    /// out: owf reads none of them.
+    pub fn from_process() -> Self {
+        let vars = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        Self { env: Environment::new(vars), cwd: std::env::current_dir().unwrap_or_default(), ..Self::default() }
+    }
 }
 
 /// The configuration file: `config.toml` in the user's configuration directory, or what `OWF_CONFIG` names (`none` = nothing).
@@ -57,7 +68,8 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         None => options.cwd.clone(),
     };
     let user_home = options.env.get("HOME").map(PathBuf::from);
-    let config = config(&options.env, user_home.as_deref()).map_err(|e| Failure::new(Code::InvalidArguments, format!("{e:#}")))?;
+    let config = config(&options.env, user_home.as_deref())
+        .map_err(|e| Failure::new(Code::InvalidArguments, format!("{e:#}")))?;
     let home = match &options.home {
         Some(home) => options.cwd.join(home),
         None => default_home(&options.env, &cwd, user_home.as_deref()),
@@ -71,7 +83,7 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         .map_err(|e| Failure::new(Code::Internal, format!("the asynchronous runtime did not start: {e}")))?;
     let started_by = if options.started_by.is_empty() { "cli".to_owned() } else { options.started_by.clone() };
     let services = Services {
-        registry: options.registry.unwrap_or_default(),
+        registry: options.registry.unwrap_or_else(|| Registry::new(Arc::new(FakeProvider::new(None, None, false)))),
         runtime,
         defaults: Defaults {
             provider: options.env.get("OWF_PROVIDER").map(str::to_owned).or(config.provider),
@@ -100,7 +112,8 @@ fn config(env: &Environment, user_home: Option<&Path>) -> anyhow::Result<Config>
             }
         }
     };
-    let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read the configuration {}", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("failed to read the configuration {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("failed to read the configuration {}", path.display()))
 }
 
@@ -115,10 +128,7 @@ fn default_home(env: &Environment, cwd: &Path, user_home: Option<&Path>) -> Path
     }
     let local = cwd.join(".workflows");
     let unfit = cwd == Path::new("/") || user_home == Some(cwd) || (!local.exists() && !writable(cwd));
-    let data = env
-        .get("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .or_else(|| user_home.map(|h| h.join(".local/share")));
+    let data = env.get("XDG_DATA_HOME").map(PathBuf::from).or_else(|| user_home.map(|h| h.join(".local/share")));
     match data {
         Some(data) if unfit => data.join("owf"),
         Some(_) | None => local,

@@ -1,13 +1,12 @@
 //! Acting on a run from outside: cancel, pause, decide. The owner acts where there is one; else whoever asks does.
 
-
 use std::time::{Duration, Instant};
 
 use crate::core::failure::Failure;
 use crate::core::ids::{ApprovalId, CallId, RunId};
 use crate::core::machine::{Input, MachineConfig, Reuse, RunMachine};
 use crate::core::run::OnProviderDown;
-use crate::store::{InboxMessage, RunRow, Store, StoreError};
+use crate::store::{CallState, InboxMessage, Store, StoreError};
 
 use super::execute::read_history;
 use super::journal::{Journal, now};
@@ -54,7 +53,10 @@ pub(crate) fn cancel(store: &Store, params: &CancelParams, by: &str) -> Result<R
     }
     wait_until(|| match call_id {
         None => store.run(&run).ok().flatten().is_some_and(|r| r.status.is_ended()),
-        Some(call) => !sent.live_owner || store.call(&run, call).ok().flatten().is_some_and(|c| c.status.ended().is_some()),
+        Some(call) => {
+            !sent.live_owner
+                || store.call(&run, call).ok().flatten().is_some_and(|c| matches!(c.state, CallState::Ended(_)))
+        }
     });
     Ok(run)
 }
@@ -62,7 +64,7 @@ pub(crate) fn cancel(store: &Store, params: &CancelParams, by: &str) -> Result<R
 /// Ends a run that no process executes, its children included.
 fn end_now(store: &Store, root: &RunId, by: &str, reason: Option<String>) -> Result<(), StoreError> {
     let lease = store.claim(root, &super::process::info(), now())?;
-    let consumed: Vec<i64> = store.inbox(root, 0)?.iter().filter(|r| !r.consumed).map(|r| r.id).collect();
+    let consumed: Vec<i64> = store.inbox(root, 0)?.iter().map(|r| r.id).collect();
     let mut open = vec![root.clone()];
     let mut at = 0;
     while let Some(run) = open.get(at).cloned() {
@@ -86,8 +88,9 @@ fn end_now(store: &Store, root: &RunId, by: &str, reason: Option<String>) -> Res
         };
         let mut ledger = crate::core::budget::Ledger::default();
         let mut machine = RunMachine::new(config, history, Reuse::default());
-        let step = machine.on(Input::Cancel { call_id: None, by: by.to_owned(), reason: reason.clone() }, now(), &mut ledger);
-        let mut journal = Journal::new(store.clone(), root.clone(), run.clone(), lease.epoch(), last);
+        let step =
+            machine.on(Input::Cancel { call_id: None, by: by.to_owned(), reason: reason.clone() }, now(), &mut ledger);
+        let mut journal = Journal::new(store.clone(), root.clone(), run.clone(), lease.epoch, last);
         let rows = if run == root { consumed.clone() } else { Vec::new() };
         journal.append(step.events, Vec::new(), rows);
         journal.commit()?;
@@ -126,7 +129,6 @@ pub(crate) fn decide(
         approval_id,
         decision: params.decision,
         content_hash: params.content_hash.clone(),
-        expired: false,
         by: by.to_owned(),
         via: via.to_owned(),
         reason: Some(params.reason.clone()).filter(|r| !r.is_empty()),
@@ -137,7 +139,7 @@ pub(crate) fn decide(
     if !sent.live_owner {
         super::supervise::spawn(store, services, &root)?;
     }
-    wait_until(|| store.inbox(&root, 0).is_ok_and(|rows| rows.iter().all(|r| r.consumed)));
+    wait_until(|| store.inbox(&root, 0).is_ok_and(|rows| rows.is_empty()));
     Ok((run, approval_id))
 }
 
@@ -157,4 +159,3 @@ fn wait_until(mut reached: impl FnMut() -> bool) {
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }
-

@@ -45,8 +45,8 @@ impl Prepared {
     }
 
     pub(super) fn context(&self, run_dir: &std::path::Path, call_id: CallId, folders: u32) -> CallContext {
-        let transcript = (call_id.0 <= folders)
-            .then(|| run_dir.join("calls").join(call_id.to_string()).join("transcript.jsonl"));
+        let transcript =
+            (call_id.0 <= folders).then(|| run_dir.join("calls").join(call_id.to_string()).join("transcript.jsonl"));
         CallContext { transcript }
     }
 }
@@ -84,7 +84,7 @@ impl RunLoop {
             let message = available.message.unwrap_or_else(|| format!("provider \"{wanted}\" cannot be used here"));
             return Some(Plan::Refuse(CallError::new(ErrorClass::NotInstalled, message)));
         }
-        let schema = match spec.ask.schema.as_ref().map(crate::providers::schema::compile_cached) {
+        let schema = match spec.ask.schema.as_ref().map(|schema| self.tree.schema(schema)) {
             None => None,
             Some(Ok(schema)) => Some(schema),
             Some(Err(error)) => return Some(Plan::Refuse(error)),
@@ -206,8 +206,7 @@ impl RunLoop {
         provider: &dyn Provider,
         default_provider: bool,
     ) -> AttemptRequest {
-        let (request_key, occurrence) =
-            self.machine.identity(call_id).unwrap_or((crate::core::ids::Hash::of(""), 1));
+        let (request_key, occurrence) = self.machine.identity(call_id).unwrap_or((crate::core::ids::Hash::of(""), 1));
         let persona = spec.ask.agent_type.as_ref().and_then(|name| self.personas.get(name));
         let model = spec
             .ask

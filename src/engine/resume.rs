@@ -8,7 +8,6 @@ use crate::core::history::History;
 use crate::core::ids::{Hash, RunId};
 use crate::core::json::canonical;
 use crate::core::run::{RunOutcome, RunSpec, RunStatus, Settings, StatusReason};
-use crate::front::script::{Origin, check};
 use crate::store::{Created, Lease, RunRow, Store, StoreError};
 
 use super::execute::read_history;
@@ -135,9 +134,9 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
 
 /// A run as stored, or why it is not there.
 pub(crate) fn found(store: &Store, run: &RunId) -> Result<RunRow, Failure> {
-    store.run(run)?.ok_or_else(|| {
-        StoreError::NotFound { what: "run", name: run.to_string(), nearest: Vec::new() }.into()
-    })
+    store
+        .run(run)?
+        .ok_or_else(|| StoreError::NotFound { what: "run", name: run.to_string(), nearest: Vec::new() }.into())
 }
 
 /// A child run is acted on through its root.
@@ -180,14 +179,14 @@ fn text(args: Option<&Value>) -> String {
 
 /// An unfinished run with generated answers does not go on with a real provider: its history would mix both.
 fn holds_answers_of_fake(history: &History, before: &Settings, after: &Settings) -> bool {
-    let real = before.provider != after.provider && !crate::providers::registry::is_fake(&after.provider);
+    let real = before.provider != after.provider && !crate::core::run::is_fake(&after.provider);
     real && history.calls.values().any(|c| c.outcome.as_ref().is_some_and(|(_, o)| o.simulated))
 }
 
 fn change_settings(store: &Store, run: &RunId, settings: &Settings) -> Result<(), Failure> {
     let lease = store.claim(run, &super::process::info(), now())?;
     let last = last_seq_of(store, run)?;
-    let mut journal = Journal::new(store.clone(), run.clone(), run.clone(), lease.epoch(), last);
+    let mut journal = Journal::new(store.clone(), run.clone(), run.clone(), lease.epoch, last);
     let settings = Box::new(settings.clone());
     journal.append(vec![Event::SettingsChanged { settings }], Vec::new(), Vec::new());
     journal.commit()?;
@@ -200,14 +199,8 @@ fn last_seq_of(store: &Store, run: &RunId) -> Result<u64, StoreError> {
 }
 
 /// Ends an unfinished run whose place another one takes.
-fn close_superseded(
-    store: &Store,
-    run: &RunId,
-    lease: &Lease,
-    last_seq: u64,
-    by: &RunId,
-) -> Result<(), StoreError> {
-    let mut journal = Journal::new(store.clone(), run.clone(), run.clone(), lease.epoch(), last_seq);
+fn close_superseded(store: &Store, run: &RunId, lease: &Lease, last_seq: u64, by: &RunId) -> Result<(), StoreError> {
+    let mut journal = Journal::new(store.clone(), run.clone(), run.clone(), lease.epoch, last_seq);
     let outcome = Box::new(RunOutcome {
         status: RunStatus::Cancelled,
         reason: Some(StatusReason::Superseded),
@@ -245,4 +238,3 @@ pub(crate) fn supersede(
     let lease = store.claim(&next, &super::process::info(), now())?;
     Ok((next, lease, settings))
 }
-

@@ -1,9 +1,9 @@
 //! The run loop: one thread a run, which owns its driver and its machine and waits for nothing else.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -105,14 +105,18 @@ impl RunLoop {
                 return self.lost(&error.to_string());
             }
         }
+        let mut ops = step.ops;
         let state = match step.state {
             DriverState::Returned(value) => match self.unused_rules_error() {
                 Some(error) => DriverState::Failed(error),
-                None => DriverState::Returned(value),
+                None => {
+                    ops.extend(self.unused_rules_warning());
+                    DriverState::Returned(value)
+                }
             },
             other => other,
         };
-        self.feed(Input::Ran { ops: step.ops, state });
+        self.feed(Input::Ran { ops, state });
     }
 
     /// Carries out effects until none is left.
@@ -210,7 +214,7 @@ impl RunLoop {
                     {
                         let seq = self.journal.next_seq() + offset as u64;
                         let (key, occurrence) = (record.key, record.occurrence);
-                        cache.push(CacheWrite { key, occurrence, run: self.run.clone(), seq });
+                        cache.push(CacheWrite { key, occurrence, seq });
                     }
                 }
                 Event::AttemptFailed { rule, .. } => self.rules_used.extend(rule),
@@ -244,7 +248,11 @@ impl RunLoop {
         let mutation = self.tree.mutation(barrier);
         let work = Attempt {
             provider: Arc::clone(&prepared.provider),
-            context: prepared.context(&self.tree.store.run_dir(&self.run), call_id, self.tree.settings.engine.call_folders),
+            context: prepared.context(
+                &self.tree.store.run_dir(&self.run),
+                call_id,
+                self.tree.settings.engine.call_folders,
+            ),
             schema: prepared.schema.clone(),
             barrier: if barrier { self.journal.barrier() } else { None },
             delay: Duration::from_millis(delay_ms),
@@ -312,6 +320,14 @@ impl RunLoop {
         (!unused.is_empty()).then(|| RunError::new(RunErrorCode::FixtureRuleUnused, message))
     }
 
+    /// The warning about fixture rules that never answered.
+    fn unused_rules_warning(&self) -> Option<Op> {
+        let unused = if self.parent.is_none() { self.unused_rules() } else { Vec::new() };
+        let list: Vec<String> = unused.iter().map(u32::to_string).collect();
+        let message = format!("fixture rules never used: {}", list.join(", "));
+        (!unused.is_empty()).then(|| Op::Warning { code: "fixture_rule_unused".to_owned(), message })
+    }
+
     /// Numbers of fixture rules, from 1, that neither answered here nor in the journals this run goes on from.
     fn unused_rules(&self) -> Vec<u32> {
         let unused = self.tree.fake.unused_rules().into_iter();
@@ -334,7 +350,7 @@ impl RunLoop {
         match self.journal.pause(event.clone()) {
             Ok(PauseResult::Paused) => self.end = Some(RunEnd::Paused { reason, message }),
             Ok(PauseResult::Pending(rows)) if rows.iter().all(|row| row.run_id == self.run) => {
-                for message in rows.iter().filter_map(super::inbox::message) {
+                for message in rows.iter().map(super::inbox::message) {
                     self.message(message);
                 }
             }

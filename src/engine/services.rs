@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::providers::registry::Registry;
+use crate::providers::Registry;
 
 /// The environment of the process, captured once at the composition root; nothing inward reads it again.
 #[derive(Debug, Clone, Default)]

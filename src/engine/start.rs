@@ -148,14 +148,16 @@ pub(crate) fn invalid(errors: Vec<Value>) -> Failure {
         format!("{path} {}", e["message"].as_str().unwrap_or("is wrong"))
     };
     let list: Vec<String> = errors.iter().map(text).collect();
-    let count = if errors.len() == 1 { "1 argument is wrong".to_owned() } else { format!("{} arguments are wrong", errors.len()) };
+    let count = if errors.len() == 1 {
+        "1 argument is wrong".to_owned()
+    } else {
+        format!("{} arguments are wrong", errors.len())
+    };
     Failure::new(Code::InvalidArguments, format!("{count}: {}", list.join("; "))).with("errors", errors)
 }
 
 pub(crate) fn unknown_provider(services: &Services, name: &str) -> Failure {
-    Failure::new(Code::UnknownProvider, format!("there is no provider \"{name}\""))
-        .allowed(services.registry.nearest(name))
-        .hint(format!("known providers: {}", services.registry.known_names().join(", ")))
+    services.registry.unknown(name)
 }
 
 fn check_provider(services: &Services, name: &str) -> Result<(), Failure> {
@@ -164,7 +166,12 @@ fn check_provider(services: &Services, name: &str) -> Result<(), Failure> {
     if availability.available {
         return Ok(());
     }
-    let usable = services.registry.usable();
+    let usable: Vec<String> = services
+        .registry
+        .known_names()
+        .into_iter()
+        .filter(|n| services.registry.get(n).is_some_and(|p| p.availability().available))
+        .collect();
     let message = availability.message.unwrap_or_else(|| format!("provider \"{name}\" cannot be used here"));
     Err(Failure::new(Code::ProviderUnavailable, message)
         .hint(format!("use one that is here: {}", usable.join(", ")))
@@ -172,7 +179,7 @@ fn check_provider(services: &Services, name: &str) -> Result<(), Failure> {
 }
 
 fn check_price(settings: &Settings) -> Result<(), Failure> {
-    let fake = crate::providers::registry::is_fake(&settings.provider);
+    let fake = crate::core::run::is_fake(&settings.provider);
     if settings.limits.cost_nanos.is_none() || settings.allow_unpriced || fake {
         return Ok(());
     }
@@ -199,14 +206,9 @@ pub(crate) struct Recorded {
 }
 
 /// Checks everything, then records the run.
-pub(crate) fn record(
-    params: &RunParams,
-    services: &Services,
-    store: &Store,
-) -> Result<Recorded, Failure> {
+pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> Result<Recorded, Failure> {
     let (cwd, workspace) = super::services::directories(services, params.workspace.as_deref());
-    let reference =
-        Reference { path: params.path.clone(), name: params.name.clone(), script: params.script.clone() };
+    let reference = Reference { path: params.path.clone(), name: params.name.clone(), script: params.script.clone() };
     let workflow = super::source::load(&reference, &cwd, services.user_home.as_deref())?;
     let args = args_value(params.args.as_ref(), params.args_json.as_deref())?;
     let script = super::source::require(&workflow)?.clone();

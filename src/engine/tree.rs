@@ -5,11 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
+
 use crate::core::budget::Ledger;
 use crate::core::event::Owner;
 use crate::core::ids::{CallId, Hash, RunId};
+use crate::core::json::canonical;
+use crate::core::outcome::CallError;
 use crate::core::run::Settings;
-use crate::providers::registry::Registry;
+use crate::providers::Registry;
+use crate::providers::schema::{CompiledSchema, compile};
 use crate::store::Store;
 
 use super::files::Files;
@@ -43,6 +48,7 @@ pub(crate) struct Tree {
     loops: Mutex<HashMap<RunId, LoopHandle>>,
     occurrences: Mutex<HashMap<Hash, u32>>,
     mutations: Arc<Mutations>,
+    schemas: Mutex<HashMap<Hash, Result<Arc<CompiledSchema>, CallError>>>,
     end: Mutex<Option<RunEnd>>,
     ended: Condvar,
 }
@@ -106,6 +112,7 @@ impl Tree {
             loops: Mutex::default(),
             occurrences: Mutex::default(),
             mutations: Arc::default(),
+            schemas: Mutex::default(),
             end: Mutex::default(),
             ended: Condvar::new(),
         }
@@ -189,6 +196,13 @@ impl Tree {
     pub(crate) fn concurrency(&self, provider: &str) -> u32 {
         let env = |name: &str| self.services.env.get(name).map(str::to_owned);
         self.providers.concurrency(provider, &env, self.settings.concurrency)
+    }
+
+    /// A schema, compiled once a tree.
+    pub(crate) fn schema(&self, schema: &Value) -> Result<Arc<CompiledSchema>, CallError> {
+        let key = Hash::of(canonical(schema));
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        schemas.entry(key).or_insert_with(|| compile(schema).map(Arc::new)).clone()
     }
 
     /// Notes that an attempt begins; the result is kept while a mutating one runs.

@@ -13,7 +13,8 @@ const GRACE_MS: u64 = 3_000;
 pub(crate) fn check(tree: &Tree) {
     let limit = tree.settings.engine.sync_ms;
     let Some((run, ms)) = tree.longest_stretch().filter(|(_, ms)| *ms > limit + GRACE_MS) else { return };
-    let message = format!("the script ran for {ms} ms without a pause (limit {limit} ms) and did not react to being stopped");
+    let message =
+        format!("the script ran for {ms} ms without a pause (limit {limit} ms) and did not react to being stopped");
     let error = RunError::new(RunErrorCode::SyncTimeout, message);
     let mut ended = Vec::new();
     for id in [Some(run.clone()), (run != tree.root).then(|| tree.root.clone())].into_iter().flatten() {

@@ -116,7 +116,7 @@ impl Folder {
             Event::Pinned { hash, .. } => {
                 self.sources.insert((no, *hash));
             }
-            Event::RunStarted { settings: Some(settings), .. } => {
+            Event::SettingsChanged { settings } => {
                 self.sources.extend(settings.fixtures.as_ref().map(|pin| (no, pin.hash)));
             }
             _ => {}
@@ -190,10 +190,8 @@ impl Folder {
                 };
                 self.approval(db, no, *approval_id)?.answer(*expired, answer);
             }
-            Event::CallFinished { call_id, .. } => {
-                if self.call(db, no, *call_id)?.asked {
-                    self.withdraw(db, no, Some(*call_id))?;
-                }
+            Event::CallFinished { call_id, .. } if self.call(db, no, *call_id)?.asked => {
+                self.withdraw(db, no, Some(*call_id))?;
             }
             Event::RunFinished { .. } => self.withdraw(db, no, None)?,
             _ => {}

@@ -107,7 +107,8 @@ impl RunFold {
     /// Applies the part of an event that concerns the run itself; calls report what they add through [`Self::count`].
     pub(super) fn apply(&mut self, seq: u64, at: Millis, event: &Event) {
         match event {
-            Event::RunStarted { settings, .. } => {
+            Event::SettingsChanged { .. } => self.settings_seq = seq,
+            Event::RunStarted { .. } => {
                 // An owner that died without a word counts up to its last event.
                 self.close_ownership(self.last_at);
                 self.status = RunStatus::Running;
@@ -115,9 +116,6 @@ impl RunFold {
                 self.message = None;
                 self.started_at.get_or_insert(at);
                 self.owned_since = Some(at);
-                if settings.is_some() {
-                    self.settings_seq = seq;
-                }
             }
             Event::RunPaused { reason, message } => {
                 self.close_ownership(at);
@@ -268,8 +266,8 @@ impl CallFold {
                 self.attempts = self.attempts.max(*attempt);
                 self.started_at.get_or_insert(at);
                 self.error = None;
-                take(&mut self.provider, provider);
-                take(&mut self.model, model);
+                take(&mut self.provider, provider.as_ref());
+                take(&mut self.model, model.as_ref());
                 if child_run.is_some() {
                     self.child_run.clone_from(child_run);
                 }
@@ -294,6 +292,7 @@ impl CallFold {
             Event::CallFinished { outcome, reused, .. } => self.finish(seq, outcome, reused.as_ref()),
             Event::RunCreated { .. }
             | Event::RunStarted { .. }
+            | Event::SettingsChanged { .. }
             | Event::RunPaused { .. }
             | Event::CancelRequested { .. }
             | Event::RunFinished { .. }
@@ -317,8 +316,8 @@ impl CallFold {
         self.simulated = outcome.simulated;
         self.abandoned = outcome.abandoned;
         self.reused = reused.cloned();
-        take(&mut self.provider, &outcome.provider);
-        take(&mut self.model, &outcome.model);
+        take(&mut self.provider, outcome.provider.as_ref());
+        take(&mut self.model, outcome.model.as_ref());
         if outcome.child_run.is_some() {
             self.child_run.clone_from(&outcome.child_run);
         }
@@ -352,9 +351,9 @@ impl CallFold {
     }
 }
 
-fn take(slot: &mut Option<String>, value: &Option<String>) {
-    if value.is_some() {
-        slot.clone_from(value);
+fn take(slot: &mut Option<String>, value: Option<&String>) {
+    if let Some(value) = value {
+        *slot = Some(value.clone());
     }
 }
 

@@ -6,6 +6,7 @@ use crate::core::call::CallKind;
 use crate::core::history::History;
 use crate::core::ids::RunId;
 use crate::core::outcome::{CallRef, CallStatus, Outcome};
+use crate::core::run::is_fake;
 
 use super::api::{Reuse, ReusedCall};
 use super::state::{Call, RunMachine};
@@ -23,7 +24,14 @@ impl Reuse {
         for (id, call) in &history.calls {
             let attempts = self.attempts.entry(*id).or_insert(0);
             *attempts = (*attempts).max(call.attempts);
-            let Some((position, outcome)) = &call.outcome else { continue };
+            let Some((position, outcome)) = &call.outcome else {
+                // Nearer runs speak first: a call that ended there is not lost.
+                if (call.open || call.lost_last) && !self.settled.contains(id) {
+                    self.lost.insert(*id);
+                }
+                continue;
+            };
+            self.settled.insert(*id);
             let ok = outcome.status == CallStatus::Done && call.kind != CallKind::Approval;
             if ok && !self.ok.contains_key(id) && usable(call.kind, outcome) {
                 let from =
@@ -40,7 +48,6 @@ impl RunMachine {
     pub(super) fn reusable(&self, call: &Call) -> Option<(u32, u64)> {
         let earlier = self.reuse.ok.get(&(call.key, call.occurrence))?;
         let provider = call.spec.ask.provider.as_deref().unwrap_or(&self.config.provider);
-        let real = !matches!(provider.to_ascii_lowercase().as_str(), "fake" | "fixture");
-        (!(earlier.outcome.simulated && real)).then_some((earlier.distance, earlier.position))
+        (!earlier.outcome.simulated || is_fake(provider)).then_some((earlier.distance, earlier.position))
     }
 }
