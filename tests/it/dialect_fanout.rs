@@ -6,16 +6,24 @@ use owf::core::outcome::ErrorClass;
 use serde_json::json;
 
 fn caught(expression: &str) -> (String, usize) {
-    let ran = run(&format!("try {{ await {expression}; return 'nothing' }} catch (e) {{ return e.name + ': ' + e.message }}"));
+    let ran = run(&format!(
+        "try {{ await {expression}; return 'nothing' }} catch (e) {{ return e.name + ': ' + e.message }}"
+    ));
     (ran.value().as_str().unwrap().to_owned(), ran.calls.len())
 }
 
 #[test]
 fn dialect_36_a_non_array_and_non_functions_are_type_errors_before_anything_runs() {
     for expression in [
-        "parallel()", "parallel('x')", "parallel(new Set())", "parallel([() => agent('a'), Promise.resolve(1)])",
-        "parallel([() => agent('a'), , () => agent('b')])", "parallel([() => agent('a'), 'x'])", "pipeline(new Set([1]), x => agent(x))",
-        "pipeline([1], [x => agent(x)])", "pipeline([1], x => agent(x), 'no')",
+        "parallel()",
+        "parallel('x')",
+        "parallel(new Set())",
+        "parallel([() => agent('a'), Promise.resolve(1)])",
+        "parallel([() => agent('a'), , () => agent('b')])",
+        "parallel([() => agent('a'), 'x'])",
+        "pipeline(new Set([1]), x => agent(x))",
+        "pipeline([1], [x => agent(x)])",
+        "pipeline([1], x => agent(x), 'no')",
     ] {
         let (message, calls) = caught(expression);
         assert!(message.starts_with("TypeError: ") && calls == 0, "{expression}: {message} {calls}");
@@ -44,9 +52,16 @@ fn dialect_37_usage_errors_in_a_slot_become_null() {
 
 #[test]
 fn dialect_38_the_limit_of_a_fan_out() {
-    assert_eq!(value_of("return (await parallel(Array.from({ length: 4096 }, (_, i) => () => i))).length"), json!(4096));
+    assert_eq!(
+        value_of("return (await parallel(Array.from({ length: 4096 }, (_, i) => () => i))).length"),
+        json!(4096)
+    );
     assert_eq!(value_of("return (await pipeline(Array(4096).fill(1), x => x)).length"), json!(4096));
-    for expression in ["parallel(Array(4097).fill(() => agent('x')))", "pipeline(Array(4097).fill(1), x => agent(x))", "owf.parallel(Array(4097).fill(() => 1))"] {
+    for expression in [
+        "parallel(Array(4097).fill(() => agent('x')))",
+        "pipeline(Array(4097).fill(1), x => agent(x))",
+        "owf.parallel(Array(4097).fill(() => 1))",
+    ] {
         let (message, calls) = caught(expression);
         assert!(message.starts_with("Error: ") && message.contains("4096") && calls == 0, "{message}");
     }
@@ -56,7 +71,9 @@ fn dialect_38_the_limit_of_a_fan_out() {
 #[test]
 fn dialect_39_thunks_start_after_the_code_that_follows_the_call() {
     assert_eq!(
-        value_of("const seen = []; const p = parallel([() => seen.push('thunk')]); seen.push('after'); await p; return seen"),
+        value_of(
+            "const seen = []; const p = parallel([() => seen.push('thunk')]); seen.push('after'); await p; return seen"
+        ),
         json!(["after", "thunk"])
     );
 }
@@ -87,7 +104,10 @@ fn dialect_41_a_throw_in_a_stage_is_null_with_a_line() {
 
 #[test]
 fn dialect_42_promise_items_are_awaited_and_stages_are_checked_only_with_items() {
-    assert_eq!(value_of("return await pipeline([Promise.resolve(1), 2], (v, item) => [v, item])"), json!([[1, 1], [2, 2]]));
+    assert_eq!(
+        value_of("return await pipeline([Promise.resolve(1), 2], (v, item) => [v, item])"),
+        json!([[1, 1], [2, 2]])
+    );
     assert_eq!(value_of("return await pipeline([1, Promise.resolve(2)])"), json!([1, 2]));
     assert_eq!(value_of("return await pipeline([], 'no function', [])"), json!([]));
 }
@@ -95,7 +115,8 @@ fn dialect_42_promise_items_are_awaited_and_stages_are_checked_only_with_items()
 #[test]
 fn dialect_43_there_is_no_barrier_between_stages() {
     on_big_stack(|| {
-        let mut stepper = Stepper::start(config("return await pipeline(['a', 'b'], v => agent('1' + v), v => agent('2' + v))"));
+        let mut stepper =
+            Stepper::start(config("return await pipeline(['a', 'b'], v => agent('1' + v), v => agent('2' + v))"));
         assert_eq!(stepper.prompts(), ["1a", "1b"]);
         stepper.deliver(2, text("B"));
         assert_eq!(stepper.prompts(), ["1a", "1b", "2B"]);
@@ -107,13 +128,20 @@ fn dialect_43_there_is_no_barrier_between_stages() {
 #[test]
 fn dialect_44_fan_outs_nest() {
     assert_eq!(
-        value_of("return await pipeline([1, 2], v => parallel([() => agent('x' + v), () => agent('y' + v)]), r => r.length)"),
+        value_of(
+            "return await pipeline([1, 2], v => parallel([() => agent('x' + v), () => agent('y' + v)]), r => r.length)"
+        ),
         json!([2, 2])
     );
 }
 
 #[test]
 fn a_failed_call_in_a_slot_is_null_without_a_swallowed_exception() {
-    let ran = run_with(config("return await parallel([() => agent('p', { label: 'l' })])"), |_, _| failed(ErrorClass::Timeout, "too slow"));
-    assert_eq!((ran.value(), ran.logs(), ran.swallowed().len()), (json!([null]), vec!["agent \"l\" timeout: too slow".to_owned()], 0));
+    let ran = run_with(config("return await parallel([() => agent('p', { label: 'l' })])"), |_, _| {
+        failed(ErrorClass::Timeout, "too slow")
+    });
+    assert_eq!(
+        (ran.value(), ran.logs(), ran.swallowed().len()),
+        (json!([null]), vec!["agent \"l\" timeout: too slow".to_owned()], 0)
+    );
 }

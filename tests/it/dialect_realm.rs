@@ -6,24 +6,43 @@ use serde_json::json;
 
 /// Runs the expression and gives `NAME: message` of what it throws.
 fn thrown_by(expression: &str) -> String {
-    let body = format!("try {{ await ({expression}); return 'nothing' }} catch (e) {{ return e.name + ': ' + e.message }}");
+    let body =
+        format!("try {{ await ({expression}); return 'nothing' }} catch (e) {{ return e.name + ': ' + e.message }}");
     value_of(&body).as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
 fn dialect_13_the_clock_and_chance_throw_by_every_way() {
     for expression in [
-        "Date.now()", "new Date()", "Date()", "Date(0)", "new Date(0).constructor.now()", "new (new Date(0).constructor)()",
-        "Math.random()", "Reflect.construct(Date, [])", "Reflect.apply(Date, null, [])", "globalThis['Da' + 'te'].now()",
-        "new (class extends Date {})()", "new (Object.getPrototypeOf(class extends Date {}))()", "Date.prototype.constructor()",
-        "new Date.prototype.constructor()", "Reflect.construct(Date, [], Object)", "Date.bind(null)()", "new (Date.bind(null))()",
-        "Date.now.call(Date)", "Object.getOwnPropertyDescriptor(Date, 'now').value()", "[0].map(Math.random)[0]",
-        "new Date(...[])", "Reflect.construct(Object, [], Date).getTime()",
+        "Date.now()",
+        "new Date()",
+        "Date()",
+        "Date(0)",
+        "new Date(0).constructor.now()",
+        "new (new Date(0).constructor)()",
+        "Math.random()",
+        "Reflect.construct(Date, [])",
+        "Reflect.apply(Date, null, [])",
+        "globalThis['Da' + 'te'].now()",
+        "new (class extends Date {})()",
+        "new (Object.getPrototypeOf(class extends Date {}))()",
+        "Date.prototype.constructor()",
+        "new Date.prototype.constructor()",
+        "Reflect.construct(Date, [], Object)",
+        "Date.bind(null)()",
+        "new (Date.bind(null))()",
+        "Date.now.call(Date)",
+        "Object.getOwnPropertyDescriptor(Date, 'now').value()",
+        "[0].map(Math.random)[0]",
+        "new Date(...[])",
+        "Reflect.construct(Object, [], Date).getTime()",
     ] {
         let message = thrown_by(expression);
         assert!(message.starts_with("Error: ") || message.starts_with("TypeError: "), "{expression}: {message}");
     }
-    for gone in ["performance", "Temporal", "Intl", "process", "Deno", "queueMicrotask", "WeakRef", "DOMException", "navigator"] {
+    for gone in
+        ["performance", "Temporal", "Intl", "process", "Deno", "queueMicrotask", "WeakRef", "DOMException", "navigator"]
+    {
         assert_eq!(value_of(&format!("return typeof {gone}")), json!("undefined"));
     }
 }
@@ -43,11 +62,45 @@ fn dialect_13_dates_from_given_values_work_in_utc() {
     assert_eq!(
         value_of(body),
         json!([
-            true, true, jan2, jan2 + 11_045_000, jan2 + 3_845_000, jan2 + 11_045_000, jan2, jan2, jan2 + 11_040_000,
-            jan2 + 11_045_000, 0, 0, "Thu Jan 01 1970 00:00:00 GMT+0000 (UTC)", "1/1/1970, 12:00:00 AM", "Invalid Date",
-            "1970-01-01", true, 5, 7, "\"1970-01-01T00:00:00.000Z\"", 7, "Date", 1999, 18_000_000, []
+            true,
+            true,
+            jan2,
+            jan2 + 11_045_000,
+            jan2 + 3_845_000,
+            jan2 + 11_045_000,
+            jan2,
+            jan2,
+            jan2 + 11_040_000,
+            jan2 + 11_045_000,
+            0,
+            0,
+            "Thu Jan 01 1970 00:00:00 GMT+0000 (UTC)",
+            "1/1/1970, 12:00:00 AM",
+            "Invalid Date",
+            "1970-01-01",
+            true,
+            5,
+            7,
+            "\"1970-01-01T00:00:00.000Z\"",
+            7,
+            "Date",
+            1999,
+            18_000_000,
+            []
         ])
     );
+}
+
+#[test]
+fn dialect_13_the_zone_of_the_machine_does_not_matter() {
+    let exe = std::env::current_exe().unwrap();
+    let status = std::process::Command::new(exe)
+        .args(["--exact", "dialect_realm::dialect_13_dates_from_given_values_work_in_utc"])
+        .env("TZ", "XXX-5:30")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.status.success() && text.contains("1 passed"), "{text}");
 }
 
 #[test]
@@ -62,7 +115,9 @@ fn dialect_14_nothing_else_is_there() {
         json!("log,phase,console,budget,setTimeout,clearTimeout,Date,agent,parallel,pipeline,workflow,args,owf")
     );
     assert_eq!(
-        value_of("return ['Map','Proxy','Iterator','DisposableStack','Float16Array','escape','BigInt','URL'].filter(n => !(n in globalThis))"),
+        value_of(
+            "return ['Map','Proxy','Iterator','DisposableStack','Float16Array','escape','BigInt','URL'].filter(n => !(n in globalThis))"
+        ),
         json!([])
     );
 }
@@ -70,13 +125,25 @@ fn dialect_14_nothing_else_is_there() {
 #[test]
 fn dialect_14_code_from_text_is_refused_by_every_way() {
     for expression in [
-        "eval('1')", "(0, eval)('1')", "new Function('return 1')", "Function('return 1')()", "(() => {}).constructor('return 1')()",
-        "(async () => {}).constructor('return 1')()", "(function* () {}).constructor('yield 1')",
-        "(async function* () {}).constructor('yield 1')", "Reflect.construct(Function, ['return 1'])",
-        "new (class extends Function {})('return 1')", "Object.getPrototypeOf((async () => {}).constructor)('return 1')",
-        "agent.constructor('return 1')()", "Date.constructor('return 1')()", "eval.constructor('return 1')()",
-        "Reflect.getPrototypeOf(async () => {}).constructor('x')", "Array.fromAsync.constructor('x')",
-        "[].map.constructor('return globalThis')()", "class {}.constructor('x')", "Function.prototype.constructor('x')",
+        "eval('1')",
+        "(0, eval)('1')",
+        "new Function('return 1')",
+        "Function('return 1')()",
+        "(() => {}).constructor('return 1')()",
+        "(async () => {}).constructor('return 1')()",
+        "(function* () {}).constructor('yield 1')",
+        "(async function* () {}).constructor('yield 1')",
+        "Reflect.construct(Function, ['return 1'])",
+        "new (class extends Function {})('return 1')",
+        "Object.getPrototypeOf((async () => {}).constructor)('return 1')",
+        "agent.constructor('return 1')()",
+        "Date.constructor('return 1')()",
+        "eval.constructor('return 1')()",
+        "Reflect.getPrototypeOf(async () => {}).constructor('x')",
+        "Array.fromAsync.constructor('x')",
+        "[].map.constructor('return globalThis')()",
+        "class {}.constructor('x')",
+        "Function.prototype.constructor('x')",
     ] {
         let message = thrown_by(expression);
         assert!(message.starts_with("EvalError: "), "{expression}: {message}");
@@ -95,7 +162,10 @@ fn dialect_15_the_body_is_strict() {
 
 #[test]
 fn dialect_15_hooks_are_shadowed_by_declaration() {
-    assert_eq!(value_of("const agent = () => 7; const args = 1; var phase = 2; return [agent(), args, phase]"), json!([7, 1, 2]));
+    assert_eq!(
+        value_of("const agent = () => 7; const args = 1; var phase = 2; return [agent(), args, phase]"),
+        json!([7, 1, 2])
+    );
 }
 
 #[test]
@@ -127,7 +197,9 @@ fn dialect_16_a_pending_timer_does_not_delay_the_end() {
 
 #[test]
 fn dialect_16_a_longer_timer_is_a_call_and_can_be_cleared() {
-    let ran = run("const t = setTimeout(() => log('no'), 10); await new Promise(r => setTimeout(r, 20.7)); clearTimeout(t); return 1");
+    let ran = run(
+        "const t = setTimeout(() => log('no'), 10); await new Promise(r => setTimeout(r, 20.7)); clearTimeout(t); return 1",
+    );
     assert_eq!(ran.value(), json!(1));
     assert_eq!(ran.logs(), ["no"], "it fired first");
     let ran = run("const t = setTimeout(() => log('no'), 10); clearTimeout(t); await agent('x'); return 1");
@@ -136,7 +208,10 @@ fn dialect_16_a_longer_timer_is_a_call_and_can_be_cleared() {
 
 #[test]
 fn dialect_17_an_unhandled_rejection_is_swallowed() {
-    assert_eq!(value_of("Promise.reject(new Error('x')); (async () => { throw 1 })(); await agent('a'); return 2"), json!(2));
+    assert_eq!(
+        value_of("Promise.reject(new Error('x')); (async () => { throw 1 })(); await agent('a'); return 2"),
+        json!(2)
+    );
 }
 
 #[test]
@@ -159,14 +234,18 @@ fn dialect_18_console_writes_log_lines() {
 
 #[test]
 fn dialect_19_log_shows_one_argument() {
-    let ran = run("return [log('a', 'b'), log({ a: 1 }), log([1]), log(undefined), log(null), log(4), log('x\\ny'), log(Symbol('s'))]");
+    let ran = run(
+        "return [log('a', 'b'), log({ a: 1 }), log([1]), log(undefined), log(null), log(4), log('x\\ny'), log(Symbol('s'))]",
+    );
     assert_eq!(ran.logs(), ["a", "[object]", "[object]", "undefined", "null", "4", "x\ny", "Symbol(s)"]);
 }
 
 #[test]
 fn dialect_21_budget_is_frozen_and_unlimited_without_a_target() {
     assert_eq!(
-        value_of("return [Object.isFrozen(budget), Object.getPrototypeOf(budget), budget.remaining() === Infinity, budget.total, budget.spent()]"),
+        value_of(
+            "return [Object.isFrozen(budget), Object.getPrototypeOf(budget), budget.remaining() === Infinity, budget.total, budget.spent()]"
+        ),
         json!([true, null, true, null, 0])
     );
 }
@@ -212,8 +291,20 @@ fn urls_are_parsed() {
     assert_eq!(
         value_of(body),
         json!([
-            "https://User:pw@example.com/c/d%20e?q=a+b&x=%C3%A4&n=1+2#h", "example.com", "/c/d%20e", "a b", "ä", null, "#h",
-            "https://example.com", ["q", "x", "n"], false, "http://a.b:8080/", "mailto:x@y.z", "/a%20b", "TypeError"
+            "https://User:pw@example.com/c/d%20e?q=a+b&x=%C3%A4&n=1+2#h",
+            "example.com",
+            "/c/d%20e",
+            "a b",
+            "ä",
+            null,
+            "#h",
+            "https://example.com",
+            ["q", "x", "n"],
+            false,
+            "http://a.b:8080/",
+            "mailto:x@y.z",
+            "/a%20b",
+            "TypeError"
         ])
     );
 }

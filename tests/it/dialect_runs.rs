@@ -11,7 +11,9 @@ use serde_json::json;
 
 #[test]
 fn dialect_47_undefined_and_null_args_are_kept_apart() {
-    let ran = run("await workflow('a'); await workflow('a', null); await workflow({ scriptPath: 'x/y.js' }, { n: [1] }); await workflow('a', undefined)");
+    let ran = run(
+        "await workflow('a'); await workflow('a', null); await workflow({ scriptPath: 'x/y.js' }, { n: [1] }); await workflow('a', undefined)",
+    );
     let asks: Vec<_> = ran.calls.iter().map(|call| call.ask.workflow.clone().unwrap()).collect();
     let a = |args| WorkflowAsk { target: WorkflowTarget::Name("a".into()), args };
     let path = WorkflowAsk { target: WorkflowTarget::Path("x/y.js".into()), args: Some(json!({"n": [1]})) };
@@ -28,27 +30,39 @@ fn dialect_47_undefined_and_null_args_are_kept_apart() {
 
 #[test]
 fn dialect_48_a_child_error_comes_through_and_a_line_tells_the_end() {
-    let ran = run_with(config("const seen = [typeof await workflow('ok'), await workflow('ok')];
+    let ran = run_with(
+        config(
+            "const seen = [typeof await workflow('ok'), await workflow('ok')];
         try { await workflow('bad') } catch (e) { seen.push(e instanceof RangeError, e.name, e.message) }
-        seen.push(await workflow('down')); return seen"), |id, _| match id {
-        1 => Outcome::done(CallId(id), None),
-        2 => done(json!({"r": 1})),
-        3 => thrown(ErrorClass::Other, "out of range", "RangeError"),
-        _ => Outcome::new(CallId(id), CallStatus::Cancelled),
-    });
+        seen.push(await workflow('down')); return seen",
+        ),
+        |id, _| match id {
+            1 => Outcome::done(CallId(id), None),
+            2 => done(json!({"r": 1})),
+            3 => thrown(ErrorClass::Other, "out of range", "RangeError"),
+            _ => Outcome::new(CallId(id), CallStatus::Cancelled),
+        },
+    );
     assert_eq!(ran.value(), json!(["undefined", {"r": 1}, true, "RangeError", "out of range", null]));
     assert_eq!(
         ran.logs(),
         [
-            "workflow \"ok\" started", "workflow \"ok\" done", "workflow \"ok\" started", "workflow \"ok\" done", "workflow \"bad\" started",
-            "workflow \"bad\" provider_failed: out of range", "workflow \"down\" started", "workflow \"down\" cancelled"
+            "workflow \"ok\" started",
+            "workflow \"ok\" done",
+            "workflow \"ok\" started",
+            "workflow \"ok\" done",
+            "workflow \"bad\" started",
+            "workflow \"bad\" provider_failed: out of range",
+            "workflow \"down\" started",
+            "workflow \"down\" cancelled"
         ]
     );
 }
 
 #[test]
 fn wrong_arguments_of_workflow_are_type_errors() {
-    for wrong in ["workflow()", "workflow(1)", "workflow({ name: 'a' })", "workflow('a', () => 1)", "workflow('a', 1n)"] {
+    for wrong in ["workflow()", "workflow(1)", "workflow({ name: 'a' })", "workflow('a', () => 1)", "workflow('a', 1n)"]
+    {
         let ran = run(&format!("try {{ await {wrong} }} catch (e) {{ return e.name }}"));
         assert_eq!((ran.value(), ran.calls.len()), (json!("TypeError"), 0), "{wrong}");
     }
@@ -68,7 +82,9 @@ fn dialect_49_nesting_in_a_child_throws() {
 
 #[test]
 fn dialect_50_child_phases_are_grouped_and_repeats_are_numbered() {
-    let ran = run("await workflow('a'); await workflow({ scriptPath: 'dir/b.js' }); await workflow('a'); await workflow('a')");
+    let ran = run(
+        "await workflow('a'); await workflow({ scriptPath: 'dir/b.js' }); await workflow('a'); await workflow('a')",
+    );
     let shown: Vec<_> = ran.calls.iter().map(|call| (call.label.as_str(), call.phase.as_deref().unwrap())).collect();
     assert_eq!(shown, [("a", "▸ a"), ("b", "▸ b"), ("a", "▸ a #2"), ("a", "▸ a #3")]);
     let mut child = config("phase('Mine'); await agent('p', { phase: 'Own' }); log('hello'); console.warn('w')");
@@ -86,12 +102,18 @@ fn dialect_52_results_are_encoded_as_the_table_says() {
         ("'a\\ud800'", json!("a\u{fffd}")),
         ("null", json!(null)),
         ("[undefined, () => 1, NaN, Infinity, -0, Symbol()]", json!([null, null, null, null, 0, null])),
-        ("({ f() {}, u: undefined, n: NaN, s: Symbol(), k: 1, toJSON() { return 'called' } })", json!({"n": null, "k": 1})),
+        (
+            "({ f() {}, u: undefined, n: NaN, s: Symbol(), k: 1, toJSON() { return 'called' } })",
+            json!({"n": null, "k": 1}),
+        ),
         ("[new Map([[1, 2]]), new Set([1]), new Date(0), /x/g, new Error('e')]", json!([{}, {}, {}, {}, {}])),
         ("new Uint8Array([5, 6])", json!({"0": 5, "1": 6})),
         ("[1, , 3]", json!([1, null, 3])),
         ("(() => { const o = { a: 1 }; return [o, o] })()", json!([{"a": 1}, {"a": 1}])),
-        ("Object.create({ inherited: 1 }, { hidden: { value: 1 }, own: { value: 2, enumerable: true } })", json!({"own": 2})),
+        (
+            "Object.create({ inherited: 1 }, { hidden: { value: 1 }, own: { value: 2, enumerable: true } })",
+            json!({"own": 2}),
+        ),
         ("({ ['__proto__']: 1, b: 2 })", json!({"__proto__": 1, "b": 2})),
         ("Promise.resolve({ a: 1 })", json!({"a": 1})),
     ] {
@@ -101,14 +123,22 @@ fn dialect_52_results_are_encoded_as_the_table_says() {
     assert_eq!(run("").state, DriverState::Returned(None));
     assert_eq!(run("// only a comment").state, DriverState::Returned(None));
     for expression in [
-        "() => 1", "1n", "[1n]", "(() => { const o = {}; o.o = o; return o })()", "Symbol()",
-        "(() => { let o = 1; for (let i = 0; i < 101; i++) o = [o]; return o })()", "({ get a() { throw new Error('getter') } })",
+        "() => 1",
+        "1n",
+        "[1n]",
+        "(() => { const o = {}; o.o = o; return o })()",
+        "Symbol()",
+        "(() => { let o = 1; for (let i = 0; i < 101; i++) o = [o]; return o })()",
+        "({ get a() { throw new Error('getter') } })",
         "agent",
     ] {
         let error = run(&format!("return {expression}")).error();
         assert_eq!(error.code, RunErrorCode::ResultNotJson, "{expression}: {error:?}");
     }
-    assert!(matches!(run("let o = 1; for (let i = 0; i < 100; i++) o = [o]; return o").state, DriverState::Returned(Some(_))));
+    assert!(matches!(
+        run("let o = 1; for (let i = 0; i < 100; i++) o = [o]; return o").state,
+        DriverState::Returned(Some(_))
+    ));
 }
 
 #[test]
@@ -120,12 +150,21 @@ fn dialect_53_unawaited_agents_do_not_block_the_end() {
 #[test]
 fn an_uncaught_error_names_its_place() {
     let error = run("\n\n  function f() { throw new RangeError('boom') }\n  f();").error();
-    assert_eq!((error.code, error.name.as_deref(), error.message.as_str()), (RunErrorCode::ScriptError, Some("RangeError"), "boom"));
+    assert_eq!(
+        (error.code, error.name.as_deref(), error.message.as_str()),
+        (RunErrorCode::ScriptError, Some("RangeError"), "boom")
+    );
     assert_eq!((error.line, error.stack.len()), (Some(3), 2));
     assert!(error.stack[0].starts_with("at f (test.js:3:") && error.stack[1].contains("(test.js:4:"), "{error:?}");
     let first = run("null.x").error();
-    assert_eq!((first.line, first.column), (Some(1), Some(6)), "{first:?}");
-    for (thrown, message) in [("'text'", "text"), ("7", "7"), ("{ a: 1 }", "{\"a\":1}"), ("undefined", "undefined"), ("{ message: 'm' }", "m")] {
+    assert_eq!((first.line, first.column), (Some(1), Some(1)), "{first:?}");
+    for (thrown, message) in [
+        ("'text'", "text"),
+        ("7", "7"),
+        ("{ a: 1 }", "{\"a\":1}"),
+        ("undefined", "undefined"),
+        ("{ message: 'm' }", "m"),
+    ] {
         let error = run(&format!("throw {thrown}")).error();
         assert_eq!((error.code, error.message.as_str(), error.line), (RunErrorCode::ScriptError, message, None));
     }
@@ -135,7 +174,10 @@ fn an_uncaught_error_names_its_place() {
 fn a_body_that_does_not_compile_is_an_error_at_its_place() {
     on_big_stack(|| {
         let error = ScriptDriver::new(config("const a = 1;\nconst b = ;")).map(|_| ()).unwrap_err();
-        assert_eq!((error.code, error.name.as_deref(), error.line), (RunErrorCode::ScriptError, Some("SyntaxError"), Some(2)));
+        assert_eq!(
+            (error.code, error.name.as_deref(), error.line),
+            (RunErrorCode::ScriptError, Some("SyntaxError"), Some(2))
+        );
         assert_eq!(ScriptDriver::new(config("a\0")).map(|_| ()).unwrap_err().code, RunErrorCode::ScriptError);
         assert!(ScriptDriver::new(config("1 <!-- a comment in scripts only")).is_err(), "the goal is module");
     });

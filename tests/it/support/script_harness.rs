@@ -57,8 +57,7 @@ impl Stepper {
         let budget = config.budget;
         let mut driver = ScriptDriver::new(config).unwrap();
         let step = driver.start();
-        let mut stepper =
-            Self { driver, ops: Vec::new(), calls: Vec::new(), state: DriverState::Waiting, budget };
+        let mut stepper = Self { driver, ops: Vec::new(), calls: Vec::new(), state: DriverState::Waiting, budget };
         stepper.take(step);
         stepper
     }

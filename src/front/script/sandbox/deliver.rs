@@ -118,7 +118,9 @@ fn with_message(what: &str, outcome: &Outcome) -> String {
 /// `{decision, by, reason}`; a question that ended without one counts as denied.
 fn decision(outcome: &Outcome) -> String {
     match (&outcome.decision, &outcome.value) {
-        (Some(note), _) => json!({"decision": note.decision.as_str(), "by": note.by, "reason": note.reason}).to_string(),
+        (Some(note), _) => {
+            json!({"decision": note.decision.as_str(), "by": note.by, "reason": note.reason}).to_string()
+        }
         (None, Some(value @ Value::Object(_))) => value.to_string(),
         (None, _) => {
             let reason = outcome.error.as_ref().map(|error| error.message.clone());

@@ -205,11 +205,7 @@ fn level(number: i32) -> LogLevel {
 }
 
 /// The object that the prelude calls. It is given to the prelude alone; a script cannot reach it.
-pub(super) fn object<'js>(
-    ctx: &Ctx<'js>,
-    shared: &Rc<RefCell<Shared>>,
-    fan_out: u32,
-) -> rquickjs::Result<Object<'js>> {
+pub(super) fn object<'js>(ctx: &Ctx<'js>, shared: &Rc<RefCell<Shared>>, fan_out: u32) -> rquickjs::Result<Object<'js>> {
     let host = Object::new(ctx.clone())?;
     host.set("fanOut", fan_out)?;
     let s = Rc::clone(shared);
@@ -244,10 +240,7 @@ pub(super) fn object<'js>(
         }),
     )?;
     let s = Rc::clone(shared);
-    host.set(
-        "cancel",
-        Function::new(ctx.clone(), move |call: f64, forget: bool| s.borrow_mut().cancel(call, forget)),
-    )?;
+    host.set("cancel", Function::new(ctx.clone(), move |call: f64, forget: bool| s.borrow_mut().cancel(call, forget)))?;
     let s = Rc::clone(shared);
     host.set("budget", Function::new(ctx.clone(), move |which: i32, total: bool| s.borrow().budget(which, total)))?;
     host.set("emptyResult", Function::new(ctx.clone(), result::empty))?;
