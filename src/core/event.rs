@@ -23,9 +23,11 @@ pub enum Event {
     RunStarted {
         /// Who.
         owner: Owner,
-        /// The settings from now on, when a resume changed them.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        settings: Option<Box<Settings>>,
+    },
+    /// The settings are others from now on: a resume changed them.
+    SettingsChanged {
+        /// All of them.
+        settings: Box<Settings>,
     },
     /// The run waits for a person; its process ends.
     RunPaused {
@@ -191,6 +193,7 @@ impl Event {
         match self {
             Self::RunCreated { .. } => "run_created",
             Self::RunStarted { .. } => "run_started",
+            Self::SettingsChanged { .. } => "settings_changed",
             Self::RunPaused { .. } => "run_paused",
             Self::CancelRequested { .. } => "cancel_requested",
             Self::RunFinished { .. } => "run_finished",
@@ -219,6 +222,7 @@ impl Event {
             Self::ApprovalAsked { approval } => Some(approval.call_id),
             Self::RunCreated { .. }
             | Self::RunStarted { .. }
+            | Self::SettingsChanged { .. }
             | Self::RunPaused { .. }
             | Self::RunFinished { .. }
             | Self::ApprovalDecided { .. }

@@ -105,11 +105,9 @@ impl History {
                 self.settings = Some(Box::new(spec.settings.clone()));
                 self.spec = Some(spec.clone());
             }
-            Event::RunStarted { settings, .. } => {
+            Event::SettingsChanged { settings } => self.settings = Some(settings.clone()),
+            Event::RunStarted { .. } => {
                 self.epochs += 1;
-                if let Some(settings) = settings {
-                    self.settings = Some(settings.clone());
-                }
                 for call in self.calls.values_mut().filter(|c| c.open) {
                     call.open = false;
                     call.lost += 1;

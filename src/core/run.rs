@@ -100,6 +100,11 @@ pub enum WorkflowKind {
     Document,
 }
 
+/// Whether a provider's name, as written, means the one that invents answers.
+pub fn is_fake(provider: &str) -> bool {
+    ["fake", "fixture"].iter().any(|name| provider.trim().eq_ignore_ascii_case(name))
+}
+
 /// What is done when the files an answer was based on have changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

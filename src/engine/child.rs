@@ -8,14 +8,13 @@ use crate::core::call::{CallSpec, WorkflowTarget};
 use crate::core::history::add_cost;
 use crate::core::ids::{CallId, Hash, RunId};
 use crate::core::machine::{Answer, AttemptReport, Input, PinNote, Plan};
-use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallStatus, CostSource, ErrorClass, ReasonCode, Usage};
-use crate::core::run::{JOURNAL_FORMAT, ParentRef, RunErrorCode, RunOutcome, RunSpec, RunStatus, StatusReason, WorkflowKind};
+use crate::core::outcome::{CacheNote, CacheStatus, CallError, CostSource, ErrorClass, ReasonCode, Usage};
+use crate::core::run::{JOURNAL_FORMAT, ParentRef, RunErrorCode, RunOutcome, RunSpec, RunStatus, WorkflowKind};
 use crate::front::script::{FindError, Origin, check};
 use crate::store::{Created, StoreError};
 
 use super::execute::{Launch, launch};
 use super::journal::now;
-use super::message::Message;
 use super::run_end::RunEnd;
 use super::run_loop::RunLoop;
 use super::tree::Tree;
@@ -24,7 +23,8 @@ impl RunLoop {
     pub(super) fn plan_child(&mut self, call_id: CallId, spec: &CallSpec) -> Plan {
         let limit = self.tree.settings.engine.nesting;
         if self.spec.depth + 1 > limit {
-            let message = format!("workflow() may be nested {limit} deep; this call would be level {}", self.spec.depth + 1);
+            let message =
+                format!("workflow() may be nested {limit} deep; this call would be level {}", self.spec.depth + 1);
             return Plan::Refuse(CallError::new(ErrorClass::Policy, message).throwing("Error"));
         }
         let Some(ask) = &spec.ask.workflow else {
@@ -67,7 +67,7 @@ impl RunLoop {
                 );
                 match found {
                     Ok(found) => (found.bytes, found.path),
-                    Err(FindError::NotFound { name, nearest }) => {
+                    Err(FindError::NotFound { name, nearest, .. }) => {
                         let known = if nearest.is_empty() { "none".to_owned() } else { nearest.join(", ") };
                         return Err(format!("no workflow is named \"{name}\"; there are: {known}"));
                     }
@@ -257,7 +257,6 @@ fn target_text(target: &WorkflowTarget) -> String {
 /// Whether a recorded child call may be reused whole: its run is done without gaps.
 pub(crate) fn reusable_child(store: &crate::store::Store, child: &RunId) -> bool {
     let Ok(Some(row)) = store.run(child) else { return false };
-    let clean = store.counts(child).is_ok_and(|c| c.failing() == 0);
+    let clean = store.counts(child).is_ok_and(|c| c.failed == 0);
     row.status == RunStatus::Done && clean
 }
-

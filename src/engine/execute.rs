@@ -137,10 +137,8 @@ fn execute(
         // A child that had ended before its parent's process did.
         return RunEnd::Finished(outcome.clone());
     }
-    let mut journal =
-        Journal::new(tree.store.clone(), tree.root.clone(), run.clone(), tree.epoch, last_seq);
-    let settings = (history.settings.as_deref() != Some(&tree.settings)).then(|| Box::new(tree.settings.clone()));
-    let started = Event::RunStarted { owner: tree.owner.clone(), settings };
+    let mut journal = Journal::new(tree.store.clone(), tree.root.clone(), run.clone(), tree.epoch, last_seq);
+    let started = Event::RunStarted { owner: tree.owner.clone() };
     history.apply(now(), &started);
     journal.append(vec![started], Vec::new(), Vec::new());
     if last_seq <= 1 {
@@ -165,10 +163,11 @@ fn execute(
         linger: tree.linger || parent.is_some(),
         budget_base: spec.budget_base,
     };
-    let file_name = spec.source_path.as_deref().and_then(|p| Path::new(p).file_name()).map_or_else(
-        || "workflow.js".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    );
+    let file_name = spec
+        .source_path
+        .as_deref()
+        .and_then(|p| Path::new(p).file_name())
+        .map_or_else(|| "workflow.js".to_owned(), |name| name.to_string_lossy().into_owned());
     let script = ScriptConfig {
         body: check(&source, &Origin::File(file_name.clone().into())).script.map(|s| s.body).unwrap_or_default(),
         file_name,
@@ -398,7 +397,7 @@ fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
 }
 
 fn has_news(store: &Store, run: &RunId) -> bool {
-    store.inbox(run, 0).is_ok_and(|rows| rows.iter().any(|r| !r.consumed))
+    store.inbox(run, 0).is_ok_and(|rows| !rows.is_empty())
 }
 
 fn incarnation(
@@ -417,8 +416,8 @@ fn incarnation(
     let tree = Arc::new(Tree::new(TreeParts {
         root: run.clone(),
         store: store.clone(),
-        epoch: lease.epoch(),
-        owner: super::process::owner(lease.epoch()),
+        epoch: lease.epoch,
+        owner: super::process::owner(lease.epoch),
         services: Arc::clone(services),
         settings: settings.clone(),
         fake,

@@ -84,8 +84,7 @@ pub(crate) async fn execute(attempt: Attempt) -> Option<AttemptReport> {
         }
     }
     report.duration_ms = began.elapsed().as_millis() as u64;
-    report.charge =
-        Charge { tokens: report.usage.output_tokens, cost_nanos: report.cost_nanos.unwrap_or(0), calls: 0 };
+    report.charge = Charge { tokens: report.usage.output_tokens, cost_nanos: report.cost_nanos.unwrap_or(0), calls: 0 };
     Some(report)
 }
 

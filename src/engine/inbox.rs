@@ -5,9 +5,8 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::core::machine::DecisionInput;
 use crate::core::run::StatusReason;
-use crate::store::{InboxMessage, InboxRow};
+use crate::store::{InboxItem, InboxRow};
 
 use super::message::Message;
 use super::tree::Tree;
@@ -16,28 +15,15 @@ use super::tree::Tree;
 const POLL: Duration = Duration::from_millis(25);
 
 /// The message of a row to the loop of its run.
-pub(crate) fn message(row: &InboxRow) -> Option<Message> {
-    if row.consumed {
-        return None;
-    }
+pub(crate) fn message(row: &InboxRow) -> Message {
     let id = Some(row.id);
-    Some(match &row.message {
-        InboxMessage::Cancel { call_id, by, reason } => {
+    match &row.item {
+        InboxItem::Cancel { call_id, by, reason } => {
             Message::Cancel { row: id, call_id: *call_id, by: by.clone(), reason: reason.clone() }
         }
-        InboxMessage::Pause { .. } => Message::Pause { row: id, reason: StatusReason::User },
-        InboxMessage::Decide { approval_id, decision, expired, by, via, reason, .. } => Message::Decided {
-            row: id,
-            decision: DecisionInput {
-                approval_id: *approval_id,
-                decision: *decision,
-                expired: *expired,
-                by: by.clone(),
-                via: via.clone(),
-                reason: reason.clone(),
-            },
-        },
-    })
+        InboxItem::Pause { .. } => Message::Pause { row: id, reason: StatusReason::User },
+        InboxItem::Decide(decision) => Message::Decided { row: id, decision: decision.clone() },
+    }
 }
 
 /// Starts the thread that reads the inbox of `tree` until the tree is dropped or `stop` is set.
@@ -68,7 +54,7 @@ fn poll(tree: &Weak<Tree>, stop: &AtomicBool) {
 }
 
 fn deliver(tree: &Tree, row: &InboxRow) -> bool {
-    let Some(message) = message(row) else { return true };
+    let message = message(row);
     if let Message::Cancel { call_id: None, .. } = message
         && row.run_id == tree.root
     {

@@ -1,4 +1,32 @@
-//! Layer 2: the whole API of the product.
+//! Layer 2: the asynchronous shell around the core, and the whole API of the product.
 
+mod cache_key;
+mod child;
+mod control;
+mod execute;
+mod executor;
+mod files;
+mod gates;
+mod inbox;
+mod journal;
+mod message;
 pub mod params;
+mod personas;
+mod prepare;
+mod process;
+mod resume;
+mod run_end;
+mod run_loop;
+mod services;
+mod source;
+mod start;
+mod supervise;
+mod tree;
 pub mod view;
+mod watchdog;
+mod workspace;
+
+pub use execute::RunHandle;
+pub use run_end::RunEnd;
+pub use services::{Defaults, Environment, Services};
+pub use workspace::{main_tree as git_main_tree, top_level as git_top_level};

@@ -30,6 +30,8 @@ pub(crate) struct Prepared {
     pub(super) request: AttemptRequest,
     pub(super) schema: Option<Arc<CompiledSchema>>,
     pub(super) workspace: Option<String>,
+    /// Mutating attempts begun when the call was planned.
+    pub(super) mutations: u64,
     /// Set when a fresh answer goes into the cache.
     pub(super) store_as: Option<CacheRecord>,
     /// Held while the attempt runs, against other processes asking the same.
@@ -43,8 +45,8 @@ impl Prepared {
     }
 
     pub(super) fn context(&self, run_dir: &std::path::Path, call_id: CallId, folders: u32) -> CallContext {
-        let transcript = (call_id.0 <= folders)
-            .then(|| run_dir.join("calls").join(call_id.to_string()).join("transcript.jsonl"));
+        let transcript =
+            (call_id.0 <= folders).then(|| run_dir.join("calls").join(call_id.to_string()).join("transcript.jsonl"));
         CallContext { transcript }
     }
 }
@@ -82,7 +84,7 @@ impl RunLoop {
             let message = available.message.unwrap_or_else(|| format!("provider \"{wanted}\" cannot be used here"));
             return Some(Plan::Refuse(CallError::new(ErrorClass::NotInstalled, message)));
         }
-        let schema = match spec.ask.schema.as_ref().map(crate::providers::schema::compile_cached) {
+        let schema = match spec.ask.schema.as_ref().map(|schema| self.tree.schema(schema)) {
             None => None,
             Some(Ok(schema)) => Some(schema),
             Some(Err(error)) => return Some(Plan::Refuse(error)),
@@ -102,6 +104,7 @@ impl RunLoop {
             concurrency,
             schema,
             workspace,
+            mutations: self.tree.mutations().0,
             store_as: None,
             claim: None,
             provider,
@@ -203,8 +206,7 @@ impl RunLoop {
         provider: &dyn Provider,
         default_provider: bool,
     ) -> AttemptRequest {
-        let (request_key, occurrence) =
-            self.machine.identity(call_id).unwrap_or((crate::core::ids::Hash::of(""), 1));
+        let (request_key, occurrence) = self.machine.identity(call_id).unwrap_or((crate::core::ids::Hash::of(""), 1));
         let persona = spec.ask.agent_type.as_ref().and_then(|name| self.personas.get(name));
         let model = spec
             .ask
@@ -224,10 +226,19 @@ impl RunLoop {
             model,
             persona: persona.map(|p| p.persona.clone()),
             mood: self.tree.settings.mood,
-            assume: self.tree.assume.clone(),
+            assume: std::collections::BTreeMap::new(),
             cwd: PathBuf::from(&self.spec.workspace),
             timeout_ms: spec.timeout_ms.unwrap_or(self.tree.settings.engine.call_timeout_ms),
         }
+    }
+
+    /// Whether a fresh answer may be stored: one from a provider that reads the workspace only when the workspace is still as it
+    /// was and no mutating attempt overlapped.
+    pub(super) fn may_store(&self, prepared: &Prepared) -> bool {
+        let Some(before) = &prepared.workspace else { return true };
+        let scope = prepared.request.spec.ask.read_scope.as_deref();
+        self.tree.mutations() == (prepared.mutations, false)
+            && super::workspace::state(&prepared.request.cwd, scope, &self.excluded()).as_ref() == Some(before)
     }
 
     /// Paths whose content says nothing about the workspace: the home, worktrees, workflow files.

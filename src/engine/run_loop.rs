@@ -1,17 +1,18 @@
 //! The run loop: one thread a run, which owns its driver and its machine and waits for nothing else.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::core::event::Event;
-use crate::core::ids::{CallId, RunId};
+use crate::core::event::{ApprovalNote, Event};
+use crate::core::ids::{CallId, Hash, RunId};
 use crate::core::machine::{Effect, Input, RunMachine, Step};
 use crate::core::op::{DriverState, Op};
-use crate::core::run::RunSpec;
+use crate::core::outcome::CallStatus;
+use crate::core::run::{RunError, RunErrorCode, RunSpec, StatusReason};
 use crate::front::driver::{Driver, DriverStep};
 use crate::store::{CacheWrite, PauseResult};
 
@@ -36,6 +37,8 @@ pub(crate) struct RunLoop {
     pub(super) prepared: HashMap<CallId, Prepared>,
     pub(super) attempts: HashMap<CallId, tokio::task::AbortHandle>,
     pub(super) personas: HashMap<String, super::personas::Pinnable>,
+    /// Child runs that calls of earlier runs started.
+    pub(super) earlier_children: HashMap<(Hash, u32), RunId>,
     pub(super) effects: VecDeque<Effect>,
     pub(super) end: Option<RunEnd>,
     /// Inbox rows answered by the next append.
@@ -200,13 +203,14 @@ impl RunLoop {
                     }
                     self.rules_used.extend(rule);
                     if reused.is_none()
-                        && let Some(prepared) = self.prepared.get_mut(call_id)
-                        && let Some(record) = prepared.store_as.take()
-                        && outcome.status == crate::core::outcome::CallStatus::Done
+                        && outcome.status == CallStatus::Done
+                        && let Some(prepared) = self.prepared.get(call_id)
+                        && let Some(record) = &prepared.store_as
+                        && self.may_store(prepared)
                     {
                         let seq = self.journal.next_seq() + offset as u64;
                         let (key, occurrence) = (record.key, record.occurrence);
-                        cache.push(CacheWrite { key, occurrence, run: self.run.clone(), seq });
+                        cache.push(CacheWrite { key, occurrence, seq });
                     }
                 }
                 Event::AttemptFailed { rule, .. } => self.rules_used.extend(rule),
@@ -240,7 +244,11 @@ impl RunLoop {
         let mutation = self.tree.mutation(barrier);
         let work = Attempt {
             provider: Arc::clone(&prepared.provider),
-            context: prepared.context(&self.tree.store.run_dir(&self.run), call_id, self.tree.settings.engine.call_folders),
+            context: prepared.context(
+                &self.tree.store.run_dir(&self.run),
+                call_id,
+                self.tree.settings.engine.call_folders,
+            ),
             schema: prepared.schema.clone(),
             barrier: if barrier { self.journal.barrier() } else { None },
             delay: Duration::from_millis(delay_ms),
@@ -297,26 +305,66 @@ impl RunLoop {
         self.end = Some(RunEnd::Lost(why.to_owned()));
     }
 
-    fn try_pause(&mut self, reason: crate::core::run::StatusReason, message: Option<String>) {
+    /// The error of a run whose strict fixtures hold a rule that never answered.
+    fn unused_rules_error(&self) -> Option<RunError> {
+        if !self.tree.fake.is_strict() || self.parent.is_some() {
+            return None;
+        }
+        let unused = self.unused_rules();
+        let list: Vec<String> = unused.iter().map(u32::to_string).collect();
+        let message = format!("fixture rules never used: {} (strict: true)", list.join(", "));
+        (!unused.is_empty()).then(|| RunError::new(RunErrorCode::FixtureRuleUnused, message))
+    }
+
+    /// Numbers of fixture rules, from 1, that neither answered here nor in the journals this run goes on from.
+    fn unused_rules(&self) -> Vec<u32> {
+        let unused = self.tree.fake.unused_rules().into_iter();
+        unused.map(|i| i as u32 + 1).filter(|n| !self.rules_used.contains(n)).collect()
+    }
+
+    fn try_pause(&mut self, reason: StatusReason, message: Option<String>) {
         if self.parent.is_none() && !self.children.is_empty() {
             // Children pause first; their loops answer, and the machine asks again.
             self.tree.send_children(|| Message::Pause { row: None, reason });
             return;
         }
         let event = Event::RunPaused { reason, message: message.clone() };
-        match self.journal.pause(event) {
+        if self.parent.is_some() {
+            // The root's transaction re-reads the inbox of the whole tree.
+            self.journal.append(vec![event], Vec::new(), Vec::new());
+            self.end = Some(RunEnd::Paused { reason, message });
+            return;
+        }
+        match self.journal.pause(event.clone()) {
             Ok(PauseResult::Paused) => self.end = Some(RunEnd::Paused { reason, message }),
-            Ok(PauseResult::Pending(rows)) => {
-                for row in rows {
-                    if let Some(message) = super::inbox::message(&row)
-                        && row.run_id == self.run
-                    {
-                        self.message(message);
-                    }
+            Ok(PauseResult::Pending(rows)) if rows.iter().all(|row| row.run_id == self.run) => {
+                for message in rows.iter().map(super::inbox::message) {
+                    self.message(message);
                 }
+            }
+            Ok(PauseResult::Pending(_)) => {
+                // Rows for a child, whose loop has ended: pause, and the owner starts the tree again for them.
+                self.journal.append(vec![event], Vec::new(), Vec::new());
+                self.end = Some(RunEnd::Paused { reason, message });
             }
             Err(error) => self.lost(&error.to_string()),
         }
+    }
+
+    /// Asks a person by way of the journal; an expiry is watched for.
+    fn ask(&self, approval: &ApprovalNote) {
+        let Some(expires_at) = approval.expires_at else { return };
+        let store = self.tree.store.clone();
+        let run = self.run.clone();
+        let id = approval.approval_id;
+        let wait = Duration::from_millis(expires_at.since(now()));
+        self.tree.services.runtime.spawn(async move {
+            tokio::time::sleep(wait).await;
+            // A decision that was faster wins; its row is in the inbox already.
+            if let Err(error) = store.expire(&run, id, expires_at.max(now())) {
+                tracing::warn!(%error, "an approval could not expire");
+            }
+        });
     }
 
     /// Takes what has arrived without waiting.

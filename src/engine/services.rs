@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::providers::registry::Registry;
+use crate::providers::Registry;
 
 /// The environment of the process, captured once at the composition root; nothing inward reads it again.
 #[derive(Debug, Clone, Default)]
@@ -54,4 +54,28 @@ pub struct Services {
     pub program: Option<PathBuf>,
     /// Defaults of the engine's limits, so that tests can use small ones.
     pub limits: crate::core::run::EngineLimits,
+}
+
+/// The working directory and the workspace of a request: those of the engine, or what `workspace` says.
+pub(crate) fn directories(services: &Services, workspace: Option<&str>) -> (PathBuf, PathBuf) {
+    match workspace {
+        None => (services.cwd.clone(), services.workspace.clone()),
+        Some(dir) => {
+            let dir = services.cwd.join(dir);
+            let dir = dir.canonicalize().unwrap_or(dir);
+            let top = super::workspace::top_level(&dir).unwrap_or_else(|| dir.clone());
+            (dir, top)
+        }
+    }
+}
+
+/// 40 random bits for a run id.
+pub(crate) fn random() -> [u8; 5] {
+    let mut bits = [0; 5];
+    if getrandom::fill(&mut bits).is_err() {
+        // No entropy: a clash of ids is caught by the store, so time and process id will do.
+        let mix = super::journal::now().0 as u64 ^ (u64::from(std::process::id()) << 20);
+        bits.copy_from_slice(&mix.to_le_bytes()[..5]);
+    }
+    bits
 }

@@ -1,20 +1,27 @@
 //! What the runs of one tree share while a process executes them: ledger, permits, cancellation, files, the store's lease.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
 
 use crate::core::budget::Ledger;
+use crate::core::event::Owner;
 use crate::core::ids::{CallId, Hash, RunId};
+use crate::core::json::canonical;
+use crate::core::outcome::CallError;
 use crate::core::run::Settings;
-use crate::providers::registry::Registry;
+use crate::providers::Registry;
+use crate::providers::schema::{CompiledSchema, compile};
 use crate::store::Store;
 
 use super::files::Files;
 use super::gates::Gates;
 use super::journal::now;
 use super::message::Message;
+use super::run_end::RunEnd;
 use super::services::Services;
 
 /// The shared state of a run tree.
@@ -22,6 +29,8 @@ pub(crate) struct Tree {
     pub(crate) root: RunId,
     pub(crate) store: Store,
     pub(crate) epoch: u64,
+    /// This process, for the journal.
+    pub(crate) owner: Owner,
     pub(crate) services: Arc<Services>,
     /// The settings in force.
     pub(crate) settings: Settings,
@@ -38,17 +47,26 @@ pub(crate) struct Tree {
     pub(crate) linger: bool,
     loops: Mutex<HashMap<RunId, LoopHandle>>,
     occurrences: Mutex<HashMap<Hash, u32>>,
-    /// Mutating attempts that began, ever: an answer is not cached when one overlapped it.
-    pub(crate) mutations: Mutex<Mutations>,
+    mutations: Arc<Mutations>,
+    schemas: Mutex<HashMap<Hash, Result<Arc<CompiledSchema>, CallError>>>,
+    end: Mutex<Option<RunEnd>>,
+    ended: Condvar,
 }
 
-/// Mutating attempts of a tree.
+/// Mutating attempts of a tree: an answer that one overlapped may rest on files it changed, and is not cached.
 #[derive(Debug, Default)]
 pub(crate) struct Mutations {
-    /// Begun so far.
-    pub(crate) begun: u64,
-    /// Running now.
-    pub(crate) running: u64,
+    begun: AtomicU64,
+    running: AtomicU64,
+}
+
+/// A mutating attempt that runs.
+pub(crate) struct Mutation(Arc<Mutations>);
+
+impl Drop for Mutation {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -63,6 +81,7 @@ pub(crate) struct TreeParts {
     pub(crate) root: RunId,
     pub(crate) store: Store,
     pub(crate) epoch: u64,
+    pub(crate) owner: Owner,
     pub(crate) services: Arc<Services>,
     pub(crate) settings: Settings,
     pub(crate) fake: crate::providers::fake::FakeProvider,
@@ -71,7 +90,7 @@ pub(crate) struct TreeParts {
 
 impl Tree {
     pub(crate) fn new(parts: TreeParts) -> Self {
-        let TreeParts { root, store, epoch, services, settings, fake, linger } = parts;
+        let TreeParts { root, store, epoch, owner, services, settings, fake, linger } = parts;
         let fake = Arc::new(fake);
         let mut providers = services.registry.clone();
         providers.insert(Arc::clone(&fake) as Arc<dyn crate::providers::Provider>);
@@ -80,6 +99,7 @@ impl Tree {
             root,
             store,
             epoch,
+            owner,
             services,
             settings,
             providers,
@@ -91,7 +111,10 @@ impl Tree {
             linger,
             loops: Mutex::default(),
             occurrences: Mutex::default(),
-            mutations: Mutex::default(),
+            mutations: Arc::default(),
+            schemas: Mutex::default(),
+            end: Mutex::default(),
+            ended: Condvar::new(),
         }
     }
 
@@ -164,13 +187,52 @@ impl Tree {
         *count = (*count).max(occurrence);
     }
 
-    /// Whether `call` of `run` can be told to end: its loop is here.
-    pub(crate) fn is_here(&self, run: &RunId) -> bool {
-        self.loops().contains_key(run)
-    }
-
     /// The id of the child run that a call of `run` starts.
     pub(crate) fn child_id(run: &RunId, call: CallId) -> RunId {
         RunId::child(run, call)
+    }
+
+    /// Calls at once on a provider.
+    pub(crate) fn concurrency(&self, provider: &str) -> u32 {
+        let env = |name: &str| self.services.env.get(name).map(str::to_owned);
+        self.providers.concurrency(provider, &env, self.settings.concurrency)
+    }
+
+    /// A schema, compiled once a tree.
+    pub(crate) fn schema(&self, schema: &Value) -> Result<Arc<CompiledSchema>, CallError> {
+        let key = Hash::of(canonical(schema));
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        schemas.entry(key).or_insert_with(|| compile(schema).map(Arc::new)).clone()
+    }
+
+    /// Notes that an attempt begins; the result is kept while a mutating one runs.
+    pub(crate) fn mutation(&self, mutating: bool) -> Option<Mutation> {
+        mutating.then(|| {
+            self.mutations.begun.fetch_add(1, Ordering::SeqCst);
+            self.mutations.running.fetch_add(1, Ordering::SeqCst);
+            Mutation(Arc::clone(&self.mutations))
+        })
+    }
+
+    /// How many mutating attempts have begun, and whether one runs now.
+    pub(crate) fn mutations(&self) -> (u64, bool) {
+        (self.mutations.begun.load(Ordering::SeqCst), self.mutations.running.load(Ordering::SeqCst) > 0)
+    }
+
+    /// Says that the execution of the tree has ended; only the first word counts.
+    pub(crate) fn give_up(&self, end: RunEnd) {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end);
+        self.ended.notify_all();
+    }
+
+    /// Waits until the execution has ended.
+    pub(crate) fn ended(&self) -> RunEnd {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match &*end {
+                Some(end) => return end.clone(),
+                None => end = self.ended.wait(end).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::core::event::Event;
 use crate::core::run::{RunError, RunErrorCode, RunOutcome, RunStatus};
 
+use super::journal::Journal;
 use super::tree::Tree;
 
 /// How much longer than the limit a synchronous stretch may take before the sandbox is given up: its own check comes first.
@@ -12,7 +13,8 @@ const GRACE_MS: u64 = 3_000;
 pub(crate) fn check(tree: &Tree) {
     let limit = tree.settings.engine.sync_ms;
     let Some((run, ms)) = tree.longest_stretch().filter(|(_, ms)| *ms > limit + GRACE_MS) else { return };
-    let message = format!("the script ran for {ms} ms without a pause (limit {limit} ms) and did not react to being stopped");
+    let message =
+        format!("the script ran for {ms} ms without a pause (limit {limit} ms) and did not react to being stopped");
     let error = RunError::new(RunErrorCode::SyncTimeout, message);
     let mut ended = Vec::new();
     for id in [Some(run.clone()), (run != tree.root).then(|| tree.root.clone())].into_iter().flatten() {
@@ -24,15 +26,10 @@ pub(crate) fn check(tree: &Tree) {
             superseded_by: None,
         };
         let event = Event::RunFinished { outcome: Box::new(outcome.clone()) };
-        let last = tree.store.last_seq(&id).unwrap_or(0);
-        let _ = tree.store.flush();
-        let mut journal = super::journal::Journal::new(
-            tree.store.clone(),
-            tree.root.clone(),
-            id,
-            tree.epoch,
-            tree.store.last_seq(&run).map_or(last, |seq| seq.max(last)),
-        );
+        // The stuck thread appends nothing more; what it queued is on disk after this.
+        let last = tree.store.flush().and_then(|()| tree.store.last_seq(&id));
+        let Ok(last) = last else { continue };
+        let mut journal = Journal::new(tree.store.clone(), tree.root.clone(), id, tree.epoch, last);
         journal.append(vec![event], Vec::new(), Vec::new());
         if let Err(error) = journal.commit() {
             tracing::error!(%error, "a hanging run could not be ended");

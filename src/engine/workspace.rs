@@ -43,14 +43,18 @@ pub(crate) fn state(dir: &Path, scope: Option<&[String]>, excluded: &[PathBuf]) 
 }
 
 /// The top level of the git repository that `dir` lies in.
-pub(crate) fn top_level(dir: &Path) -> Option<PathBuf> {
+pub fn top_level(dir: &Path) -> Option<PathBuf> {
     git(dir, &["rev-parse", "--show-toplevel"]).map(|out| PathBuf::from(text(&out)))
 }
 
 /// The main working tree of the repository that `dir` lies in, also from a linked worktree.
-pub(crate) fn main_tree(dir: &Path) -> Option<PathBuf> {
+pub fn main_tree(dir: &Path) -> Option<PathBuf> {
     let common = PathBuf::from(text(&git(dir, &["rev-parse", "--path-format=absolute", "--git-common-dir"])?));
-    if common.file_name().is_some_and(|n| n == ".git") { common.parent().map(Path::to_path_buf) } else { top_level(dir) }
+    if common.file_name().is_some_and(|n| n == ".git") {
+        common.parent().map(Path::to_path_buf)
+    } else {
+        top_level(dir)
+    }
 }
 
 fn git(dir: &Path, args: &[&str]) -> Option<Vec<u8>> {

@@ -116,7 +116,7 @@ impl Folder {
             Event::Pinned { hash, .. } => {
                 self.sources.insert((no, *hash));
             }
-            Event::RunStarted { settings: Some(settings), .. } => {
+            Event::SettingsChanged { settings } => {
                 self.sources.extend(settings.fixtures.as_ref().map(|pin| (no, pin.hash)));
             }
             _ => {}

@@ -107,7 +107,8 @@ impl RunFold {
     /// Applies the part of an event that concerns the run itself; calls report what they add through [`Self::count`].
     pub(super) fn apply(&mut self, seq: u64, at: Millis, event: &Event) {
         match event {
-            Event::RunStarted { settings, .. } => {
+            Event::SettingsChanged { .. } => self.settings_seq = seq,
+            Event::RunStarted { .. } => {
                 // An owner that died without a word counts up to its last event.
                 self.close_ownership(self.last_at);
                 self.status = RunStatus::Running;
@@ -115,9 +116,6 @@ impl RunFold {
                 self.message = None;
                 self.started_at.get_or_insert(at);
                 self.owned_since = Some(at);
-                if settings.is_some() {
-                    self.settings_seq = seq;
-                }
             }
             Event::RunPaused { reason, message } => {
                 self.close_ownership(at);
@@ -294,6 +292,7 @@ impl CallFold {
             Event::CallFinished { outcome, reused, .. } => self.finish(seq, outcome, reused.as_ref()),
             Event::RunCreated { .. }
             | Event::RunStarted { .. }
+            | Event::SettingsChanged { .. }
             | Event::RunPaused { .. }
             | Event::CancelRequested { .. }
             | Event::RunFinished { .. }

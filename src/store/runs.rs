@@ -147,7 +147,7 @@ pub(super) fn run_row(db: &Connection, fold: RunFold, with_outcome: bool) -> Res
         spec.settings.clone()
     } else {
         match event(db, no, fold.settings_seq)? {
-            Event::RunStarted { settings: Some(settings), .. } => *settings,
+            Event::SettingsChanged { settings } => *settings,
             _ => return Err(broken("settings")),
         }
     };

@@ -6,6 +6,7 @@ use crate::core::call::CallKind;
 use crate::core::history::History;
 use crate::core::ids::RunId;
 use crate::core::outcome::{CallRef, CallStatus, Outcome};
+use crate::core::run::is_fake;
 
 use super::api::{Reuse, ReusedCall};
 use super::state::{Call, RunMachine};
@@ -40,7 +41,6 @@ impl RunMachine {
     pub(super) fn reusable(&self, call: &Call) -> Option<(u32, u64)> {
         let earlier = self.reuse.ok.get(&(call.key, call.occurrence))?;
         let provider = call.spec.ask.provider.as_deref().unwrap_or(&self.config.provider);
-        let real = !matches!(provider.to_ascii_lowercase().as_str(), "fake" | "fixture");
-        (!(earlier.outcome.simulated && real)).then_some((earlier.distance, earlier.position))
+        (!earlier.outcome.simulated || is_fake(provider)).then_some((earlier.distance, earlier.position))
     }
 }

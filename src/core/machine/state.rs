@@ -200,6 +200,11 @@ impl RunMachine {
         self.call(call_id).map(|c| &c.spec)
     }
 
+    /// The number of a call's current attempt; 0 before the first.
+    pub fn attempt(&self, call_id: CallId) -> u32 {
+        self.call(call_id).map_or(0, |c| c.attempt)
+    }
+
     /// The journal this machine replays.
     pub fn history(&self) -> &History {
         &self.history

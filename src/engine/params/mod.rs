@@ -1,11 +1,13 @@
 //! What every surface takes in: one struct per request. Doc comments of fields become the descriptions in input schemas.
 
+mod args;
 mod common;
 mod read;
 mod schema;
 mod start;
 mod store;
 
+pub use args::args_value;
 pub use common::{Detail, MoodArg, SourceChoice, Until};
 pub use read::{
     ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ListRunsParams, ListWorkflowsParams, OutputParams,

@@ -26,7 +26,7 @@ pub struct RunParams {
     /// The workflow's args, an object. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Map<String, Value>>,
-    /// The workflow's args as JSON text, for anything that is not an object. Excludes args.
+    /// The workflow's args as JSON text, for anything that is not an object. Keys of args win over its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args_json: Option<String>,
     /// Provider of calls that name none: claude, codex, fake (invents answers), ... Default: the configured one, else fake.
@@ -101,7 +101,7 @@ pub struct DryRunParams {
     /// The workflow's args, an object. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Map<String, Value>>,
-    /// The workflow's args as JSON text, for anything that is not an object. Excludes args.
+    /// The workflow's args as JSON text, for anything that is not an object. Keys of args win over its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args_json: Option<String>,
     /// The provider planned for, so that the estimate fits; it is not asked. Default: the configured one.
@@ -194,7 +194,7 @@ pub struct ResumeParams {
     /// New args, an object; different args make a new run. Default: the recorded ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Map<String, Value>>,
-    /// New args as JSON text, for anything that is not an object. Excludes args.
+    /// New args as JSON text, for anything that is not an object. Keys of args win over its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args_json: Option<String>,
     /// Provider for calls not yet made. Default: the run's.

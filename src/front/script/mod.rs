@@ -1,15 +1,21 @@
 //! The script front-end: from the bytes of a script to a checked plan, and where scripts and personas are found.
 
+mod args_read;
 mod check;
 mod diagnostic;
 mod discover;
 mod facts;
+mod fan_out;
 mod grammar;
-mod lints;
+mod lint_calls;
+mod lint_globals;
+mod lint_options;
 mod meta;
+mod nearest;
 mod nesting;
 mod parse;
 mod personas;
+pub mod sandbox;
 mod script;
 mod tree;
 mod typescript;

@@ -13,7 +13,7 @@ use crate::front::script::meta::{self, Declared};
 use crate::front::script::nesting::Depth;
 use crate::front::script::script::Script;
 use crate::front::script::tree::Tree;
-use crate::front::script::{facts, grammar, lints, typescript};
+use crate::front::script::{facts, grammar, lint_calls, lint_globals, lint_options, typescript};
 
 /// The most diagnostics that are reported.
 const MAX_DIAGNOSTICS: usize = 50;
@@ -51,8 +51,13 @@ pub(super) fn parse(text: &str, inline: bool, depth: &Depth) -> Findings {
     let built = SemanticBuilder::new().with_check_syntax_error(true).with_build_nodes(true).build(program);
     out.extend(built.diagnostics.iter().map(|d| syntax(d, &lines)));
     let tree = Tree::new(&built.semantic, &lines);
-    grammar::check(&tree, declared.as_ref().map(|d| d.span), &mut out);
-    lints::check(&tree, inline, &mut out);
+    let meta_span = declared.as_ref().map(|d| d.span);
+    grammar::check(&tree, meta_span, &mut out);
+    lint_globals::check(&tree, inline, meta_span, &mut out);
+    lint_calls::check(&tree, &mut out);
+    lint_options::check(&tree, &mut out);
+    // Whatever is cut off, errors stay.
+    out.sort_by_key(|d| (d.severity, d.line, d.column));
     out.truncate(MAX_DIAGNOSTICS);
     let script = declared.as_ref().and_then(|d| script(text, program, d, &tree));
     Findings { script, meta: declared.and_then(|d| d.meta), diagnostics: out }

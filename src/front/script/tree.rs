@@ -1,5 +1,8 @@
 //! Questions about a parsed script that several checks ask: what a name refers to, which hook a call calls.
 
+use std::cell::OnceCell;
+use std::collections::HashSet;
+
 use oxc_ast::AstKind;
 use oxc_ast::ast::{
     Argument, BindingPattern, CallExpression, Expression, IdentifierReference, ObjectExpression, VariableDeclarator,
@@ -24,11 +27,13 @@ pub(super) enum Hook {
 pub(super) struct Tree<'t, 'a> {
     semantic: &'t Semantic<'a>,
     pub(super) lines: &'t Lines<'t>,
+    /// The variables that hold args; filled by `args_read` when it is first asked.
+    pub(super) args_holders: OnceCell<HashSet<SymbolId>>,
 }
 
 impl<'t, 'a> Tree<'t, 'a> {
     pub(super) fn new(semantic: &'t Semantic<'a>, lines: &'t Lines<'t>) -> Self {
-        Self { semantic, lines }
+        Self { semantic, lines, args_holders: OnceCell::new() }
     }
 
     pub(super) fn nodes(&self) -> &'t AstNodes<'a> {

@@ -1,0 +1,321 @@
+//! The engine: the whole API of the product, the same for the command line and for coding agents.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::core::event::EventRecord;
+use crate::core::failure::Failure;
+use crate::core::ids::RunId;
+use crate::core::run::RunStatus;
+use crate::store::{OpenMode, Store, StoreError};
+
+use super::execute::RunHandle;
+use super::journal::now;
+use super::params::{
+    CancelParams, DecideParams, DryRunParams, ListWorkflowsParams, NewWorkflowParams, ResumeParams, RunParams,
+    ValidateParams, WaitParams,
+};
+use super::query::{Query, QueryEnv, RunScope};
+use super::services::{Services, directories};
+use super::view::{
+    DecisionView, DryRunView, InitView, NewWorkflowView, Notice, ResumedHow, RunView, ValidateView, Woke,
+    WorkflowsView,
+};
+
+/// How often a wait looks at the store.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// How a run is to be executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution {
+    /// By threads of this process.
+    InProcess {
+        /// Whether it stays while only approvals are pending: somebody is asked here.
+        linger_on_approvals: bool,
+    },
+    /// By a process of its own that outlives this one.
+    Detached,
+}
+
+/// A run that was started or resumed.
+pub struct Started {
+    /// The run.
+    pub run_id: RunId,
+    /// Whether a request key found an earlier start.
+    pub joined: bool,
+    /// How a resume went on.
+    pub resumed: Option<ResumedHow>,
+    /// What the caller should know.
+    pub notices: Vec<Notice>,
+    /// The execution, when it is in this process.
+    pub handle: Option<RunHandle>,
+}
+
+/// The engine over one home. Cheap to clone; opens the store at first use.
+#[derive(Clone)]
+pub struct Engine {
+    services: Arc<Services>,
+    home: PathBuf,
+    store: Arc<Mutex<Option<Store>>>,
+}
+
+impl Engine {
+    /// An engine over the store in `home`, which need not exist yet.
+    pub fn new(services: Services, home: PathBuf) -> Self {
+        Self { services: Arc::new(services), home, store: Arc::default() }
+    }
+
+    /// The home.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The services, for the surfaces.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    fn open(&self, mode: OpenMode) -> Result<Store, StoreError> {
+        let mut slot = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = &*slot {
+            return Ok(store.clone());
+        }
+        let store = Store::open(&self.home, mode)?;
+        *slot = Some(store.clone());
+        Ok(store)
+    }
+
+    /// The store, made when it is not there.
+    pub(crate) fn writable(&self) -> Result<Store, Failure> {
+        Ok(self.open(OpenMode::Create)?)
+    }
+
+    /// The store as it is.
+    ///
+    /// # Errors
+    /// `not_found` when there is none.
+    pub(crate) fn existing(&self) -> Result<Store, Failure> {
+        Ok(self.open(OpenMode::Existing)?)
+    }
+
+    /// Runs `ask` over the store as it is.
+    pub(crate) fn query<T>(&self, ask: impl FnOnce(&Query<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+        let store = self.existing()?;
+        let env = QueryEnv { now: now(), real_providers: self.real_providers() };
+        ask(&Query { store: &store, env: &env })
+    }
+
+    /// The real providers found on this machine, with what is known of their version.
+    pub(crate) fn real_providers(&self) -> Vec<String> {
+        let env = |name: &str| self.services.env.get(name).map(str::to_owned);
+        self.services.registry.detect(self.services.env.get("PATH").unwrap_or_default(), &env)
+    }
+
+    /// Makes the home.
+    ///
+    /// # Errors
+    /// `home_not_a_store`, `not_writable`, `store_newer`.
+    pub fn init(&self) -> Result<InitView, Failure> {
+        let there = self.home.join("workflow.sqlite").exists();
+        self.writable()?;
+        Ok(InitView { home: self.home.display().to_string(), created: !there })
+    }
+
+    /// Checks a workflow without running it. Errors in the script are part of the view (`ok: false`).
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, `invalid_arguments`.
+    pub fn validate(&self, params: &ValidateParams) -> Result<ValidateView, Failure> {
+        let (cwd, _) = directories(&self.services, params.workspace.as_deref());
+        super::validate::validate(params, &cwd, self.services.user_home.as_deref())
+    }
+
+    /// Executes a workflow in memory with generated answers; records nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::start`], before anything is executed.
+    pub fn dry_run(&self, params: &DryRunParams) -> Result<DryRunView, Failure> {
+        super::rehearse::dry_run(self, params)
+    }
+
+    /// The workflows that can be run by name here, and the templates.
+    ///
+    /// # Errors
+    /// None today; the signature leaves room.
+    pub fn list_workflows(&self, params: &ListWorkflowsParams) -> Result<WorkflowsView, Failure> {
+        let (cwd, _) = directories(&self.services, params.workspace.as_deref());
+        Ok(super::workflows::list_workflows(params, &cwd, self.services.user_home.as_deref()))
+    }
+
+    /// Writes a workflow file from a template.
+    ///
+    /// # Errors
+    /// `not_found` (template), `exists`, `path_refused`, `not_writable`.
+    pub fn new_workflow(&self, params: &NewWorkflowParams) -> Result<NewWorkflowView, Failure> {
+        super::workflows::new_workflow(params, &self.services.cwd)
+    }
+
+    /// Starts a workflow. Everything is checked before the run is recorded; it is recorded before it is executed.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, `invalid_workflow`, `invalid_arguments`, provider and price errors, store errors.
+    pub fn start(&self, params: &RunParams, how: Execution) -> Result<Started, Failure> {
+        let store = self.writable()?;
+        let recorded = super::start::record(params, &self.services, &store)?;
+        let super::start::Recorded { run_id, joined, notices, .. } = recorded;
+        let handle = if joined { None } else { self.execute(&store, &run_id, how)? };
+        Ok(Started { run_id, joined, resumed: None, notices, handle })
+    }
+
+    /// Goes on with a run: in place, or as a new run that reuses finished calls.
+    ///
+    /// # Errors
+    /// `not_found`, `run_is_live`, `nothing_to_resume`, and those of [`Engine::start`].
+    pub fn resume(&self, params: &ResumeParams, how: Execution) -> Result<Started, Failure> {
+        self.existing()?;
+        let store = self.writable()?;
+        let ready = super::resume::prepare(params, &self.services, &store)?;
+        let handle = if ready.joined { None } else { self.execute(&store, &ready.run_id, how)? };
+        let (run_id, joined) = (ready.run_id, ready.joined);
+        Ok(Started { run_id, joined, resumed: Some(ready.how), notices: Vec::new(), handle })
+    }
+
+    fn execute(&self, store: &Store, run: &RunId, how: Execution) -> Result<Option<RunHandle>, Failure> {
+        match how {
+            Execution::Detached => {
+                super::supervise::spawn(store, &self.services, run)?;
+                Ok(None)
+            }
+            Execution::InProcess { linger_on_approvals } => {
+                Ok(Some(super::supervise::take_up(store, &self.services, run, linger_on_approvals)?))
+            }
+        }
+    }
+
+    /// Takes a recorded run up in this process: the body of a detached run's process.
+    ///
+    /// # Errors
+    /// `run_is_live`, `not_found`, store errors.
+    pub fn supervise(&self, run: &RunId) -> Result<RunHandle, Failure> {
+        let store = self.existing()?;
+        Ok(super::supervise::take_up(&store, &self.services, run, false)?)
+    }
+
+    /// Ends a run or one call of it.
+    ///
+    /// # Errors
+    /// `not_found`, `run_ended`, `invalid_arguments` (also for `latest`), store errors.
+    pub fn cancel(&self, params: &CancelParams, by: &str) -> Result<RunView, Failure> {
+        let run = super::control::cancel(&self.existing()?, params, by)?;
+        let mut view = self.view(&run)?;
+        view.cancel_requested = Some(true);
+        Ok(view)
+    }
+
+    /// Asks a run to start nothing more, let running attempts finish, and pause.
+    ///
+    /// # Errors
+    /// `not_found`, `run_ended`, store errors.
+    pub fn pause(&self, run: &str, by: &str) -> Result<RunView, Failure> {
+        let run = super::control::pause(&self.existing()?, run, by)?;
+        self.view(&run)
+    }
+
+    /// Records a person's answer to a question; a run that waits for it is started again.
+    ///
+    /// # Errors
+    /// `already_decided`, `approval_expired`, `content_changed`, `person_required`, `not_found`, `run_ended`.
+    pub fn decide(&self, params: &DecideParams, by: &str, via: &str, person: bool) -> Result<RunView, Failure> {
+        let store = self.existing()?;
+        let (run, approval) = super::control::decide(&store, &self.services, params, by, via, person)?;
+        let mut view = self.view(&run)?;
+        let rows = self.query(|q| q.approval(&run, approval))?;
+        view.decision = rows.map(|row| DecisionView {
+            approval_id: row.approval_id,
+            state: row.state,
+            decided_at: row.decided_at.unwrap_or_else(|| now().rfc3339()),
+            decided_via: row.decided_via.unwrap_or_else(|| via.to_owned()),
+        });
+        Ok(view)
+    }
+
+    /// Waits for news of a run, at most `timeout_seconds` (20 when not given).
+    ///
+    /// # Errors
+    /// `not_found`, `invalid_arguments` for a bad cursor.
+    pub fn wait(&self, params: &WaitParams) -> Result<RunView, Failure> {
+        let store = self.existing()?;
+        let run = store.resolve(params.run_id.as_deref().unwrap_or("latest"))?;
+        let began = Instant::now();
+        let most = Duration::from_secs(u64::from(params.timeout_seconds.unwrap_or(20)));
+        let until = params.until.unwrap_or_default();
+        let cursor = params.cursor.clone();
+        let woke = loop {
+            if let Some(woke) = self.query(|q| q.woke(&run, cursor.as_deref(), until))? {
+                break woke;
+            }
+            if began.elapsed() >= most {
+                break Woke::Timeout;
+            }
+            std::thread::park_timeout(LOOK.min(most.saturating_sub(began.elapsed())));
+        };
+        let detail = params.detail.unwrap_or_default();
+        let mut view = self.query(|q| q.run_view(&run, &RunScope::Wait { cursor: cursor.clone(), detail }))?;
+        view.woke = Some(woke);
+        view.waited_ms = Some(began.elapsed().as_millis() as u64);
+        Ok(view)
+    }
+
+    /// One run as it stands.
+    pub(crate) fn view(&self, run: &RunId) -> Result<RunView, Failure> {
+        self.query(|q| q.run_view(run, &RunScope::Start))
+    }
+
+    /// Committed events of a run after `after_seq`, at most `limit`.
+    ///
+    /// # Errors
+    /// `not_found`, store errors.
+    pub fn events(&self, run: &RunId, after_seq: u64, limit: usize) -> Result<Vec<EventRecord>, Failure> {
+        Ok(self.existing()?.events(run, after_seq, limit)?)
+    }
+
+    /// The run a reference means: an id, a unique prefix, a unique prefix of its random part, `latest`.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`.
+    pub fn resolve(&self, reference: &str) -> Result<RunId, Failure> {
+        Ok(self.existing()?.resolve(reference)?)
+    }
+
+    /// The status of a run now.
+    ///
+    /// # Errors
+    /// `not_found`, store errors.
+    pub fn status_of(&self, run: &RunId) -> Result<RunStatus, Failure> {
+        let store = self.existing()?;
+        let row = super::resume::found(&store, run)?;
+        Ok(store.effective_status(&row, now()).0)
+    }
+
+    /// Calls `callback` at every Ctrl-C from now on, on a thread of its own.
+    pub fn on_interrupt(&self, callback: impl Fn() + Send + 'static) {
+        self.services.runtime.spawn(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                callback();
+            }
+        });
+    }
+
+    /// Calls `callback` at every request of the system to end (SIGTERM).
+    pub fn on_terminate(&self, callback: impl Fn() + Send + 'static) {
+        self.services.runtime.spawn(async move {
+            let kind = tokio::signal::unix::SignalKind::terminate();
+            let Ok(mut signals) = tokio::signal::unix::signal(kind) else { return };
+            while signals.recv().await.is_some() {
+                callback();
+            }
+        });
+    }
+}
+

@@ -1,0 +1,240 @@
+//! Going on with a run: in place, or as a new run that reuses what the old one finished.
+
+use serde_json::Value;
+
+use crate::core::event::Event;
+use crate::core::failure::{Code, Failure};
+use crate::core::history::History;
+use crate::core::ids::{Hash, RunId};
+use crate::core::json::canonical;
+use crate::core::run::{RunOutcome, RunSpec, RunStatus, Settings, StatusReason};
+use crate::store::{Created, Lease, RunRow, Store, StoreError};
+
+use super::execute::read_history;
+use super::journal::{Journal, now};
+use super::params::{ResumeParams, SourceChoice, args_value};
+use super::services::{Services, random};
+use super::source::{Reference, Workflow};
+use super::start::{Overrides, settings};
+use super::view::ResumedHow;
+
+impl From<&ResumeParams> for Overrides {
+    fn from(p: &ResumeParams) -> Self {
+        Self {
+            provider: p.provider.clone(),
+            model: p.model.clone(),
+            budget_tokens: p.budget_tokens,
+            budget_cost_usd: p.budget_cost_usd,
+            max_calls: p.max_calls,
+            allow_unpriced: p.allow_unpriced,
+            concurrency: p.concurrency,
+            cache_policy: p.cache_policy,
+            if_workspace_changed: p.if_workspace_changed,
+            on_provider_down: p.on_provider_down,
+            strict: p.strict,
+            check_provider: p.check_provider,
+            fixtures: p.fixtures.clone(),
+            mood: p.mood.map(Into::into),
+        }
+    }
+}
+
+/// A run that is ready to be taken up by a process.
+pub(crate) struct Ready {
+    pub(crate) run_id: RunId,
+    pub(crate) settings: Settings,
+    pub(crate) how: ResumedHow,
+    pub(crate) joined: bool,
+}
+
+/// Checks everything, then records what the resume changes: new settings in place, or a new run.
+pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store) -> Result<Ready, Failure> {
+    let reference = params.run_id.as_deref().unwrap_or("latest");
+    let run_id = store.resolve(reference)?;
+    let row = found(store, &run_id)?;
+    refuse_child(&row)?;
+    if params.cache_policy == Some(crate::core::call::CachePolicy::Refresh) {
+        return Err(super::start::invalid(vec![serde_json::json!({
+            "path": "/cache_policy",
+            "message": "refresh cannot be used on a resume, which reuses finished calls",
+            "hint": "start the workflow again with cache_policy refresh",
+        })]));
+    }
+    if let Some(owner) = store.owner(&run_id)? {
+        return Err(StoreError::Live { run: run_id, owner: Some(owner) }.into());
+    }
+    let (history, last_seq) = read_history(store, &run_id)?;
+    let Some(spec) = history.spec.clone().filter(|_| last_seq > 0) else {
+        return Err(Failure::new(Code::NothingToResume, format!("run {run_id} has no journal"))
+            .hint("start the workflow again with owf run"));
+    };
+    let workflow = new_source(params, &spec, services)?;
+    let args = if params.args.is_some() || params.args_json.is_some() {
+        args_value(params.args.as_ref(), params.args_json.as_deref())?
+    } else {
+        spec.args.clone()
+    };
+    let base = history.settings.as_deref().unwrap_or(&spec.settings).clone();
+    let cwd = std::path::PathBuf::from(&spec.cwd);
+    let next = settings(&base, &Overrides::from(params), services, store, &cwd)?;
+    let changed_source = workflow.as_ref().is_some_and(|w| Hash::of(&w.bytes) != spec.source_hash);
+    let changed_args = text(args.as_ref()) != text(spec.args.as_ref());
+    let new_run = history.finished.is_some()
+        || changed_source
+        || changed_args
+        || params.retry_failed == Some(true)
+        || holds_answers_of_fake(&history, &base, &next);
+    if !new_run {
+        if next != base {
+            change_settings(store, &run_id, &next)?;
+        }
+        return Ok(Ready { run_id, settings: next, how: ResumedHow::InPlace, joined: false });
+    }
+    let (source, script_spec) = match &workflow {
+        Some(workflow) => {
+            let script = super::source::require(workflow)?;
+            let fresh = super::start::spec_of(workflow, script, args.clone(), next.clone(), services);
+            (workflow.bytes.clone(), Some(fresh))
+        }
+        None => (store.source(&spec.source_hash)?.unwrap_or_default(), None),
+    };
+    let mut new_spec = match script_spec {
+        Some(fresh) => RunSpec { workspace: spec.workspace.clone(), cwd: spec.cwd.clone(), ..fresh },
+        None => (*spec).clone(),
+    };
+    new_spec.args = args;
+    new_spec.settings = next.clone();
+    new_spec.resumed_from = Some(run_id.clone());
+    new_spec.diverged = None;
+    new_spec.started_by.clone_from(&services.started_by);
+    new_spec.request_key = params.request_key.as_ref().map(|key| {
+        let what = format!("{run_id} {} {}", new_spec.source_hash, text(new_spec.args.as_ref()));
+        (key.clone(), Hash::of(what))
+    });
+    let new_id = RunId::new(now(), random());
+    match store.create_run(&new_id, &new_spec, &source, now())? {
+        Created::New => {}
+        Created::Joined { run_id } => {
+            return Ok(Ready { run_id, settings: next, how: ResumedHow::NewRun, joined: true });
+        }
+        Created::KeyConflict { run_id } => {
+            return Err(Failure::new(
+                Code::RequestKeyConflict,
+                format!("request_key started run {run_id} with other arguments"),
+            )
+            .with("run_id", run_id.to_string()));
+        }
+    }
+    if history.finished.is_none() {
+        let lease = store.claim(&run_id, &super::process::info(), now())?;
+        close_superseded(store, &run_id, &lease, last_seq_of(store, &run_id)?, &new_id)?;
+    }
+    Ok(Ready { run_id: new_id, settings: next, how: ResumedHow::NewRun, joined: false })
+}
+
+/// A run as stored, or why it is not there.
+pub(crate) fn found(store: &Store, run: &RunId) -> Result<RunRow, Failure> {
+    store
+        .run(run)?
+        .ok_or_else(|| StoreError::NotFound { what: "run", name: run.to_string(), nearest: Vec::new() }.into())
+}
+
+/// A child run is acted on through its root.
+pub(crate) fn refuse_child(row: &RunRow) -> Result<(), Failure> {
+    match &row.spec.root {
+        None => Ok(()),
+        Some(root) => Err(super::start::invalid(vec![serde_json::json!({
+            "path": "/run_id",
+            "message": format!("{} is a child run of {root}", row.run_id),
+            "hint": format!("use {root}"),
+        })])),
+    }
+}
+
+fn new_source(params: &ResumeParams, spec: &RunSpec, services: &Services) -> Result<Option<Workflow>, Failure> {
+    let mut reference =
+        Reference { path: params.path.clone(), name: params.name.clone(), script: params.script.clone() };
+    if reference.path.is_none() && reference.name.is_none() && reference.script.is_none() {
+        if params.source.unwrap_or(SourceChoice::Pinned) == SourceChoice::Pinned {
+            return Ok(None);
+        }
+        let Some(path) = &spec.source_path else {
+            return Err(super::start::invalid(vec![serde_json::json!({
+                "path": "/source",
+                "message": "current needs a file, and this run was started from text",
+                "hint": "pass path or script",
+            })]));
+        };
+        reference.path = Some(path.clone());
+    }
+    let (cwd, _) = super::services::directories(services, params.workspace.as_deref());
+    let workflow = super::source::load(&reference, &cwd, services.user_home.as_deref())?;
+    super::source::require(&workflow)?;
+    Ok(Some(workflow))
+}
+
+fn text(args: Option<&Value>) -> String {
+    args.map_or_else(|| "undefined".to_owned(), canonical)
+}
+
+/// An unfinished run with generated answers does not go on with a real provider: its history would mix both.
+fn holds_answers_of_fake(history: &History, before: &Settings, after: &Settings) -> bool {
+    let real = before.provider != after.provider && !crate::core::run::is_fake(&after.provider);
+    real && history.calls.values().any(|c| c.outcome.as_ref().is_some_and(|(_, o)| o.simulated))
+}
+
+fn change_settings(store: &Store, run: &RunId, settings: &Settings) -> Result<(), Failure> {
+    let lease = store.claim(run, &super::process::info(), now())?;
+    let last = last_seq_of(store, run)?;
+    let mut journal = Journal::new(store.clone(), run.clone(), run.clone(), lease.epoch, last);
+    let settings = Box::new(settings.clone());
+    journal.append(vec![Event::SettingsChanged { settings }], Vec::new(), Vec::new());
+    journal.commit()?;
+    Ok(())
+}
+
+fn last_seq_of(store: &Store, run: &RunId) -> Result<u64, StoreError> {
+    store.flush()?;
+    store.last_seq(run)
+}
+
+/// Ends an unfinished run whose place another one takes.
+fn close_superseded(store: &Store, run: &RunId, lease: &Lease, last_seq: u64, by: &RunId) -> Result<(), StoreError> {
+    let mut journal = Journal::new(store.clone(), run.clone(), run.clone(), lease.epoch, last_seq);
+    let outcome = Box::new(RunOutcome {
+        status: RunStatus::Cancelled,
+        reason: Some(StatusReason::Superseded),
+        output: None,
+        error: None,
+        superseded_by: Some(by.clone()),
+    });
+    journal.append(vec![Event::RunFinished { outcome }], Vec::new(), Vec::new());
+    journal.commit()
+}
+
+/// Goes on with a diverged run as a new one that reuses its outcomes; closes the old one.
+pub(crate) fn supersede(
+    store: &Store,
+    services: &Services,
+    run: &RunId,
+    lease: &Lease,
+    detail: &str,
+) -> Result<(RunId, Lease, Settings), Failure> {
+    let (history, _) = read_history(store, run)?;
+    let Some(spec) = history.spec else {
+        return Err(Failure::new(Code::Internal, format!("run {run} has no journal")));
+    };
+    let settings = history.settings.map_or_else(|| spec.settings.clone(), |s| *s);
+    let source = store.source(&spec.source_hash)?.unwrap_or_default();
+    let mut next_spec = *spec;
+    next_spec.settings = settings.clone();
+    next_spec.resumed_from = Some(run.clone());
+    next_spec.diverged = Some(detail.to_owned());
+    next_spec.started_by.clone_from(&services.started_by);
+    next_spec.request_key = None;
+    let next = RunId::new(now(), random());
+    store.create_run(&next, &next_spec, &source, now())?;
+    close_superseded(store, run, lease, last_seq_of(store, run)?, &next)?;
+    let lease = store.claim(&next, &super::process::info(), now())?;
+    Ok((next, lease, settings))
+}

@@ -1,0 +1,291 @@
+//! Starting a run: everything is checked before a row exists.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::core::budget::{Charge, Limits};
+use crate::core::failure::{Code, Failure};
+use crate::core::ids::{Hash, RunId};
+use crate::core::json::canonical;
+use crate::core::run::{FixturesPin, JOURNAL_FORMAT, RunSpec, Settings, WorkflowKind};
+use crate::front::script::Script;
+use crate::store::{Created, Store};
+
+use super::params::{RunParams, args_value};
+use super::services::Services;
+use super::source::{Reference, Workflow};
+use super::view::Notice;
+
+/// What a run or a resume may set, whatever it is called in its parameters.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overrides {
+    pub(crate) provider: Option<String>,
+    pub(crate) model: Option<String>,
+    pub(crate) budget_tokens: Option<u64>,
+    pub(crate) budget_cost_usd: Option<f64>,
+    pub(crate) max_calls: Option<u64>,
+    pub(crate) allow_unpriced: Option<bool>,
+    pub(crate) concurrency: Option<u32>,
+    pub(crate) cache_policy: Option<crate::core::call::CachePolicy>,
+    pub(crate) if_workspace_changed: Option<crate::core::run::IfWorkspaceChanged>,
+    pub(crate) on_provider_down: Option<crate::core::run::OnProviderDown>,
+    pub(crate) strict: Option<bool>,
+    pub(crate) check_provider: Option<bool>,
+    pub(crate) fixtures: Option<String>,
+    pub(crate) mood: Option<crate::core::run::Mood>,
+}
+
+impl From<&RunParams> for Overrides {
+    fn from(p: &RunParams) -> Self {
+        Self {
+            provider: p.provider.clone(),
+            model: p.model.clone(),
+            budget_tokens: p.budget_tokens,
+            budget_cost_usd: p.budget_cost_usd,
+            max_calls: p.max_calls,
+            allow_unpriced: p.allow_unpriced,
+            concurrency: p.concurrency,
+            cache_policy: p.cache_policy,
+            if_workspace_changed: None,
+            on_provider_down: p.on_provider_down,
+            strict: p.strict,
+            check_provider: p.check_provider,
+            fixtures: p.fixtures.clone(),
+            mood: p.mood.map(Into::into),
+        }
+    }
+}
+
+/// The settings that `base` becomes with `overrides`, and what the caller should know about it.
+///
+/// # Errors
+/// `invalid_arguments` (all at once), `unknown_provider`, `provider_unavailable`, `unpriced_model`, a bad fixture file. Nothing
+/// is written but the pinned fixture file.
+pub(crate) fn settings(
+    base: &Settings,
+    overrides: &Overrides,
+    services: &Services,
+    store: &Store,
+    cwd: &Path,
+) -> Result<Settings, Failure> {
+    let mut settings = base.clone();
+    let mut wrong = Vec::new();
+    if let Some(cost) = overrides.budget_cost_usd {
+        if cost.is_finite() && (0.0..=1e9).contains(&cost) {
+            settings.limits.cost_nanos = Some((cost * 1e9).round() as u64);
+        } else {
+            wrong.push(json!({"path": "/budget_cost_usd", "message": "must be a number of dollars from 0 to 1e9", "got": cost.to_string()}));
+        }
+    }
+    if let Some(concurrency) = overrides.concurrency {
+        if (1..=1024).contains(&concurrency) {
+            settings.concurrency = Some(concurrency);
+        } else {
+            wrong.push(json!({"path": "/concurrency", "message": "must be from 1 to 1024", "got": concurrency}));
+        }
+    }
+    if let Some(max_calls) = overrides.max_calls {
+        if (1..=1_000_000).contains(&max_calls) {
+            settings.max_calls = max_calls;
+        } else {
+            wrong.push(json!({"path": "/max_calls", "message": "must be from 1 to 1000000", "got": max_calls}));
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(invalid(wrong));
+    }
+    if let Some(tokens) = overrides.budget_tokens {
+        settings.limits = Limits { tokens: Some(tokens), ..settings.limits };
+    }
+    if let Some(provider) = &overrides.provider {
+        let canonical = services.registry.canonical(provider).ok_or_else(|| unknown_provider(services, provider))?;
+        if canonical != settings.provider && overrides.model.is_none() {
+            settings.model = None;
+        }
+        settings.provider = canonical;
+    }
+    if let Some(model) = &overrides.model {
+        settings.model = Some(model.clone());
+    }
+    settings.allow_unpriced = overrides.allow_unpriced.unwrap_or(settings.allow_unpriced);
+    settings.cache_policy = overrides.cache_policy.unwrap_or(settings.cache_policy);
+    settings.if_workspace_changed = overrides.if_workspace_changed.unwrap_or(settings.if_workspace_changed);
+    settings.on_provider_down = overrides.on_provider_down.unwrap_or(settings.on_provider_down);
+    settings.strict = overrides.strict.unwrap_or(settings.strict);
+    if let Some(mood) = overrides.mood {
+        settings.mood = Some(mood);
+    }
+    if let Some(path) = &overrides.fixtures {
+        let full = cwd.join(path);
+        let full = full.canonicalize().unwrap_or(full);
+        let (bytes, _) = super::source::fixtures(&full)?;
+        let hash = store.put_source(&bytes)?;
+        settings.fixtures = Some(FixturesPin { hash, path: full.display().to_string() });
+    }
+    if overrides.check_provider.unwrap_or(true) {
+        check_provider(services, &settings.provider)?;
+    }
+    check_price(&settings)?;
+    Ok(settings)
+}
+
+/// The settings of a run that sets nothing.
+pub(crate) fn default_settings(services: &Services) -> Settings {
+    let provider = services.defaults.provider.as_deref().and_then(|p| services.registry.canonical(p));
+    Settings {
+        provider: provider.unwrap_or_else(|| "fake".to_owned()),
+        model: services.defaults.model.clone(),
+        engine: services.limits,
+        ..Settings::default()
+    }
+}
+
+pub(crate) fn invalid(errors: Vec<Value>) -> Failure {
+    let text = |e: &Value| {
+        let path = e["path"].as_str().unwrap_or("/");
+        format!("{path} {}", e["message"].as_str().unwrap_or("is wrong"))
+    };
+    let list: Vec<String> = errors.iter().map(text).collect();
+    let count = if errors.len() == 1 {
+        "1 argument is wrong".to_owned()
+    } else {
+        format!("{} arguments are wrong", errors.len())
+    };
+    Failure::new(Code::InvalidArguments, format!("{count}: {}", list.join("; "))).with("errors", errors)
+}
+
+pub(crate) fn unknown_provider(services: &Services, name: &str) -> Failure {
+    services.registry.unknown(name)
+}
+
+fn check_provider(services: &Services, name: &str) -> Result<(), Failure> {
+    let Some(provider) = services.registry.get(name) else { return Err(unknown_provider(services, name)) };
+    let availability = provider.availability();
+    if availability.available {
+        return Ok(());
+    }
+    let usable: Vec<String> = services
+        .registry
+        .known_names()
+        .into_iter()
+        .filter(|n| services.registry.get(n).is_some_and(|p| p.availability().available))
+        .collect();
+    let message = availability.message.unwrap_or_else(|| format!("provider \"{name}\" cannot be used here"));
+    Err(Failure::new(Code::ProviderUnavailable, message)
+        .hint(format!("use one that is here: {}", usable.join(", ")))
+        .allowed(usable))
+}
+
+fn check_price(settings: &Settings) -> Result<(), Failure> {
+    let fake = crate::core::run::is_fake(&settings.provider);
+    if settings.limits.cost_nanos.is_none() || settings.allow_unpriced || fake {
+        return Ok(());
+    }
+    let model = settings.model.clone().unwrap_or_default();
+    if crate::providers::prices::estimate(&settings.provider, &model, 1, 1).is_some() {
+        return Ok(());
+    }
+    let what = if model.is_empty() { "its default model".to_owned() } else { format!("model \"{model}\"") };
+    Err(Failure::new(
+        Code::UnpricedModel,
+        format!("no price is known for {what} of {}, so a cost budget cannot be kept", settings.provider),
+    )
+    .hint("set max_calls or budget_tokens instead, or allow_unpriced to go on")
+    .with("allow_unpriced", true))
+}
+
+/// A run that exists in the store and waits for a process.
+pub(crate) struct Recorded {
+    pub(crate) run_id: RunId,
+    pub(crate) settings: Settings,
+    /// An earlier run that the request key found.
+    pub(crate) joined: bool,
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// Checks everything, then records the run.
+pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> Result<Recorded, Failure> {
+    let (cwd, workspace) = super::services::directories(services, params.workspace.as_deref());
+    let reference = Reference { path: params.path.clone(), name: params.name.clone(), script: params.script.clone() };
+    let workflow = super::source::load(&reference, &cwd, services.user_home.as_deref())?;
+    let args = args_value(params.args.as_ref(), params.args_json.as_deref())?;
+    let script = super::source::require(&workflow)?.clone();
+    let settings = settings(&default_settings(services), &Overrides::from(params), services, store, &cwd)?;
+    let mut spec = spec_of(&workflow, &script, args, settings.clone(), services);
+    spec.workspace = workspace.display().to_string();
+    spec.cwd = cwd.display().to_string();
+    let at = super::journal::now();
+    spec.request_key = params.request_key.as_ref().map(|key| (key.clone(), request_hash(&spec)));
+    let run_id = RunId::new(at, super::services::random());
+    let mut notices = workflow.notices;
+    let warned = workflow.checked.diagnostics.iter().filter(|d| d.severity == crate::front::script::Severity::Warning);
+    notices.extend(warned.map(|d| Notice::new(d.code.clone(), format!("{}:{} {}", d.line, d.column, d.message))));
+    let (run_id, joined) = match store.create_run(&run_id, &spec, &workflow.bytes, at)? {
+        Created::New => (run_id, false),
+        Created::Joined { run_id } => (run_id, true),
+        Created::KeyConflict { run_id } => {
+            return Err(Failure::new(
+                Code::RequestKeyConflict,
+                format!("request_key started run {run_id} with other arguments"),
+            )
+            .hint("use another key, or owf_wait with that run")
+            .with("run_id", run_id.to_string()));
+        }
+    };
+    Ok(Recorded { run_id, settings, joined, notices })
+}
+
+/// The facts of a new run of a workflow.
+pub(crate) fn spec_of(
+    workflow: &Workflow,
+    script: &Script,
+    args: Option<Value>,
+    settings: Settings,
+    services: &Services,
+) -> RunSpec {
+    RunSpec {
+        format: JOURNAL_FORMAT,
+        workflow_name: script.meta.name.clone(),
+        description: script.meta.description.clone(),
+        phases: script.meta.phases.iter().map(|p| p.title.clone()).collect(),
+        kind: WorkflowKind::Script,
+        source_hash: Hash::of(&workflow.bytes),
+        source_path: workflow.path.as_ref().map(|p| p.display().to_string()),
+        args,
+        workspace: services.workspace.display().to_string(),
+        cwd: services.cwd.display().to_string(),
+        settings,
+        parent: None,
+        root: None,
+        depth: 0,
+        resumed_from: None,
+        diverged: None,
+        started_by: services.started_by.clone(),
+        request_key: None,
+        metadata: None,
+        budget_base: Charge::default(),
+    }
+}
+
+/// What makes two requests with one key the same: everything but the moment.
+fn request_hash(spec: &RunSpec) -> Hash {
+    let value = json!({
+        "source": spec.source_hash.to_string(),
+        "args": spec.args,
+        "args_given": spec.args.is_some(),
+        "workspace": spec.workspace,
+        "settings": serde_json::to_value(&spec.settings).unwrap_or_default(),
+        "resumed_from": spec.resumed_from,
+    });
+    Hash::of(canonical(&value))
+}
+
+/// Where a detached run's process writes.
+pub(crate) fn runner_log(store: &Store, run: &RunId) -> std::path::PathBuf {
+    store.run_dir(run).join("runner.log")
+}
+
+/// The services of an engine, shared.
+pub(crate) type Shared = Arc<Services>;

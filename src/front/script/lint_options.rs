@@ -1,0 +1,122 @@
+//! Lints about the options of agent calls: typing errors in names, schemas whose root is no object.
+
+use oxc_ast::AstKind;
+use oxc_ast::ast::{Expression, ObjectExpression, ObjectPropertyKind};
+use oxc_span::GetSpan;
+
+use crate::front::script::diagnostic::{Diagnostic, Severity};
+use crate::front::script::facts::option;
+use crate::front::script::meta::text;
+use crate::front::script::nearest::nearest;
+use crate::front::script::tree::{Hook, Tree};
+
+/// Options of the dialect and ours.
+const OPTIONS: &[&str] = &[
+    "label",
+    "phase",
+    "schema",
+    "model",
+    "effort",
+    "isolation",
+    "agentType",
+    "disallowedTools",
+    "bashCommandClamp",
+    "sharedHeadLength",
+    "provider",
+    "timeoutMs",
+    "retry",
+    "cache",
+    "cacheNamespace",
+    "readScope",
+    "writeScope",
+    "system",
+    "tools",
+    "metadata",
+    "onLost",
+];
+
+/// Words that are used for an option elsewhere.
+const ALIASES: &[(&str, &str)] = &[
+    ("timeout", "timeoutMs"),
+    ("retries", "retry"),
+    ("systemPrompt", "system"),
+    ("allowedTools", "tools"),
+    ("subagentType", "agentType"),
+    ("subagent_type", "agentType"),
+    ("outputSchema", "schema"),
+    ("output_schema", "schema"),
+    ("reasoningEffort", "effort"),
+];
+
+/// Options of the fan-outs under `owf`.
+const FAN_OUT_OPTIONS: &[&str] = &["concurrency", "failFast", "stopOnError"];
+
+/// Looks at the options of every call.
+pub(super) fn check(tree: &Tree<'_, '_>, out: &mut Vec<Diagnostic>) {
+    for node in tree.nodes().iter() {
+        let AstKind::CallExpression(call) = node.kind() else { continue };
+        match tree.hook(call) {
+            Some(Hook::Agent) => {
+                let Some(options) = tree.object_argument(call, 1) else { continue };
+                typing_errors(tree, options, OPTIONS, ALIASES, out);
+                if let Some(schema) = option(tree, options, "schema") {
+                    out.extend(schema_root(tree, schema));
+                }
+            }
+            Some(Hook::Parallel | Hook::Pipeline) if call.arguments.len() > 1 => {
+                if let Some(options) = tree.object_argument(call, call.arguments.len() - 1) {
+                    typing_errors(tree, options, FAN_OUT_OPTIONS, &[], out);
+                }
+            }
+            Some(Hook::Parallel | Hook::Pipeline | Hook::Workflow | Hook::Other) | None => {}
+        }
+    }
+}
+
+fn typing_errors(
+    tree: &Tree<'_, '_>,
+    options: &ObjectExpression<'_>,
+    known: &[&'static str],
+    aliases: &[(&'static str, &'static str)],
+    out: &mut Vec<Diagnostic>,
+) {
+    let names: Vec<_> = options.properties.iter().filter_map(ObjectPropertyKind::as_property).collect();
+    for property in names.iter().filter(|p| !p.computed) {
+        let Some(name) = property.key.static_name() else { continue };
+        if known.contains(&&*name) {
+            continue;
+        }
+        let alias = aliases.iter().find(|(alias, _)| *alias == name).map(|(_, meant)| *meant);
+        let Some(meant) = alias.or_else(|| nearest(&name, known.iter().copied(), 2).first().copied()) else { continue };
+        // Both written: the other one is meant for somebody else.
+        if names.iter().any(|p| p.key.is_specific_static_name(meant)) {
+            continue;
+        }
+        let message = format!("the option `{name}` is ignored: nothing knows it");
+        let hint = format!("did you mean `{meant}`?");
+        out.push(tree.diagnostic(Severity::Warning, "unknown_option", property.key.span(), message, hint));
+    }
+}
+
+/// The root of a schema must say `type: 'object'`.
+fn schema_root(tree: &Tree<'_, '_>, schema: &Expression<'_>) -> Option<Diagnostic> {
+    let message = "the root of a schema must say `type: 'object'`: this call throws when it runs";
+    let wrap = "put the answer into a property: `{ type: 'object', properties: { items: ... }, required: ['items'] }`";
+    let found = |hint: &str| Some(tree.diagnostic(Severity::Warning, "schema_root", schema.span(), message, hint));
+    match schema {
+        Expression::ObjectExpression(object) => {
+            let spread = object.properties.iter().any(|p| matches!(p, ObjectPropertyKind::SpreadProperty(_)));
+            match crate::front::script::meta::get(object, "type") {
+                None if spread => None,
+                None => found("add `type: 'object'`"),
+                Some(value) => match (text(value), value) {
+                    (Some(word), _) if word == "object" => None,
+                    (Some(_), _) | (None, Expression::ArrayExpression(_)) => found(wrap),
+                    (None, _) => None,
+                },
+            }
+        }
+        Expression::ArrayExpression(_) | Expression::StringLiteral(_) | Expression::BooleanLiteral(_) => found(wrap),
+        _ => None,
+    }
+}

@@ -1,0 +1,13 @@
+//! Answers against their schema: compile and lint a schema, find JSON in an answer, coerce it and check it.
+
+mod check;
+mod coerce;
+mod compile;
+mod lint;
+mod read;
+mod refs;
+
+pub use check::describe;
+pub use compile::{CompiledSchema, compile};
+pub use read::read_answer;
+pub(crate) use refs::resolve;

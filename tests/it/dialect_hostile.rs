@@ -1,0 +1,1 @@
+//! The script dialect at the driver: hostile.

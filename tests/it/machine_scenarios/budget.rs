@@ -1,0 +1,158 @@
+//! The budget gate.
+
+use super::*;
+
+fn tokens(limit: u64) -> Setup {
+    Setup::new().limits(Limits { tokens: Some(limit), ..Limits::default() })
+}
+
+fn sixty() -> Charge {
+    Charge { tokens: 60, cost_nanos: 0, calls: 1 }
+}
+
+fn used(tokens: u64) -> Charge {
+    Charge { tokens, cost_nanos: 0, calls: 0 }
+}
+
+#[test]
+fn accept_026_a_second_sequential_call_starts_and_a_third_is_refused() {
+    let mut sim = tokens(100).start();
+    assert_eq!(sim.requests(&[agent("a")]), [prepare(1)]);
+    sim.prepared(1);
+    assert_eq!(sim.permitted(1, sixty()), [starts(1, 1)]);
+    assert_eq!(delivered(&sim.ended_with(1, 1, Ok(json!(1)), used(60))), Some((1, CallStatus::Done)));
+
+    assert_eq!(sim.requests(&[agent("b")]), [prepare(2)]);
+    sim.prepared(2);
+    assert_eq!(sim.permitted(2, sixty()), [starts(2, 1)], "60 < 100 and nothing is in flight");
+    sim.ended_with(2, 1, Ok(json!(2)), used(60));
+
+    assert_eq!(sim.requests(&[agent("c")]), [prepare(3)]);
+    sim.prepared(3);
+    let effects = sim.permitted(3, sixty());
+    assert_eq!(effects[0], release(3));
+    assert_eq!(delivered(&effects), Some((3, CallStatus::BudgetExhausted)));
+    let outcome = sim.outcome(3);
+    assert_eq!((outcome.charge, outcome.attempts), (Charge::default(), 0));
+    assert_eq!(outcome.error.unwrap().throws.as_deref(), Some("WorkflowBudgetExceededError"));
+    assert_eq!(sim.ledger.settled().tokens, 120);
+}
+
+#[test]
+fn accept_026_of_two_calls_at_once_the_second_is_refused() {
+    let mut sim = tokens(100).start();
+    sim.requests(&agents(2));
+    sim.prepared(1);
+    sim.prepared(2);
+    assert_eq!(sim.permitted(1, sixty()), [starts(1, 1)]);
+    assert_eq!(delivered(&sim.permitted(2, sixty())), Some((2, CallStatus::BudgetExhausted)));
+}
+
+#[test]
+fn accept_027_a_second_call_that_does_not_fit_the_cost_budget_is_refused() {
+    let mut sim = Setup::new().limits(Limits { cost_nanos: Some(10_000_000), ..Limits::default() }).start();
+    let six = Charge { tokens: 0, cost_nanos: 6_000_000, calls: 1 };
+    sim.requests(&[agent("a")]);
+    sim.prepared(1);
+    assert_eq!(sim.permitted(1, six), [starts(1, 1)]);
+    sim.ended_with(1, 1, Ok(json!(1)), Charge { calls: 0, ..six });
+    sim.requests(&[agent("b")]);
+    sim.prepared(2);
+    assert_eq!(delivered(&sim.permitted(2, six)), Some((2, CallStatus::BudgetExhausted)));
+    assert_eq!(sim.ledger.settled(), Charge { calls: 1, ..six });
+}
+
+#[test]
+fn accept_028_of_twenty_calls_at_once_five_have_room() {
+    let setups = [
+        tokens(300),
+        Setup::new().limits(Limits { calls: Some(5), ..Limits::default() }),
+        Setup::new().limits(Limits { cost_nanos: Some(5_500), ..Limits::default() }),
+    ];
+    for setup in setups {
+        let mut sim = setup.start();
+        let mut effects = sim.requests(&agents(20));
+        assert_eq!(effects.len(), 20);
+        effects = (1..=20).flat_map(|call| sim.prepared(call)).collect();
+        assert_eq!(effects.len(), 20);
+        let reserve = Charge { tokens: 60, cost_nanos: 1_000, calls: 1 };
+        effects = (1..=20).flat_map(|call| sim.permitted(call, reserve)).collect();
+        let started = effects.iter().filter(|e| matches!(e, Effect::Start { .. })).count();
+        assert_eq!(started, 5, "{:?}", sim.ledger.limits);
+        assert_eq!(sim.ledger.reserved().calls, 5);
+    }
+}
+
+#[test]
+fn a_recorded_refusal_is_not_recomputed_in_place_and_runs_again_in_a_new_run() {
+    let setup = tokens(10);
+    let mut sim = setup.clone().start();
+    sim.requests(&agents(2));
+    sim.prepared(1);
+    sim.prepared(2);
+    sim.permitted(1, sixty());
+    sim.permitted(2, sixty());
+    assert_eq!(sim.status(2).0, CallStatus::BudgetExhausted);
+
+    let richer = tokens(10_000);
+    let history = History::of(sim.journal.iter().map(|(at, event)| (*at, event)));
+    let mut again = sim.taken_over(&richer);
+    assert_eq!(delivered(&again.requests(&agents(2))), Some((2, CallStatus::BudgetExhausted)));
+
+    let mut new = richer;
+    new.reuse.add(0, &RunId::new(Millis(1), [9; 5]), &history, |_, _| true);
+    assert_eq!(new.start().requests(&agents(2)), [prepare(1), prepare(2)]);
+}
+
+#[test]
+fn failed_attempts_count_in_place_and_not_in_a_new_run() {
+    let setup = tokens(100);
+    let mut sim = setup.clone().start();
+    sim.requests(&[agent("a")]);
+    sim.begin(1);
+    sim.ended_with(1, 1, Err(error(ErrorClass::Transport)), used(70));
+    let history = History::of(sim.journal.iter().map(|(at, event)| (*at, event)));
+
+    let mut again = sim.taken_over(&setup);
+    again.requests(&[agent("a")]);
+    assert_eq!(again.ledger.settled().tokens, 70);
+    again.begin(1);
+    again.ended_with(1, 3, Ok(json!(1)), used(20));
+    assert_eq!(again.outcome(1).charge, Charge { tokens: 90, cost_nanos: 0, calls: 1 });
+    assert_eq!(again.ledger.settled(), Charge { tokens: 90, cost_nanos: 0, calls: 1 });
+
+    let mut new = setup;
+    new.reuse.add(0, &RunId::new(Millis(1), [9; 5]), &history, |_, _| true);
+    let mut new = new.start();
+    new.requests(&[agent("a")]);
+    assert_eq!(new.ledger.settled(), Charge::default());
+    // The attempt's number goes on over the lineage.
+    assert_eq!(new.begin(1), [starts(1, 3)]);
+}
+
+#[test]
+fn a_new_run_starts_at_what_its_reused_outcomes_charged() {
+    let mut sim = tokens(100).start();
+    sim.requests(&[agent("a")]);
+    sim.begin(1);
+    sim.ended_with(1, 1, Ok(json!(1)), used(60));
+    let history = History::of(sim.journal.iter().map(|(at, event)| (*at, event)));
+    let mut new = tokens(100);
+    new.reuse.add(0, &RunId::new(Millis(1), [9; 5]), &history, |_, _| true);
+    let mut new = new.start();
+    let effects = new.requests(&[agent("a")]);
+    let Some(Effect::Deliver { budget, .. }) = effects.last() else { panic!("{effects:?}") };
+    assert_eq!(budget.spent, Charge { tokens: 60, cost_nanos: 0, calls: 1 });
+    assert_eq!(new.ledger.settled(), budget.spent);
+}
+
+#[test]
+fn the_call_cap_refuses_the_call_that_is_one_too_many() {
+    let mut setup = Setup::new();
+    setup.max_calls = 2;
+    let mut sim = setup.start();
+    let effects = sim.requests(&agents(3));
+    assert_eq!(effects[..2], [prepare(1), prepare(2)]);
+    assert_eq!(delivered(&effects), Some((3, CallStatus::BudgetExhausted)));
+    assert_eq!(sim.outcome(3).error.unwrap().throws.as_deref(), Some("WorkflowAgentCapError"));
+}

@@ -1,0 +1,111 @@
+//! The real binary in a directory of its own, with an environment of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A directory with a home and nothing from the user's configuration.
+pub struct Place {
+    pub dir: tempfile::TempDir,
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Printed {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Printed {
+    /// The one JSON document on stdout.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("not one JSON document ({e}): {self:?}"))
+    }
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.path().join("home")
+    }
+
+    /// Writes a file below the directory.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_owf"));
+        command
+            .args(args)
+            .current_dir(self.path())
+            .env_clear()
+            .env("PATH", std::env::var("PATH").unwrap_or_default())
+            .env("HOME", self.path().join("user"))
+            .env("OWF_HOME", self.home())
+            .env("OWF_CONFIG", "none")
+            .env("NO_COLOR", "1")
+            .env("OWF_ALLOW_CRASH", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn owf(&self, args: &[&str]) -> Printed {
+        printed(&self.command(args).output().unwrap())
+    }
+
+    /// Runs a command that must succeed and prints one JSON document.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let printed = self.owf(args);
+        assert_eq!(printed.code, 0, "owf {args:?}: {printed:?}");
+        printed.json()
+    }
+
+    /// Starts a command and leaves it running.
+    pub fn spawn(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// The store of this place.
+    pub fn store(&self) -> owf::store::Store {
+        owf::store::Store::open(&self.home(), owf::store::OpenMode::Existing).unwrap()
+    }
+
+    /// The lines of an invocation log below the directory, as JSON.
+    pub fn log(&self, name: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path().join(name)).unwrap_or_default();
+        // A process killed while it wrote may leave half a line, which is no invocation.
+        text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+    }
+}
+
+pub fn printed(output: &Output) -> Printed {
+    Printed {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Waits until `reached` holds, for ten times the figure it is expected to take.
+pub fn eventually(figure: Duration, what: &str, mut reached: impl FnMut() -> bool) {
+    let until = Instant::now() + 10 * figure;
+    while !reached() {
+        assert!(Instant::now() < until, "not within {:?}: {what}", 10 * figure);
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,4 @@
+//! What several tests need.
+
+pub mod cli;
+pub mod script_harness;
