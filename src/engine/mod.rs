@@ -14,6 +14,7 @@ pub mod params;
 mod personas;
 mod prepare;
 mod process;
+mod query;
 mod resume;
 mod run_end;
 mod run_loop;

@@ -82,8 +82,7 @@ impl Query<'_> {
         let run = params.run_id.as_deref().map(|r| self.resolve(Some(r))).transpose()?;
         let found = self.store.approvals(run.as_ref(), Some(stored(params.state.unwrap_or_default())))?;
         let mut rows: Vec<ApprovalRow> = found.iter().map(row).collect();
-        let mut view =
-            ApprovalsView { approvals: Vec::new(), approvals_total: rows.len() as u64, truncated: false };
+        let mut view = ApprovalsView { approvals: Vec::new(), approvals_total: rows.len() as u64, truncated: false };
         view.truncated = Room::beside(self.env.bound, &view).keep(&mut rows);
         view.approvals = rows;
         Ok(finish(self.env.bound, view))

@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn the_longest_texts_give_way_and_data_does_not() {
-        let value = json!({"a": "\"".repeat(9_000), "b": ["\u{1}".repeat(4_000), "short"], "output": "x".repeat(3_000)});
+        let value =
+            json!({"a": "\"".repeat(9_000), "b": ["\u{1}".repeat(4_000), "short"], "output": "x".repeat(3_000)});
         let cut = finish(Bound::Model, value.clone());
         assert!(size(&cut) <= REPLY);
         assert_eq!((&cut["output"], &cut["b"][1]), (&value["output"], &value["b"][1]));

@@ -37,7 +37,9 @@ mod tests {
     fn a_cursor_reads_back_and_another_lists_cursor_is_refused() {
         assert_eq!(of_list('c', Some(&list('c', 25))), Ok(Some(25)));
         assert_eq!((of_list('c', None), sequence(None), sequence(Some("47"))), (Ok(None), Ok(0), Ok(47)));
-        for bad in [of_list('c', Some("p25")), of_list('c', Some("c-1")), of_list('c', Some("c")), of_list('c', Some("25"))] {
+        for bad in
+            [of_list('c', Some("p25")), of_list('c', Some("c-1")), of_list('c', Some("c")), of_list('c', Some("25"))]
+        {
             assert_eq!(bad.map_err(|f| f.code), Err(Code::InvalidArguments));
         }
         assert_eq!(sequence(Some("soon")).map_err(|f| f.code), Err(Code::InvalidArguments));

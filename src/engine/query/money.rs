@@ -2,7 +2,7 @@
 
 use crate::core::outcome::{CostSource, Usage};
 use crate::core::run::Settings;
-use crate::engine::view::{Usd, UsageView};
+use crate::engine::view::{UsageView, Usd};
 
 /// What something used: summed over calls or runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

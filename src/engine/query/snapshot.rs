@@ -1,10 +1,10 @@
 //! A run as a view needs it, read once: its row, what its status amounts to, its calls, its own events.
 
+use crate::core::call::CallKind;
 use crate::core::event::{Event, EventRecord};
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
 use crate::core::outcome::CacheStatus;
-use crate::core::call::CallKind;
 use crate::core::run::{RunStatus, StatusReason};
 use crate::engine::view;
 use crate::store::{CallFilter, CallRow, CallState, RunRow};
