@@ -3,6 +3,7 @@
 mod cache_key;
 mod child;
 mod control;
+#[expect(clippy::module_inception, reason = "the handle has the name of its module")]
 mod engine;
 mod execute;
 mod executor;
@@ -12,12 +13,10 @@ mod inbox;
 mod journal;
 mod message;
 pub mod params;
-mod pending;
 mod personas;
 mod prepare;
 mod process;
 mod query;
-mod rehearse;
 mod resume;
 mod run_end;
 mod run_loop;
@@ -26,10 +25,8 @@ mod source;
 mod start;
 mod supervise;
 mod tree;
-mod validate;
 pub mod view;
 mod watchdog;
-mod workflows;
 mod workspace;
 
 pub use engine::{Engine, Execution, Started};
