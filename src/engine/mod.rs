@@ -1,8 +1,10 @@
 //! Layer 2: the asynchronous shell around the core, and the whole API of the product.
 
+mod answer;
 mod cache_key;
 mod child;
 mod control;
+mod dry_run;
 #[expect(clippy::module_inception, reason = "the handle has the name of its module")]
 mod engine;
 mod execute;
@@ -17,6 +19,8 @@ mod personas;
 mod prepare;
 mod process;
 mod query;
+mod reads;
+mod rehearse;
 mod resume;
 mod run_end;
 mod run_loop;
@@ -25,8 +29,10 @@ mod source;
 mod start;
 mod supervise;
 mod tree;
+mod validate;
 pub mod view;
 mod watchdog;
+mod workflows;
 mod workspace;
 
 pub use engine::{Engine, Execution, Started};

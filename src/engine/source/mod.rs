@@ -1,9 +1,8 @@
 //! Workflow references and fixture files, as validate, dry run, run and resume share them.
 
 mod fixtures;
-mod workflow;
-
 mod pinned;
+mod workflow;
 
 pub(crate) use fixtures::fixtures;
 pub(crate) use pinned::fake_provider;
