@@ -4,6 +4,7 @@
 //! drives, `app` wires, `cli` talks to people. ARCHITECTURE.md has the map.
 
 pub mod app;
+pub mod artifacts;
 pub mod cli;
 pub mod core;
 pub mod engine;

@@ -16,11 +16,12 @@ use super::params::{
     CancelParams, DecideParams, DryRunParams, InitParams, ListWorkflowsParams, NewWorkflowParams, ResumeParams,
     RunParams, ValidateParams, WaitParams,
 };
-use super::query::{Query, QueryEnv, RunScope};
+use super::query::{Bound, Query, QueryEnv, RunScope};
 use super::run_end::RunEnd;
 use super::services::{Services, directories};
 use super::view::{
-    DecisionView, DryRunView, InitView, NewWorkflowView, Notice, ResumedHow, RunView, ValidateView, Woke, WorkflowsView,
+    DecisionView, DryRunView, InitView, NewWorkflowView, Notice, ProviderRow, ResumedHow, RunView, ValidateView, Woke,
+    WorkflowsView,
 };
 
 /// How often a wait looks at the store.
@@ -108,14 +109,31 @@ impl Engine {
     /// # Errors
     /// `not_found` when there is none.
     pub(crate) fn existing(&self) -> Result<Store, Failure> {
-        Ok(self.open(OpenMode::Existing)?)
+        self.open(OpenMode::Existing).map_err(|error| match error {
+            StoreError::NoStore { home } => Failure::new(Code::NotFound, format!("no runs yet in {home}"))
+                .hint("owf run FILE, or --home for another store")
+                .with("what", "run")
+                .with("home", home),
+            other => other.into(),
+        })
     }
 
     /// Runs `ask` over the store as it is.
     pub(crate) fn query<T>(&self, ask: impl FnOnce(&Query<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
         let store = self.existing()?;
-        let env = QueryEnv { now: now(), real_providers: self.providers_here() };
+        let env = self.query_env();
         ask(&Query { store: &store, env: &env })
+    }
+
+    fn query_env(&self) -> QueryEnv {
+        let registry = &self.services.registry;
+        let row = |name: String| {
+            let found = registry.get(&name)?.availability();
+            let (available, version, message) = (found.available, found.version, found.message);
+            Some(ProviderRow { name, available, version, login: None, message })
+        };
+        let providers = registry.known_names().into_iter().filter_map(row).collect();
+        QueryEnv { now: now(), real_providers: self.providers_here(), providers, bound: Bound::None }
     }
 
     /// The real providers found on this machine, with what is known of their version.
@@ -283,10 +301,11 @@ impl Engine {
             std::thread::park_timeout(LOOK.min(most.saturating_sub(began.elapsed())));
         };
         let detail = params.detail.unwrap_or_default();
-        let mut view = self.query(|q| q.run_view(&run, &RunScope::Wait { cursor: cursor.clone(), detail }))?;
-        view.woke = Some(woke);
-        view.waited_ms = Some(began.elapsed().as_millis() as u64);
-        Ok(view)
+        let waited_ms = began.elapsed().as_millis() as u64;
+        self.query(|q| {
+            let view = q.run_view(&run, &RunScope::Wait { cursor: cursor.clone(), detail })?;
+            Ok(q.told(view, woke, waited_ms))
+        })
     }
 
     /// One run as it stands.

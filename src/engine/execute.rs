@@ -231,7 +231,9 @@ fn execute(
     };
     let (to_self, inbox) = channel();
     let driving_since = tree.register(run, to_self.clone());
-    let rules_used = recorded_rules(&tree.store, run, &spec);
+    for rule in recorded_rules(&tree.store, run, &spec) {
+        tree.fake.mark_used(rule);
+    }
     let machine = RunMachine::new(config, history, reuse);
     let run_loop = RunLoop {
         tree: Arc::clone(tree),
@@ -252,7 +254,6 @@ fn execute(
         children: std::collections::HashMap::new(),
         earlier_children,
         parent,
-        rules_used,
     };
     let contained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_loop.run()));
     contained.unwrap_or_else(|_| {

@@ -17,6 +17,7 @@ mod projection;
 mod prune;
 mod rebuild;
 mod rows;
+mod run_events;
 mod runs;
 mod sources;
 #[expect(clippy::module_inception, reason = "the handle has the name of its module")]

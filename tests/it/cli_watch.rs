@@ -84,7 +84,7 @@ fn failed(index: u32) -> Event {
 fn journal() -> Vec<EventRecord> {
     let facts = vec![
         (0, Event::RunCreated { spec: Box::new(spec()) }),
-        (0, Event::RunStarted { owner: owner(), settings: None }),
+        (0, Event::RunStarted { owner: owner() }),
         (0, Event::Phase { title: "Scan".to_owned() }),
         (0, requested(1, "scan", "Scan")),
         (0, started(1, 1)),
@@ -179,7 +179,7 @@ fn a_crowded_run_keeps_to_its_lines_and_columns() {
         live.apply(&EventRecord { seq, at: Millis(START), event });
     };
     apply(Event::RunCreated { spec: Box::new(spec()) });
-    apply(Event::RunStarted { owner: owner(), settings: None });
+    apply(Event::RunStarted { owner: owner() });
     for i in 1..=300 {
         apply(requested(i, &format!("label {i} {}", "x/".repeat(90)), &format!("Phase {} {}", i % 9, "y".repeat(50))));
         apply(started(i, 1));
@@ -197,7 +197,7 @@ fn a_new_owner_starts_attempts_again() {
     for record in &journal() {
         live.apply(record);
     }
-    let event = Event::RunStarted { owner: owner(), settings: None };
+    let event = Event::RunStarted { owner: owner() };
     live.apply(&EventRecord { seq: 99, at: Millis(START), event });
     assert_eq!((live.running.len(), live.waiting(), live.done, live.failed), (0, 2, 1, 1));
 }

@@ -229,7 +229,7 @@ fn options_reach_the_request() {
         (call.metadata.clone(), call.label.as_str(), call.phase.as_deref()),
         (Some(json!({"a": [1]})), "L", Some("P"))
     );
-    assert_eq!(call.site, Some(Site { line: 1, column: 12 }));
+    assert_eq!(call.site, Some(Site { line: 1, column: 7 }));
 }
 
 #[test]

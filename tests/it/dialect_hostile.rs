@@ -55,7 +55,7 @@ fn regular_expressions_that_backtrack_are_cut() {
 fn a_memory_bomb_is_an_error_of_its_own() {
     for body in [
         "const a = []; for (;;) a.push(new Array(1000).fill(1))",
-        "let s = 'x'; for (;;) s += s + Math.sqrt(2)",
+        "const a = []; for (let s = 'x'.repeat(1e6); ;) a.push((s + a.length).toUpperCase())",
         "const a = []; for (;;) a.push({})",
         "await agent('a'); const a = []; const f = () => { a.push(new Uint8Array(1e6)); return Promise.resolve().then(f) }; await f()",
         "const m = new Map(); for (let i = 0; ; i++) m.set(i, 'x' + i)",
@@ -64,6 +64,8 @@ fn a_memory_bomb_is_an_error_of_its_own() {
         "new ArrayBuffer(1e9); new ArrayBuffer(2e9); const a = []; for (;;) a.push(new ArrayBuffer(1e6))",
         "const p = []; for (;;) p.push(new Promise(() => {}))",
         "const f = async () => { await null; await f() }; await f()",
+        "const p = []; const f = async () => { for (;;) { p.push({}); await null } }; f(); f(); await f()",
+        "const p = []; const f = async () => { for (;;) { try { p.push({}) } catch {} await null } }; f(); f(); await f()",
     ] {
         let error = error_within(body, 20_000, 24);
         assert_eq!(error.code, RunErrorCode::OutOfMemory, "{body}: {error:?}");
@@ -81,11 +83,35 @@ fn deep_recursion_is_a_script_error() {
         "class A { get x() { return this.x } } new A().x",
         "const p = new Proxy({}, { get(t, k, r) { return r[k] } }); p.x",
         "const o = { toString() { return '' + this } }; '' + o",
+        "let p = [1].values(); for (let i = 0; i < 1e5; i++) p = p.map(x => x); return [...p]",
+        "let p = [1].values(); for (let i = 0; i < 1e5; i++) p = p.drop(0).filter(x => x).take(5); return [...p]",
+        "let p = [1].values(); for (let i = 0; i < 1e5; i++) { const q = p; p = [1].values().flatMap(() => q) } return [...p]",
+        "let p = [1].values(); for (let i = 0; i < 1e5; i++) p = Iterator.from({ next: p.next.bind(p), [Symbol.iterator]() { return this } }); return [...p]",
+        "let p = {}; for (let i = 0; i < 1e5; i++) p = new Proxy(p, {}); return p.x",
+        "let p = []; for (let i = 0; i < 1e5; i++) p = [p]; return p.flat(Infinity)",
+        "let p = {}; for (let i = 0; i < 1e5; i++) p = { p }; await agent('x', { metadata: p })",
+        "let p = (function* () { yield 1 })(); for (let i = 0; i < 1e5; i++) { const q = p; p = (function* () { yield* q })() } return [...p]",
     ] {
         let error = error_within(body, 20_000, 256);
         assert_eq!(error.code, RunErrorCode::ScriptError, "{body}: {error:?}");
     }
     assert_eq!(value_of("const f = () => f() + 1; try { f() } catch (e) { return e.name }"), json!("RangeError"));
+}
+
+#[test]
+fn iterator_helpers_work() {
+    assert_eq!(
+        value_of(
+            "return [...[1, 2, 3].values().map(x => x + 1).filter(x => x > 2).flatMap((x, i) => [x, i]).drop(1).take(2)]"
+        ),
+        json!([0, 4])
+    );
+}
+
+#[test]
+fn a_script_may_throw_null() {
+    let error = run("throw null").error();
+    assert_eq!((error.code, error.message.as_str()), (RunErrorCode::ScriptError, "null"));
 }
 
 #[test]
@@ -120,7 +146,7 @@ fn a_huge_fan_out_is_refused_before_anything_runs() {
 fn errors_that_lie_do_no_harm() {
     let body = "
         const liar = { get message() { throw 1 }, get name() { throw 2 }, get stack() { throw 3 } };
-        const odd = new Error('\\ud800'); odd.stack = { toString() { throw 4 } }; odd.name = 7;
+        const odd = new Error('\\ud800'); Object.defineProperty(odd, 'stack', { value: { toString() { throw 4 } } }); odd.name = 7;
         const proxy = new Proxy(new Error('p'), { get() { throw 5 } });
         return await parallel([() => { throw liar }, () => { throw odd }, () => { throw proxy }, () => { throw null }, () => { throw undefined },
           () => { throw () => 1 }, () => { throw Symbol('s') }])";
@@ -144,7 +170,7 @@ fn a_script_cannot_reach_the_host() {
     let body = "
         const seen = [];
         Object.defineProperty(Object.prototype, 'request', { set(v) { seen.push('request') }, configurable: true });
-        Object.defineProperty(Array.prototype, '0', { set(v) { if (typeof v !== 'string') seen.push(typeof v) }, configurable: true });
+        Object.defineProperty(Array.prototype, '0', { set(v) { if (typeof v !== 'string') seen[seen.length] = new Error('x').stack }, configurable: true });
         for (const name of ['resolve', 'id', 'fn', 'slot', 'mode', 'full']) Object.defineProperty(Object.prototype, name, { set() { seen.push(name) }, configurable: true });
         await agent('x'); await owf.agent('y');
         try { agent.caller } catch {} try { agent.arguments } catch {}

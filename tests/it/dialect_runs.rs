@@ -157,7 +157,7 @@ fn an_uncaught_error_names_its_place() {
     assert_eq!((error.line, error.stack.len()), (Some(3), 2));
     assert!(error.stack[0].starts_with("at f (test.js:3:") && error.stack[1].contains("(test.js:4:"), "{error:?}");
     let first = run("null.x").error();
-    assert_eq!((first.line, first.column), (Some(1), Some(6)), "{first:?}");
+    assert_eq!((first.line, first.column), (Some(1), Some(1)), "{first:?}");
     for (thrown, message) in [
         ("'text'", "text"),
         ("7", "7"),

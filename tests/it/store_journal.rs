@@ -493,11 +493,11 @@ impl Play {
                 self.flush();
                 self.lease = None;
                 let lease = self.store.claim(&run_id(1), &me(), T0).unwrap();
-                let mut event = start(lease.epoch);
-                if let Event::RunStarted { settings: slot, .. } = &mut event {
-                    *slot = settings.then(|| Box::new(Settings { strict: true, ..Settings::default() }));
+                self.queued.push(start(lease.epoch));
+                if settings {
+                    let settings = Box::new(Settings { strict: true, ..Settings::default() });
+                    self.queued.push(Event::SettingsChanged { settings });
                 }
-                self.queued.push(event);
                 self.lease = Some(lease);
             }
             _ => {}

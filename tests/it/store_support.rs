@@ -58,7 +58,7 @@ pub(crate) fn started(store: &Store, run: &RunId, spec: &RunSpec) -> Lease {
 
 pub(crate) fn start(epoch: u64) -> Event {
     let owner = Owner { epoch, pid: 7, host: "here".into(), boot_id: "b".into(), process_start: 1 };
-    Event::RunStarted { owner, settings: None }
+    Event::RunStarted { owner }
 }
 
 pub(crate) fn finish(status: RunStatus) -> Event {

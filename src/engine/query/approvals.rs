@@ -1,0 +1,90 @@
+//! Questions to a person, as shown.
+
+use serde_json::Value;
+
+use crate::core::failure::Failure;
+use crate::core::ids::RunId;
+use crate::engine::params::ApprovalsParams;
+use crate::engine::view::{ApprovalRow, ApprovalState, ApprovalsView};
+use crate::store;
+
+use super::bounds::{Room, clip, finish};
+use super::handle::Query;
+
+/// Characters of a question and of its data.
+const TEXT: usize = 1_000;
+
+fn state_of(state: store::ApprovalState) -> ApprovalState {
+    match state {
+        store::ApprovalState::Pending => ApprovalState::Pending,
+        store::ApprovalState::Approved => ApprovalState::Approved,
+        store::ApprovalState::Denied => ApprovalState::Denied,
+        store::ApprovalState::Expired => ApprovalState::Expired,
+        store::ApprovalState::Cancelled => ApprovalState::Cancelled,
+    }
+}
+
+fn stored(state: ApprovalState) -> store::ApprovalState {
+    match state {
+        ApprovalState::Pending => store::ApprovalState::Pending,
+        ApprovalState::Approved => store::ApprovalState::Approved,
+        ApprovalState::Denied => store::ApprovalState::Denied,
+        ApprovalState::Expired => store::ApprovalState::Expired,
+        ApprovalState::Cancelled => store::ApprovalState::Cancelled,
+    }
+}
+
+/// A question as a row. Data that is too long is shown as the beginning of its JSON text.
+pub(super) fn row(asked: &store::ApprovalRow) -> ApprovalRow {
+    let note = &asked.note;
+    let (approve_means, deny_means) = ApprovalRow::meanings(note.kind);
+    let metadata = note.metadata.as_ref().map(|data| {
+        let text = data.to_string();
+        if text.chars().count() <= TEXT { data.clone() } else { Value::String(clip(&text, TEXT)) }
+    });
+    ApprovalRow {
+        approval_id: note.approval_id.to_string(),
+        run_id: asked.run_id.clone(),
+        call_id: note.call_id.to_string(),
+        kind: note.kind,
+        message: clip(&note.message, TEXT),
+        metadata,
+        content_hash: note.content_hash.clone(),
+        decider: note.decider,
+        state: state_of(asked.state),
+        created_at: asked.created_at.rfc3339(),
+        expires_at: note.expires_at.map(crate::core::time::Millis::rfc3339),
+        on_timeout: note.expires_at.map(|_| note.on_timeout),
+        approve_means: approve_means.to_owned(),
+        deny_means: deny_means.to_owned(),
+        decided_at: asked.decided_at.map(crate::core::time::Millis::rfc3339),
+        decided_via: asked.decided_via.clone(),
+        reason: asked.reason.as_deref().map(|text| clip(text, TEXT)),
+    }
+}
+
+impl Query<'_> {
+    /// The open questions of a run and of the child runs in it.
+    pub(super) fn pending(&self, run: &RunId, children: &[RunId]) -> Result<Vec<store::ApprovalRow>, Failure> {
+        let mut found = self.store.approvals(Some(run), Some(store::ApprovalState::Pending))?;
+        for child in children {
+            found.extend(self.store.approvals(Some(child), Some(store::ApprovalState::Pending))?);
+        }
+        found.sort_by_key(|q| q.created_at);
+        Ok(found)
+    }
+
+    /// Questions of one run or of all, in one state (pending unless asked otherwise), oldest first.
+    ///
+    /// # Errors
+    /// `not_found`, or what the store says.
+    pub(crate) fn approvals(&self, params: &ApprovalsParams) -> Result<ApprovalsView, Failure> {
+        let run = params.run_id.as_deref().map(|r| self.resolve(Some(r))).transpose()?;
+        let found = self.store.approvals(run.as_ref(), Some(stored(params.state.unwrap_or_default())))?;
+        let mut rows: Vec<ApprovalRow> = found.iter().map(row).collect();
+        let mut view = ApprovalsView { approvals: Vec::new(), approvals_total: rows.len() as u64, truncated: false };
+        view.truncated = Room::beside(self.env.bound, &view).keep(&mut rows);
+        view.approvals = rows;
+        Ok(finish(self.env.bound, view))
+    }
+}

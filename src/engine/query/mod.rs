@@ -1,0 +1,35 @@
+//! Queries: what the views show, read from the store. Nothing here changes a run; what is unknown is absent.
+
+mod approvals;
+mod artifacts;
+mod bounds;
+mod calls;
+mod cursor;
+mod detail;
+mod diff;
+mod doctor;
+mod explain;
+mod export;
+mod gaps;
+mod handle;
+mod housekeeping;
+mod lineage;
+mod money;
+mod outline;
+mod output;
+mod reuse;
+mod run_view;
+mod runs;
+mod snapshot;
+mod tally;
+mod warnings;
+mod woke;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use bounds::Bound;
+pub(crate) use handle::{Query, QueryEnv};
+pub(crate) use run_view::RunScope;
