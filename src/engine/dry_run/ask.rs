@@ -11,7 +11,7 @@ use crate::core::budget::Charge;
 use crate::core::call::CallSpec;
 use crate::core::ids::{CallId, Hash};
 use crate::core::machine::{Answer, AttemptReport, Plan};
-use crate::core::outcome::{CacheNote, CallError, CostSource, ErrorClass};
+use crate::core::outcome::{CacheNote, CallError, CostSource, ErrorClass, Usage};
 use crate::engine::answer::checked;
 use crate::providers::schema::CompiledSchema;
 use crate::providers::{AttemptRequest, CallContext, Provider as _, ReplyError};
@@ -111,7 +111,7 @@ impl Prepared {
         };
         let mut report = AttemptReport {
             result: Err(CallError::new(ErrorClass::Other, "no answer")),
-            usage: Default::default(),
+            usage: Usage::default(),
             cost_nanos: None,
             cost_source: CostSource::Simulated,
             provider: Some(self.provider.clone()),

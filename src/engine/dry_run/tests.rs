@@ -43,7 +43,7 @@ fn input(reference: &Reference) -> DryRunInput {
         full: false,
         cwd: root().to_path_buf(),
         user_home: None,
-        time_limit: Duration::from_secs(60),
+        time_limit: Duration::from_mins(1),
     }
 }
 
@@ -313,7 +313,10 @@ fn the_call_cap_and_the_budget_hold_as_in_a_run() {
 #[test]
 fn children_share_the_cap_and_nest_no_deeper_than_allowed() {
     let view = run(text("return await workflow({ scriptPath: 'fixtures/scripts/child-workflows.js' })"));
-    assert_eq!(view.error.unwrap().message, "workflow() cannot be called here: child workflows nest 1 deep at most, and this one is at level 1");
+    assert_eq!(
+        view.error.unwrap().message,
+        "workflow() cannot be called here: child workflows nest 1 deep at most, and this one is at level 1"
+    );
     let capped = Settings { max_calls: 2, ..Settings::default() };
     let view = run(DryRunInput { settings: capped, ..file("fixtures/workflows/nested.js") });
     assert_eq!((view.calls_total, view.estimate.calls), (4, 2));
