@@ -1,5 +1,7 @@
 //! The script dialect at the driver: `agent()`.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use crate::support::script_harness::*;
 use owf::core::budget::{Charge, Limits};
 use owf::core::call::{CachePolicy, Isolation, OnLost, Retry, Site};

@@ -1,5 +1,7 @@
 //! The script dialect at the driver: `parallel()` and `pipeline()`.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use crate::support::script_harness::*;
 use owf::core::op::DriverState;
 use owf::core::outcome::ErrorClass;

@@ -1,5 +1,7 @@
 //! Scripts that mean harm, or went wrong: each ends with an error that says so, and the process lives on.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::atomic::Ordering;
 
 use crate::support::script_harness::*;

@@ -1,5 +1,7 @@
 //! The script dialect at the driver: what a script finds in its realm.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use crate::support::script_harness::*;
 use owf::core::event::LogLevel;
 use serde_json::json;

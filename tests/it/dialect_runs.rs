@@ -1,5 +1,7 @@
 //! The script dialect at the driver: child workflows, results and ends of runs.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use crate::support::script_harness::*;
 use owf::core::call::{CallKind, WorkflowAsk, WorkflowTarget};
 use owf::core::ids::CallId;
