@@ -103,9 +103,9 @@ impl Query<'_> {
         view.next_cursor = snapshot.row.last_seq.to_string();
         view.next = "x".repeat(260);
         let mut room = Room::beside(bound, &view);
-        self.value(&snapshot, &mut view, &mut room);
         view.approvals = asked.iter().map(approvals::row).collect();
         room.keep(&mut view.approvals);
+        self.value(&snapshot, &mut view, &mut room);
         let failed = gaps::failed(&snapshot);
         view.gaps_total = (!failed.is_empty()).then_some(failed.len() as u64);
         view.gaps = failed.iter().take(shows.gaps).map(|call| gaps::gap(&snapshot, call)).collect();
