@@ -93,6 +93,16 @@ impl Room {
         cut
     }
 
+    /// Like [`Room::keep`], using at most `units` of the room.
+    pub(crate) fn keep_within<T: Serialize>(&mut self, units: usize, rows: &mut Vec<T>) -> bool {
+        let Some(left) = self.left else { return false };
+        let part = left.min(units);
+        let mut room = Self { left: Some(part) };
+        let cut = room.keep(rows);
+        self.left = Some(left - (part - room.left.unwrap_or(0)));
+        cut
+    }
+
     /// Whether a value would fit; it takes its room then.
     pub(crate) fn takes(&mut self, value: &impl Serialize) -> bool {
         let Some(left) = &mut self.left else { return true };

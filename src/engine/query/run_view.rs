@@ -15,6 +15,9 @@ use super::handle::Query;
 use super::snapshot::Snapshot;
 use super::{approvals, gaps, outline, tally, warnings};
 
+/// Characters that warnings may take, so that they leave room for what they are about.
+const NOTICES: usize = 3_000;
+
 /// What a view of a run is for: what it shows depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RunScope {
@@ -102,9 +105,12 @@ impl Query<'_> {
 
         view.next_cursor = snapshot.row.last_seq.to_string();
         view.next = "x".repeat(260);
+        let mut notices = std::mem::take(&mut view.warnings);
         let mut room = Room::beside(bound, &view);
         view.approvals = asked.iter().map(approvals::row).collect();
         room.keep(&mut view.approvals);
+        room.keep_within(NOTICES, &mut notices);
+        view.warnings = notices;
         self.value(&snapshot, &mut view, &mut room);
         let failed = gaps::failed(&snapshot);
         view.gaps_total = (!failed.is_empty()).then_some(failed.len() as u64);
@@ -115,6 +121,7 @@ impl Query<'_> {
         room.keep(&mut view.swallowed);
         view.phases = tally::phases(&snapshot);
         if bound == Bound::Model {
+            view.phases.truncate(30);
             view.phases.iter_mut().for_each(|phase| phase.title = clip(&phase.title, 80));
         }
         room.keep(&mut view.phases);

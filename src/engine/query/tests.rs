@@ -395,7 +395,7 @@ fn outcomes_from_before_a_restart_in_place_are_replayed_and_keep_their_cost() {
     assert_eq!(
         json!([view.reuse, view.resumed, view.usage.cost_usd]),
         json!([
-        {"replayed": 1, "rerun": 1, "rerun_reasons": {"first_time": 1}, "saved_usd": 0.06}, "in_place", 0.12])
+        {"replayed": 1, "rerun": 1, "rerun_reasons": {"earlier_cancelled": 1}, "saved_usd": 0.06}, "in_place", 0.12])
     );
     assert_eq!(
         (view.calls[0].cost_usd, view.calls[1].cost_usd),

@@ -17,9 +17,9 @@ use super::reuse::executed;
 use super::snapshot::Snapshot;
 
 /// Characters of a recorded warning.
-const MESSAGE: usize = 500;
-/// Recorded warnings shown.
-const RECORDED: usize = 10;
+const MESSAGE: usize = 300;
+/// Recorded warnings shown to a model.
+const RECORDED: usize = 5;
 
 fn refused(run: &Snapshot) -> Vec<&CallRow> {
     let by_budget = |c: &&CallRow| c.state == CallState::Ended(CallStatus::BudgetExhausted);
@@ -59,11 +59,12 @@ pub(super) fn of(query: &Query<'_>, run: &Snapshot, since: u64) -> Vec<Notice> {
         );
         notices.push(Notice::new("store_newer", message));
     }
+    let most = query.env.bound.rows(None, RECORDED);
     let mut recorded = Vec::new();
     for event in run.events.iter().filter(|e| e.seq > since) {
         if let Event::Warning { code, message } = &event.event {
-            let notice = Notice::new(code.clone(), clip(message, MESSAGE));
-            if !recorded.contains(&notice) && recorded.len() < RECORDED {
+            let notice = Notice::new(code.clone(), query.env.bound.clip(message, MESSAGE));
+            if !recorded.contains(&notice) && recorded.len() < most {
                 recorded.push(notice);
             }
         }
@@ -87,7 +88,7 @@ fn simulated(query: &Query<'_>, run: &Snapshot) -> Notice {
     let here = match query.env.real_provider() {
         Some(provider) => format!(
             "Real providers found here: {}. Run again with provider \"{provider}\".",
-            query.env.real_providers.join(", ")
+            clip(&query.env.real_providers.join(", "), MESSAGE)
         ),
         None => "No real provider was found here.".to_owned(),
     };
