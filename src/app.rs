@@ -33,6 +33,15 @@ pub struct AppOptions {
     pub program: Option<PathBuf>,
 }
 
+impl AppOptions {
+    /// The environment and working directory of this process; the rest as by default. Variables that are not text are left
+    /// out: owf reads none of them.
+    pub fn from_process() -> Self {
+        let vars = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        Self { env: Environment::new(vars), cwd: std::env::current_dir().unwrap_or_default(), ..Self::default() }
+    }
+}
+
 /// The configuration file: `config.toml` in the user's configuration directory, or what `OWF_CONFIG` names (`none` = nothing).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -59,7 +68,8 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         None => options.cwd.clone(),
     };
     let user_home = options.env.get("HOME").map(PathBuf::from);
-    let config = config(&options.env, user_home.as_deref()).map_err(|e| Failure::new(Code::InvalidArguments, format!("{e:#}")))?;
+    let config = config(&options.env, user_home.as_deref())
+        .map_err(|e| Failure::new(Code::InvalidArguments, format!("{e:#}")))?;
     let home = match &options.home {
         Some(home) => options.cwd.join(home),
         None => default_home(&options.env, &cwd, user_home.as_deref()),
@@ -102,7 +112,8 @@ fn config(env: &Environment, user_home: Option<&Path>) -> anyhow::Result<Config>
             }
         }
     };
-    let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read the configuration {}", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("failed to read the configuration {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("failed to read the configuration {}", path.display()))
 }
 
@@ -117,10 +128,7 @@ fn default_home(env: &Environment, cwd: &Path, user_home: Option<&Path>) -> Path
     }
     let local = cwd.join(".workflows");
     let unfit = cwd == Path::new("/") || user_home == Some(cwd) || (!local.exists() && !writable(cwd));
-    let data = env
-        .get("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .or_else(|| user_home.map(|h| h.join(".local/share")));
+    let data = env.get("XDG_DATA_HOME").map(PathBuf::from).or_else(|| user_home.map(|h| h.join(".local/share")));
     match data {
         Some(data) if unfit => data.join("owf"),
         Some(_) | None => local,

@@ -1,2 +1,7 @@
-//! The `owf` binary.
-fn main() {}
+//! The `owf` binary: parse, dispatch, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    owf::cli::main(std::env::args_os())
+}

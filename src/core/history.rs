@@ -70,6 +70,8 @@ pub struct History {
     pub pins: HashMap<(String, String), Hash>,
     /// Questions asked so far.
     pub approvals: u32,
+    /// Recorded requests to cancel one call, by call, with what to tell a reader.
+    pub cancelled_calls: HashMap<CallId, String>,
     /// A recorded request to cancel the run.
     pub cancel: Option<(String, Option<String>)>,
     /// How the run ended.
@@ -197,7 +199,10 @@ impl History {
                 self.pins.insert((kind.clone(), name.clone()), *hash);
             }
             Event::RunFinished { outcome } => self.finished = Some(outcome.clone()),
-            Event::RunPaused { .. } | Event::CancelRequested { call_id: Some(_), .. } => {}
+            Event::CancelRequested { call_id: Some(call_id), by, reason } => {
+                self.record_cancel(*call_id, cancel_message(by, reason.as_deref()));
+            }
+            Event::RunPaused { .. } => {}
         }
     }
 
@@ -207,6 +212,13 @@ impl History {
         let mut questions = self.calls.values_mut().filter_map(|c| c.approval.as_mut());
         if let Some((_, decision)) = questions.find(|(note, _)| note.approval_id == asked) {
             *decision = Some(input);
+        }
+    }
+
+    /// Keeps a request to cancel one recorded call; one for an unknown call is dropped.
+    pub fn record_cancel(&mut self, call_id: CallId, message: String) {
+        if self.call(call_id).is_some() {
+            self.cancelled_calls.insert(call_id, message);
         }
     }
 
@@ -221,6 +233,11 @@ impl History {
         }
         sum
     }
+}
+
+/// What the error of a call says that somebody cancelled.
+pub(crate) fn cancel_message(by: &str, reason: Option<&str>) -> String {
+    reason.map_or_else(|| format!("cancelled by {by}"), str::to_owned)
 }
 
 /// The sum of two costs of which either may be unknown; unknown only when both are.

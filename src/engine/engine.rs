@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::core::event::EventRecord;
-use crate::core::failure::Failure;
+use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
 use crate::core::run::RunStatus;
 use crate::store::{OpenMode, Store, StoreError};
@@ -13,13 +13,14 @@ use crate::store::{OpenMode, Store, StoreError};
 use super::execute::RunHandle;
 use super::journal::now;
 use super::params::{
-    CancelParams, DecideParams, DryRunParams, ListWorkflowsParams, NewWorkflowParams, ResumeParams, RunParams,
-    ValidateParams, WaitParams,
+    CancelParams, DecideParams, DryRunParams, InitParams, ListWorkflowsParams, NewWorkflowParams, ResumeParams,
+    RunParams, ValidateParams, WaitParams,
 };
-use super::query::{Query, QueryEnv, RunScope};
+use super::query::{Bound, Query, QueryEnv, RunScope};
+use super::run_end::RunEnd;
 use super::services::{Services, directories};
 use super::view::{
-    DecisionView, DryRunView, InitView, NewWorkflowView, Notice, ResumedHow, RunView, ValidateView, Woke,
+    DecisionView, DryRunView, InitView, NewWorkflowView, Notice, ProviderRow, ResumedHow, RunView, ValidateView, Woke,
     WorkflowsView,
 };
 
@@ -50,6 +51,18 @@ pub struct Started {
     pub notices: Vec<Notice>,
     /// The execution, when it is in this process.
     pub handle: Option<RunHandle>,
+}
+
+impl std::fmt::Debug for Started {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Started").field("run_id", &self.run_id).field("joined", &self.joined).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("home", &self.home).finish_non_exhaustive()
+    }
 }
 
 /// The engine over one home. Cheap to clone; opens the store at first use.
@@ -96,30 +109,48 @@ impl Engine {
     /// # Errors
     /// `not_found` when there is none.
     pub(crate) fn existing(&self) -> Result<Store, Failure> {
-        Ok(self.open(OpenMode::Existing)?)
+        self.open(OpenMode::Existing).map_err(|error| match error {
+            StoreError::NoStore { home } => Failure::new(Code::NotFound, format!("no runs yet in {home}"))
+                .hint("owf run FILE, or --home for another store")
+                .with("what", "run")
+                .with("home", home),
+            other => other.into(),
+        })
     }
 
     /// Runs `ask` over the store as it is.
     pub(crate) fn query<T>(&self, ask: impl FnOnce(&Query<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
         let store = self.existing()?;
-        let env = QueryEnv { now: now(), real_providers: self.real_providers() };
+        let env = self.query_env();
         ask(&Query { store: &store, env: &env })
     }
 
+    fn query_env(&self) -> QueryEnv {
+        let registry = &self.services.registry;
+        let row = |name: String| {
+            let found = registry.get(&name)?.availability();
+            let (available, version, message) = (found.available, found.version, found.message);
+            Some(ProviderRow { name, available, version, login: None, message })
+        };
+        let providers = registry.known_names().into_iter().filter_map(row).collect();
+        QueryEnv { now: now(), real_providers: self.providers_here(), providers, bound: Bound::None }
+    }
+
     /// The real providers found on this machine, with what is known of their version.
-    pub(crate) fn real_providers(&self) -> Vec<String> {
+    pub fn providers_here(&self) -> Vec<String> {
         let env = |name: &str| self.services.env.get(name).map(str::to_owned);
-        self.services.registry.detect(self.services.env.get("PATH").unwrap_or_default(), &env)
+        crate::providers::detect(self.services.env.get("PATH").unwrap_or_default(), &env).names()
     }
 
     /// Makes the home.
     ///
     /// # Errors
     /// `home_not_a_store`, `not_writable`, `store_newer`.
-    pub fn init(&self) -> Result<InitView, Failure> {
+    pub fn init(&self, _params: &InitParams) -> Result<InitView, Failure> {
         let there = self.home.join("workflow.sqlite").exists();
         self.writable()?;
-        Ok(InitView { home: self.home.display().to_string(), created: !there })
+        let next = "owf new PATH writes a workflow from a template; owf run FILE runs it".to_owned();
+        Ok(InitView { home: self.home.display().to_string(), created: !there, next })
     }
 
     /// Checks a workflow without running it. Errors in the script are part of the view (`ok: false`).
@@ -128,7 +159,7 @@ impl Engine {
     /// `not_found`, `ambiguous`, `invalid_arguments`.
     pub fn validate(&self, params: &ValidateParams) -> Result<ValidateView, Failure> {
         let (cwd, _) = directories(&self.services, params.workspace.as_deref());
-        super::validate::validate(params, &cwd, self.services.user_home.as_deref())
+        super::validate::validate(params, &cwd, self.services.user_home.as_deref(), &self.services.registry)
     }
 
     /// Executes a workflow in memory with generated answers; records nothing.
@@ -193,13 +224,22 @@ impl Engine {
         }
     }
 
-    /// Takes a recorded run up in this process: the body of a detached run's process.
+    /// Executes a recorded run in this process until it ends, pauses, or the system asks the process to end.
     ///
     /// # Errors
     /// `run_is_live`, `not_found`, store errors.
-    pub fn supervise(&self, run: &RunId) -> Result<RunHandle, Failure> {
+    pub fn supervise(&self, run: &str) -> Result<(), Failure> {
         let store = self.existing()?;
-        Ok(super::supervise::take_up(&store, &self.services, run, false)?)
+        super::supervise::leave_session();
+        let run = store.resolve(run)?;
+        let handle = Arc::new(super::supervise::take_up(&store, &self.services, &run, false)?);
+        let told = Arc::clone(&handle);
+        self.on_terminate(move || told.interrupt());
+        while !handle.wait_ended(Duration::from_secs(3600)) {}
+        match handle.end() {
+            Some(RunEnd::Lost(why)) => Err(Failure::new(Code::Internal, why)),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Ends a run or one call of it.
@@ -261,10 +301,11 @@ impl Engine {
             std::thread::park_timeout(LOOK.min(most.saturating_sub(began.elapsed())));
         };
         let detail = params.detail.unwrap_or_default();
-        let mut view = self.query(|q| q.run_view(&run, &RunScope::Wait { cursor: cursor.clone(), detail }))?;
-        view.woke = Some(woke);
-        view.waited_ms = Some(began.elapsed().as_millis() as u64);
-        Ok(view)
+        let waited_ms = began.elapsed().as_millis() as u64;
+        self.query(|q| {
+            let view = q.run_view(&run, &RunScope::Wait { cursor: cursor.clone(), detail })?;
+            Ok(q.told(view, woke, waited_ms))
+        })
     }
 
     /// One run as it stands.
@@ -276,8 +317,13 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`, store errors.
-    pub fn events(&self, run: &RunId, after_seq: u64, limit: usize) -> Result<Vec<EventRecord>, Failure> {
-        Ok(self.existing()?.events(run, after_seq, limit)?)
+    pub fn events(&self, run: &str, after_seq: u64, limit: usize) -> Result<Vec<EventRecord>, Failure> {
+        let store = self.existing()?;
+        let run = match run.parse() {
+            Ok(run) => run,
+            Err(_) => store.resolve(run)?,
+        };
+        Ok(store.events(&run, after_seq, limit)?)
     }
 
     /// The run a reference means: an id, a unique prefix, a unique prefix of its random part, `latest`.
@@ -299,7 +345,7 @@ impl Engine {
     }
 
     /// Calls `callback` at every Ctrl-C from now on, on a thread of its own.
-    pub fn on_interrupt(&self, callback: impl Fn() + Send + 'static) {
+    pub fn on_interrupt(&self, callback: Box<dyn Fn() + Send + Sync>) {
         self.services.runtime.spawn(async move {
             while tokio::signal::ctrl_c().await.is_ok() {
                 callback();
@@ -318,4 +364,3 @@ impl Engine {
         });
     }
 }
-

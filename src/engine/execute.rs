@@ -13,7 +13,8 @@ use crate::core::history::History;
 use crate::core::ids::{CallId, RunId};
 use crate::core::machine::{BudgetView, MachineConfig, Reuse, RunMachine};
 use crate::core::op::DriverState;
-use crate::core::run::{IfWorkspaceChanged, RunError, RunErrorCode, RunSpec, Settings};
+use crate::core::outcome::Outcome;
+use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, is_fake};
 use crate::front::driver::{Driver, DriverStep};
 use crate::front::script::sandbox::{ScriptConfig, ScriptDriver};
 use crate::front::script::{Origin, check};
@@ -47,6 +48,8 @@ struct Loaded {
     earlier_children: std::collections::HashMap<(crate::core::ids::Hash, u32), RunId>,
     source: Vec<u8>,
     last_seq: u64,
+    /// What a reader of the run should know about what it reuses.
+    notices: Vec<(String, String)>,
 }
 
 /// Starts the thread of a run. How it ends reaches the parent's loop as a message, or the tree's owner.
@@ -83,6 +86,8 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     let mut next = spec.resumed_from.clone();
     let mut distance = 0;
     let workspace = Path::new(&spec.workspace);
+    let state = std::cell::LazyCell::new(|| super::workspace::state(workspace, None, &[]));
+    let changed = |outcome: &Outcome| outcome.workspace.is_some() && outcome.workspace != *state;
     while let Some(earlier) = next {
         let (history, _) = read_history(store, &earlier)?;
         for (id, call) in &history.calls {
@@ -95,17 +100,49 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
         let rerun = tree.settings.if_workspace_changed == IfWorkspaceChanged::Rerun;
         reuse.add(distance, &earlier, &history, |kind, outcome| match kind {
             CallKind::Workflow => outcome.child_run.as_ref().is_some_and(|c| super::child::reusable_child(store, c)),
-            _ => {
-                let changed = || {
-                    outcome.workspace.is_some() && outcome.workspace != super::workspace::state(workspace, None, &[])
-                };
-                !(rerun && changed())
-            }
+            _ => !(rerun && changed(outcome)),
         });
         distance += 1;
         next = history.spec.and_then(|s| s.resumed_from);
     }
-    Ok(Loaded { spec: Arc::new(*spec), history, reuse, earlier_children, source, last_seq })
+    let notices = notices(&reuse, &tree.settings, &spec, changed);
+    Ok(Loaded { spec: Arc::new(*spec), history, reuse, earlier_children, source, last_seq, notices })
+}
+
+/// Warnings about answers that a resume would reuse although something about them differs now.
+fn notices(
+    reuse: &Reuse,
+    settings: &Settings,
+    spec: &RunSpec,
+    changed: impl Fn(&Outcome) -> bool,
+) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    if let Some(detail) = &spec.diverged {
+        let from = spec.resumed_from.as_ref().map_or_else(String::new, ToString::to_string);
+        let message = format!("the replay of {from} left its journal, so this run took its place: {detail}");
+        out.push(("diverged".to_owned(), message));
+    }
+    let stale = reuse.ok.values().filter(|r| changed(&r.outcome)).count();
+    if stale > 0 {
+        let message = format!(
+            "{stale} reused {} made before the workspace changed; if_workspace_changed \"rerun\" asks again",
+            if stale == 1 { "answer was" } else { "answers were" }
+        );
+        out.push(("workspace_changed".to_owned(), message));
+    }
+    let mut others: Vec<&str> = reuse
+        .ok
+        .values()
+        .filter_map(|r| r.outcome.provider.as_deref())
+        .filter(|p| *p != settings.provider && (is_fake(&settings.provider) || !is_fake(p)))
+        .collect();
+    others.sort_unstable();
+    others.dedup();
+    if !others.is_empty() {
+        let message = format!("answers of {} are reused; new calls go to {}", others.join(", "), settings.provider);
+        out.push(("provider_changed".to_owned(), message));
+    }
+    out
 }
 
 /// Folds the stored journal of a run; also gives the number of its last event.
@@ -132,7 +169,7 @@ fn execute(
     parent: Option<(Sender<Message>, CallId)>,
     group: Option<String>,
 ) -> RunEnd {
-    let Loaded { spec, mut history, reuse, earlier_children, source, last_seq } = loaded;
+    let Loaded { spec, mut history, reuse, earlier_children, source, last_seq, notices } = loaded;
     if let Some(outcome) = &history.finished {
         // A child that had ended before its parent's process did.
         return RunEnd::Finished(outcome.clone());
@@ -140,7 +177,13 @@ fn execute(
     let mut journal = Journal::new(tree.store.clone(), tree.root.clone(), run.clone(), tree.epoch, last_seq);
     let started = Event::RunStarted { owner: tree.owner.clone() };
     history.apply(now(), &started);
-    journal.append(vec![started], Vec::new(), Vec::new());
+    let mut events = vec![started];
+    for (code, message) in notices {
+        if !history.warnings.contains(&(code.clone(), message.clone())) {
+            events.push(Event::Warning { code, message });
+        }
+    }
+    journal.append(events, Vec::new(), Vec::new());
     if last_seq <= 1 {
         tree.files.begin(&tree.store, run, &spec, &tree.settings, source.clone());
     }
@@ -188,7 +231,9 @@ fn execute(
     };
     let (to_self, inbox) = channel();
     let driving_since = tree.register(run, to_self.clone());
-    let rules_used = recorded_rules(&tree.store, run, &spec);
+    for rule in recorded_rules(&tree.store, run, &spec) {
+        tree.fake.mark_used(rule);
+    }
     let machine = RunMachine::new(config, history, reuse);
     let run_loop = RunLoop {
         tree: Arc::clone(tree),
@@ -209,7 +254,6 @@ fn execute(
         children: std::collections::HashMap::new(),
         earlier_children,
         parent,
-        rules_used,
     };
     let contained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_loop.run()));
     contained.unwrap_or_else(|_| {
@@ -263,8 +307,14 @@ impl Driver for Broken {
         DriverStep { ops: Vec::new(), state: DriverState::Failed(self.0.clone()) }
     }
 
-    fn deliver(&mut self, _: CallId, _: &crate::core::outcome::Outcome, _: &BudgetView) -> DriverStep {
+    fn deliver(&mut self, _: CallId, _: &Outcome, _: &BudgetView) -> DriverStep {
         self.start()
+    }
+}
+
+impl std::fmt::Debug for RunHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunHandle").field("run", &self.run_id()).finish_non_exhaustive()
     }
 }
 
@@ -301,15 +351,25 @@ impl RunHandle {
         }
     }
 
-    /// Waits until the execution has ended, at most `timeout`; the end, when it has.
-    pub fn wait_ended(&self, timeout: Duration) -> Option<RunEnd> {
+    /// Ends at once: the same, for a caller that is about to exit.
+    pub fn kill(&self) {
+        self.interrupt();
+    }
+
+    /// How the execution ended, when it has.
+    pub fn end(&self) -> Option<RunEnd> {
+        self.state().end.clone()
+    }
+
+    /// Waits until the execution has ended, at most `timeout`; whether it has.
+    pub fn wait_ended(&self, timeout: Duration) -> bool {
         let until = Instant::now() + timeout;
         let mut state = self.state();
         loop {
-            if let Some(end) = &state.end {
-                return Some(end.clone());
+            if state.end.is_some() {
+                return true;
             }
-            let left = until.checked_duration_since(Instant::now())?;
+            let Some(left) = until.checked_duration_since(Instant::now()) else { return false };
             state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -439,9 +499,4 @@ fn incarnation(
     }
     tree.send_all(|| Message::Interrupt);
     Ok(end)
-}
-
-/// The error of a run whose engine failed.
-pub(crate) fn crash(message: &str) -> RunError {
-    RunError::new(RunErrorCode::EngineCrash, message)
 }

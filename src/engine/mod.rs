@@ -1,8 +1,12 @@
 //! Layer 2: the asynchronous shell around the core, and the whole API of the product.
 
+mod answer;
 mod cache_key;
 mod child;
 mod control;
+mod dry_run;
+#[expect(clippy::module_inception, reason = "the handle has the name of its module")]
+mod engine;
 mod execute;
 mod executor;
 mod files;
@@ -15,6 +19,8 @@ mod personas;
 mod prepare;
 mod process;
 mod query;
+mod reads;
+mod rehearse;
 mod resume;
 mod run_end;
 mod run_loop;
@@ -23,10 +29,13 @@ mod source;
 mod start;
 mod supervise;
 mod tree;
+mod validate;
 pub mod view;
 mod watchdog;
+mod workflows;
 mod workspace;
 
+pub use engine::{Engine, Execution, Started};
 pub use execute::RunHandle;
 pub use run_end::RunEnd;
 pub use services::{Defaults, Environment, Services};

@@ -47,8 +47,6 @@ pub(crate) struct RunLoop {
     pub(super) children: HashMap<CallId, RunId>,
     /// Tells the parent's loop that this child waits for a person.
     pub(super) parent: Option<(Sender<Message>, CallId)>,
-    /// Rules of the fixture file that answered in this lineage of journals.
-    pub(super) rules_used: std::collections::BTreeSet<u32>,
 }
 
 impl RunLoop {
@@ -105,14 +103,18 @@ impl RunLoop {
                 return self.lost(&error.to_string());
             }
         }
+        let mut ops = step.ops;
         let state = match step.state {
             DriverState::Returned(value) => match self.unused_rules_error() {
                 Some(error) => DriverState::Failed(error),
-                None => DriverState::Returned(value),
+                None => {
+                    ops.extend(self.unused_rules_warning());
+                    DriverState::Returned(value)
+                }
             },
             other => other,
         };
-        self.feed(Input::Ran { ops: step.ops, state });
+        self.feed(Input::Ran { ops, state });
     }
 
     /// Carries out effects until none is left.
@@ -197,11 +199,10 @@ impl RunLoop {
                         self.tree.files.prompt(self.tree.store.run_dir(&self.run), *call_id, prompt.clone());
                     }
                 }
-                Event::CallFinished { call_id, outcome, reused, rule } => {
+                Event::CallFinished { call_id, outcome, reused, .. } => {
                     if call_id.0 <= folders {
                         self.tree.files.outcome(self.tree.store.run_dir(&self.run), *call_id, outcome);
                     }
-                    self.rules_used.extend(rule);
                     if reused.is_none()
                         && outcome.status == CallStatus::Done
                         && let Some(prepared) = self.prepared.get(call_id)
@@ -213,7 +214,6 @@ impl RunLoop {
                         cache.push(CacheWrite { key, occurrence, seq });
                     }
                 }
-                Event::AttemptFailed { rule, .. } => self.rules_used.extend(rule),
                 _ => {}
             }
         }
@@ -310,16 +310,18 @@ impl RunLoop {
         if !self.tree.fake.is_strict() || self.parent.is_some() {
             return None;
         }
-        let unused = self.unused_rules();
-        let list: Vec<String> = unused.iter().map(u32::to_string).collect();
+        let unused = self.tree.fake.unused_rules();
+        let list: Vec<String> = unused.iter().map(usize::to_string).collect();
         let message = format!("fixture rules never used: {} (strict: true)", list.join(", "));
         (!unused.is_empty()).then(|| RunError::new(RunErrorCode::FixtureRuleUnused, message))
     }
 
-    /// Numbers of fixture rules, from 1, that neither answered here nor in the journals this run goes on from.
-    fn unused_rules(&self) -> Vec<u32> {
-        let unused = self.tree.fake.unused_rules().into_iter();
-        unused.map(|i| i as u32 + 1).filter(|n| !self.rules_used.contains(n)).collect()
+    /// The warning about fixture rules that never answered.
+    fn unused_rules_warning(&self) -> Option<Op> {
+        let unused = if self.parent.is_none() { self.tree.fake.unused_rules() } else { Vec::new() };
+        let list: Vec<String> = unused.iter().map(usize::to_string).collect();
+        let message = format!("fixture rules never used: {}", list.join(", "));
+        (!unused.is_empty()).then(|| Op::Warning { code: "fixture_rule_unused".to_owned(), message })
     }
 
     fn try_pause(&mut self, reason: StatusReason, message: Option<String>) {

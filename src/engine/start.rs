@@ -1,7 +1,6 @@
 //! Starting a run: everything is checked before a row exists.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -70,6 +69,36 @@ pub(crate) fn settings(
     store: &Store,
     cwd: &Path,
 ) -> Result<Settings, Failure> {
+    let mut settings = plain_settings(base, overrides)?;
+    if let Some(provider) = &overrides.provider {
+        let canonical = services.registry.canonical(provider).ok_or_else(|| unknown_provider(services, provider))?;
+        if canonical != settings.provider && overrides.model.is_none() {
+            settings.model = None;
+        }
+        settings.provider = canonical;
+    }
+    if let Some(model) = &overrides.model {
+        settings.model = Some(model.clone());
+    }
+    if let Some(path) = &overrides.fixtures {
+        let full = cwd.join(path);
+        let full = full.canonicalize().unwrap_or(full);
+        let (bytes, _) = super::source::fixtures(&full)?;
+        let hash = store.put_source(&bytes)?;
+        settings.fixtures = Some(FixturesPin { hash, path: full.display().to_string() });
+    }
+    if overrides.check_provider.unwrap_or(true) {
+        check_provider(services, &settings.provider)?;
+    }
+    check_price(&settings)?;
+    Ok(settings)
+}
+
+/// The part of [`settings`] that needs neither providers nor files.
+///
+/// # Errors
+/// `invalid_arguments`, all at once.
+pub(crate) fn plain_settings(base: &Settings, overrides: &Overrides) -> Result<Settings, Failure> {
     let mut settings = base.clone();
     let mut wrong = Vec::new();
     if let Some(cost) = overrides.budget_cost_usd {
@@ -99,16 +128,6 @@ pub(crate) fn settings(
     if let Some(tokens) = overrides.budget_tokens {
         settings.limits = Limits { tokens: Some(tokens), ..settings.limits };
     }
-    if let Some(provider) = &overrides.provider {
-        let canonical = services.registry.canonical(provider).ok_or_else(|| unknown_provider(services, provider))?;
-        if canonical != settings.provider && overrides.model.is_none() {
-            settings.model = None;
-        }
-        settings.provider = canonical;
-    }
-    if let Some(model) = &overrides.model {
-        settings.model = Some(model.clone());
-    }
     settings.allow_unpriced = overrides.allow_unpriced.unwrap_or(settings.allow_unpriced);
     settings.cache_policy = overrides.cache_policy.unwrap_or(settings.cache_policy);
     settings.if_workspace_changed = overrides.if_workspace_changed.unwrap_or(settings.if_workspace_changed);
@@ -117,17 +136,6 @@ pub(crate) fn settings(
     if let Some(mood) = overrides.mood {
         settings.mood = Some(mood);
     }
-    if let Some(path) = &overrides.fixtures {
-        let full = cwd.join(path);
-        let full = full.canonicalize().unwrap_or(full);
-        let (bytes, _) = super::source::fixtures(&full)?;
-        let hash = store.put_source(&bytes)?;
-        settings.fixtures = Some(FixturesPin { hash, path: full.display().to_string() });
-    }
-    if overrides.check_provider.unwrap_or(true) {
-        check_provider(services, &settings.provider)?;
-    }
-    check_price(&settings)?;
     Ok(settings)
 }
 
@@ -281,11 +289,3 @@ fn request_hash(spec: &RunSpec) -> Hash {
     });
     Hash::of(canonical(&value))
 }
-
-/// Where a detached run's process writes.
-pub(crate) fn runner_log(store: &Store, run: &RunId) -> std::path::PathBuf {
-    store.run_dir(run).join("runner.log")
-}
-
-/// The services of an engine, shared.
-pub(crate) type Shared = Arc<Services>;

@@ -68,6 +68,12 @@ fn log_failure(path: &std::path::Path, error: &std::io::Error) -> Failure {
     Failure::new(Code::NotWritable, format!("{} cannot be written: {error}", path.display()))
 }
 
+/// Makes this process the leader of a session of its own, so that nothing sent to its starter's terminal or group reaches it.
+pub(crate) fn leave_session() {
+    // A process that leads its group already has nothing to leave.
+    let _ = rustix::process::setsid();
+}
+
 /// Takes a run up in this process: the body of the hidden command that [`spawn`] starts.
 pub(crate) fn take_up(
     store: &Store,
@@ -83,4 +89,46 @@ pub(crate) fn take_up(
     let settings = history.settings.map_or(spec.settings, |s| *s);
     let (store, services, run) = (store.clone(), Arc::clone(services), run.clone());
     Ok(own(Ownership { store, services, run, lease, settings, linger }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::core::run::RunStatus;
+    use crate::engine::params::RunParams;
+    use crate::engine::run_end::RunEnd;
+    use crate::engine::services::{Defaults, Environment};
+    use crate::providers::Registry;
+    use crate::providers::fake::FakeProvider;
+
+    fn services(cwd: &std::path::Path) -> Services {
+        Services {
+            registry: Registry::new(Arc::new(FakeProvider::new(None, None, false))),
+            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
+            env: Environment::default(),
+            defaults: Defaults::default(),
+            user_home: None,
+            cwd: cwd.to_owned(),
+            workspace: cwd.to_owned(),
+            started_by: "test".to_owned(),
+            program: None,
+            limits: crate::core::run::EngineLimits::default(),
+        }
+    }
+
+    #[test]
+    fn a_script_runs_to_its_end_and_its_journal_replays() {
+        let dir = tempfile::tempdir().unwrap();
+        let services = Arc::new(services(dir.path()));
+        let store = Store::open(&dir.path().join("home"), crate::store::OpenMode::Create).unwrap();
+        let script = "export const meta = {name: 'x', description: 'y'};\nconst a = await parallel([1,2,3].map(i => () => agent('n' + i)));\nreturn {n: a.length};";
+        let params = RunParams { script: Some(script.into()), ..RunParams::default() };
+        let recorded = crate::engine::start::record(&params, &services, &store).unwrap();
+        let handle = take_up(&store, &services, &recorded.run_id, false).unwrap();
+        assert!(handle.wait_ended(Duration::from_secs(10)));
+        let end = handle.end();
+        let Some(RunEnd::Finished(outcome)) = end else { panic!("{end:?}") };
+        assert_eq!((outcome.status, outcome.output), (RunStatus::Done, Some(serde_json::json!({"n": 3}))));
+    }
 }

@@ -87,7 +87,7 @@ pub enum StoreError {
     #[error("the store is damaged: {0}")]
     Corrupt(String),
     /// Somebody else owns the run now: nothing may be written for it any more.
-    #[error("run {run} is owned by another process (epoch {now}, ours is {ours})")]
+    #[error("run {run} is no longer owned by this process (epoch {now}, ours was {ours})")]
     LostOwnership {
         /// The root of the run tree.
         run: RunId,

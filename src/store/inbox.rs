@@ -104,50 +104,60 @@ pub enum PauseResult {
     Pending(Vec<InboxRow>),
 }
 
-/// The stored form of an item.
+/// The stored form of a cancel or a pause.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Stored {
-    Decide {
-        approval_id: ApprovalId,
-        decision: Decision,
-        #[serde(default)]
-        expired: bool,
-        by: String,
-        via: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
-    Other {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        call_id: Option<CallId>,
-        by: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
+struct StoredWish {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    call_id: Option<CallId>,
+    by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// The stored form of a decision.
+#[derive(Serialize, Deserialize)]
+struct StoredDecision {
+    approval_id: ApprovalId,
+    decision: Decision,
+    #[serde(default)]
+    expired: bool,
+    by: String,
+    via: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 fn insert(db: &Connection, run: &RunFold, item: &InboxItem, at: Millis) -> Result<(), StoreError> {
-    let (kind, stored) = match item.clone() {
-        InboxItem::Cancel { call_id, by, reason } => ("cancel", Stored::Other { call_id, by, reason }),
-        InboxItem::Pause { by } => ("pause", Stored::Other { call_id: None, by, reason: None }),
+    let (kind, body) = match item.clone() {
+        InboxItem::Cancel { call_id, by, reason } => {
+            ("cancel", serde_json::to_string(&StoredWish { call_id, by, reason })?)
+        }
+        InboxItem::Pause { by } => ("pause", serde_json::to_string(&StoredWish { call_id: None, by, reason: None })?),
         InboxItem::Decide(DecisionInput { approval_id, decision, expired, by, via, reason }) => {
-            ("decide", Stored::Decide { approval_id, decision, expired, by, via, reason })
+            let stored = StoredDecision { approval_id, decision, expired, by, via, reason };
+            ("decide", serde_json::to_string(&stored)?)
         }
     };
     db.prepare_cached("INSERT INTO inbox (root, run, kind, body, at) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![run.root, run.no, kind, serde_json::to_string(&stored)?, at.0])?;
+        .execute(params![run.root, run.no, kind, body, at.0])?;
     Ok(())
 }
 
 fn item(kind: &str, body: &str) -> Result<InboxItem, StoreError> {
-    match (kind, serde_json::from_str(body)?) {
-        ("cancel", Stored::Other { call_id, by, reason }) => Ok(InboxItem::Cancel { call_id, by, reason }),
-        ("pause", Stored::Other { by, .. }) => Ok(InboxItem::Pause { by }),
-        ("decide", Stored::Decide { approval_id, decision, expired, by, via, reason }) => {
+    match kind {
+        "cancel" => {
+            let StoredWish { call_id, by, reason } = serde_json::from_str(body)?;
+            Ok(InboxItem::Cancel { call_id, by, reason })
+        }
+        "pause" => {
+            let StoredWish { by, .. } = serde_json::from_str(body)?;
+            Ok(InboxItem::Pause { by })
+        }
+        "decide" => {
+            let StoredDecision { approval_id, decision, expired, by, via, reason } = serde_json::from_str(body)?;
             Ok(InboxItem::Decide(DecisionInput { approval_id, decision, expired, by, via, reason }))
         }
-        (kind, _) => Err(StoreError::Corrupt(format!("an inbox row of kind {kind} does not read"))),
+        other => Err(StoreError::Corrupt(format!("an inbox row has the kind {other}"))),
     }
 }
 

@@ -190,10 +190,8 @@ impl Folder {
                 };
                 self.approval(db, no, *approval_id)?.answer(*expired, answer);
             }
-            Event::CallFinished { call_id, .. } => {
-                if self.call(db, no, *call_id)?.asked {
-                    self.withdraw(db, no, Some(*call_id))?;
-                }
+            Event::CallFinished { call_id, .. } if self.call(db, no, *call_id)?.asked => {
+                self.withdraw(db, no, Some(*call_id))?;
             }
             Event::RunFinished { .. } => self.withdraw(db, no, None)?,
             _ => {}

@@ -89,10 +89,16 @@ pub(super) fn held(home: &Path, root: &RunId) -> bool {
     matches!(flock(&file, FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
 }
 
-/// Checks that `owner` is the owner in the store.
+/// Checks that `owner` is the owner in the store, and has not given the run up.
 pub(super) fn check(db: &Connection, root: i64, owner: &(RunId, u64)) -> Result<(), StoreError> {
-    let now = epoch(db, root)?;
-    if now == owner.1 { Ok(()) } else { Err(StoreError::LostOwnership { run: owner.0.clone(), ours: owner.1, now }) }
+    let mut select = db.prepare_cached("SELECT epoch, pid IS NOT NULL FROM lease WHERE root = ?1")?;
+    let row = select.query_row([root], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?))).optional()?;
+    let (now, owned) = row.map_or((0, false), |(epoch, owned)| (epoch as u64, owned));
+    if now == owner.1 && owned {
+        Ok(())
+    } else {
+        Err(StoreError::LostOwnership { run: owner.0.clone(), ours: owner.1, now })
+    }
 }
 
 /// How many owners a root has had.
@@ -135,6 +141,7 @@ impl Store {
     /// # Errors
     /// `Live` when another process holds the lock, `RunEnded` when the root has ended, `NotFound`.
     pub fn claim(&self, run: &RunId, me: &ProcessInfo, at: Millis) -> Result<Lease, StoreError> {
+        self.writable()?;
         let root = self.read(|db| root_of(db, run))?;
         home::make_run_dir(self.home(), &root)?;
         let lock = self.lock(&root)?;

@@ -75,11 +75,8 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     let format = FORMAT.to_string();
     let lowest = LOWEST_READER.to_string();
-    let values = [
-        ("format", format.as_str()),
-        ("lowest_reader", lowest.as_str()),
-        ("written_by", concat!("owf ", env!("CARGO_PKG_VERSION"))),
-    ];
+    let values =
+        [("format", format.as_str()), ("lowest_reader", lowest.as_str()), ("written_by", env!("CARGO_PKG_VERSION"))];
     for (key, value) in values {
         tx.execute(
             "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -88,4 +85,43 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     }
     tx.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn migrating_twice_changes_nothing_and_every_index_serves_the_query_its_comment_names() {
+        let mut db = Connection::open_in_memory().unwrap();
+        assert_eq!(state(&db).unwrap(), State::Empty);
+        migrate(&mut db).unwrap();
+        migrate(&mut db).unwrap();
+        assert_eq!(state(&db).unwrap(), State::Known(FORMAT));
+        let queries = [
+            (
+                "event_call",
+                "SELECT id FROM event WHERE (id >> 32 << 32) + call_id = 1 AND call_id IS NOT NULL ORDER BY id",
+            ),
+            ("inbox_waiting", "SELECT * FROM inbox WHERE root = 1 AND id > 0 AND consumed = 0 ORDER BY id"),
+            ("run_root", "SELECT no FROM run WHERE root = 1"),
+            ("run_parent", "SELECT no FROM run WHERE parent = 1 ORDER BY no"),
+            ("run_resumed", "SELECT no FROM run WHERE resumed_from = 'x' ORDER BY no"),
+            ("run_request_key", "SELECT no FROM run WHERE request_key = 'x' ORDER BY no DESC LIMIT 1"),
+            ("run_workflow", "SELECT no FROM run WHERE workflow_name = 'x' AND root <> 1 ORDER BY no DESC LIMIT 20"),
+            ("approval_pending", "SELECT * FROM approval WHERE state = 'pending'"),
+        ];
+        for (index, sql) in queries {
+            let plan: Vec<String> = db
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .unwrap()
+                .query_map([], |row| row.get(3))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            let plan = plan.join("; ");
+            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{index}: {plan}");
+        }
+    }
 }

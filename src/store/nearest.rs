@@ -108,19 +108,18 @@ impl Store {
     ) -> Result<Option<Nearest>, StoreError> {
         let memo_key = (asking.clone(), workflow_name.to_owned());
         let known = self.0.nearest.lock().unwrap_or_else(PoisonError::into_inner).get(&memo_key).cloned();
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let index = self.read(|db| {
-                    let root = root_of(db, asking)?;
-                    let root = crate::store::journal::number(db, &root)?.ok_or_else(|| StoreError::no_run(asking))?;
-                    Index::load(db, root, workflow_name)
-                })?;
-                let index = Arc::new(index);
-                let mut memo = self.0.nearest.lock().unwrap_or_else(PoisonError::into_inner);
-                memo.insert(memo_key, Arc::clone(&index));
-                index
-            }
+        let index = if let Some(index) = known {
+            index
+        } else {
+            let index = self.read(|db| {
+                let root = root_of(db, asking)?;
+                let root = crate::store::journal::number(db, &root)?.ok_or_else(|| StoreError::no_run(asking))?;
+                Index::load(db, root, workflow_name)
+            })?;
+            let index = Arc::new(index);
+            let mut memo = self.0.nearest.lock().unwrap_or_else(PoisonError::into_inner);
+            memo.insert(memo_key, Arc::clone(&index));
+            index
         };
         let Some(entry) = index.find(site, label) else { return Ok(None) };
         self.read(|db| {

@@ -266,8 +266,8 @@ impl CallFold {
                 self.attempts = self.attempts.max(*attempt);
                 self.started_at.get_or_insert(at);
                 self.error = None;
-                take(&mut self.provider, provider);
-                take(&mut self.model, model);
+                take(&mut self.provider, provider.as_ref());
+                take(&mut self.model, model.as_ref());
                 if child_run.is_some() {
                     self.child_run.clone_from(child_run);
                 }
@@ -316,8 +316,8 @@ impl CallFold {
         self.simulated = outcome.simulated;
         self.abandoned = outcome.abandoned;
         self.reused = reused.cloned();
-        take(&mut self.provider, &outcome.provider);
-        take(&mut self.model, &outcome.model);
+        take(&mut self.provider, outcome.provider.as_ref());
+        take(&mut self.model, outcome.model.as_ref());
         if outcome.child_run.is_some() {
             self.child_run.clone_from(&outcome.child_run);
         }
@@ -351,9 +351,9 @@ impl CallFold {
     }
 }
 
-fn take(slot: &mut Option<String>, value: &Option<String>) {
-    if value.is_some() {
-        slot.clone_from(value);
+fn take(slot: &mut Option<String>, value: Option<&String>) {
+    if let Some(value) = value {
+        *slot = Some(value.clone());
     }
 }
 

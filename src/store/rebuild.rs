@@ -1,5 +1,7 @@
 //! Rebuilding projections from the journal, and checks of the whole store.
 
+use std::fmt::Write as _;
+
 use rusqlite::Connection;
 
 use crate::store::error::StoreError;
@@ -107,7 +109,8 @@ impl Store {
                     let mut line = table.to_owned();
                     for i in 0..columns {
                         let value: rusqlite::types::Value = row.get(i)?;
-                        line.push_str(&format!("|{value:?}"));
+                        // Writing to a string cannot fail.
+                        let _ = write!(line, "|{value:?}");
                     }
                     lines.push(line);
                 }

@@ -39,8 +39,6 @@ macro_rules! approval_columns {
     };
 }
 
-/// The columns of `run`, for a query of one's own read by [`read_run`].
-pub(super) const RUN_COLUMNS: &str = run_columns!();
 /// The columns of `call`, for a query of one's own read by [`read_call`].
 pub(super) const CALL_COLUMNS: &str = call_columns!();
 /// The columns of `approval`, for a query of one's own read by [`read_approval`].

@@ -249,6 +249,7 @@ impl Store {
     /// # Errors
     /// `RunExists`, `LostOwnership`, or when it cannot be written.
     pub fn create_run(&self, run: &RunId, spec: &RunSpec, source: &[u8], at: Millis) -> Result<Created, StoreError> {
+        self.writable()?;
         // First, because a store whose files cannot be made must not have the run.
         home::make_run_dir(self.home(), run)?;
         let lease = spec.root.as_ref().and_then(|root| {

@@ -215,6 +215,14 @@ impl Store {
         }
     }
 
+    /// Whether this handle may write at all, and if not, why.
+    ///
+    /// # Errors
+    /// `Newer` or `NotWritable`.
+    pub fn writable(&self) -> Result<(), StoreError> {
+        self.queue().map(|_| ())
+    }
+
     /// Queues events to the writer and returns at once, unless 4,096 events or 8 MB wait. Events of a run are appended in
     /// the order of the calls. Every transaction checks the epoch; once an append of an epoch has failed, all later ones
     /// fail: nothing is written after a hole.
@@ -327,16 +335,18 @@ fn open_for_writing(home: &Path, options: StoreOptions) -> Result<Opened, StoreE
     if db.is_readonly("main")? {
         return Ok(Opened::Refused(not_writable("the database is read-only")));
     }
-    match migrations::state(&db) {
+    let state = match migrations::state(&db) {
         Ok(State::Newer(newer)) => return Ok(Opened::Newer(newer)),
         Ok(State::TooNew(newer)) => return Err(StoreError::Newer(newer)),
         Ok(State::Foreign) => return Err(foreign(home)),
-        Ok(State::Empty | State::Known(_)) => {}
+        Ok(state @ (State::Empty | State::Known(_))) => state,
         Err(StoreError::NotWritable { cause, .. }) => return Ok(Opened::Refused(not_writable(&cause))),
         Err(error) => return Err(error),
-    }
+    };
     configure(&db, options)?;
-    migrations::migrate(&mut db)?;
+    if state != State::Known(FORMAT) {
+        migrations::migrate(&mut db)?;
+    }
     if let Some(pages) = options.max_page_count {
         db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
     }

@@ -110,3 +110,40 @@ impl Drop for Settler {
         self.0.settle(Err(StoreError::Internal("the writer has stopped".to_owned())));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future as _;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake};
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_ticket_wakes_whoever_waits_and_a_lost_settler_is_an_error() {
+        let (ticket, settler) = Ticket::pair();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        let mut waiting = pin!(ticket.committed());
+        assert_eq!(waiting.as_mut().poll(&mut context), Poll::Pending);
+        assert_eq!(waiting.as_mut().poll(&mut context), Poll::Pending);
+        settler.settle(Ok(()));
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        assert_eq!(waiting.as_mut().poll(&mut context), Poll::Ready(Ok(())));
+        drop(settler);
+        assert_eq!(ticket.wait(), Ok(()), "the first result stands");
+        let (lost, settler) = Ticket::pair();
+        drop(settler);
+        assert_eq!(lost.result(), Some(Err(StoreError::Internal("the writer has stopped".to_owned()))));
+    }
+}

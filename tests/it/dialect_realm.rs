@@ -1,5 +1,7 @@
 //! The script dialect at the driver: what a script finds in its realm.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use crate::support::script_harness::*;
 use owf::core::event::LogLevel;
 use serde_json::json;
@@ -89,6 +91,18 @@ fn dialect_13_dates_from_given_values_work_in_utc() {
             []
         ])
     );
+}
+
+#[test]
+fn dialect_13_the_zone_of_the_machine_does_not_matter() {
+    let exe = std::env::current_exe().unwrap();
+    let status = std::process::Command::new(exe)
+        .args(["--exact", "dialect_realm::dialect_13_dates_from_given_values_work_in_utc"])
+        .env("TZ", "XXX-5:30")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.status.success() && text.contains("1 passed"), "{text}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Scenarios of the run machine by itself: budget, lost attempts, pauses, cancels, approvals, divergence, retries, ends.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use owf::core::budget::{Charge, Ledger, Limits};
 use owf::core::call::{ApprovalAsk, Ask, CallKind, CallSpec, Decider, Decision, OnLost, Retry};
 use owf::core::event::{ApprovalKind, ApprovalNote, Event, Owner};
@@ -93,7 +95,7 @@ impl Setup {
     fn start(mut self) -> Sim {
         let owner = Owner { epoch: 1, pid: 1, host: "h".to_owned(), boot_id: String::new(), process_start: 0 };
         let now = self.journal.last().map_or(0, |(at, _)| at.0) + 1000;
-        self.journal.push((Millis(now), Event::RunStarted { owner, settings: None }));
+        self.journal.push((Millis(now), Event::RunStarted { owner }));
         let history = History::of(self.journal.iter().map(|(at, event)| (*at, event)));
         let ledger = Ledger::new(self.config.limits, self.max_calls);
         Sim {

@@ -14,11 +14,14 @@ const MAX_LOST: u32 = 3;
 
 impl RunMachine {
     pub(super) fn release(&mut self, call_id: CallId, ledger: &mut Ledger) {
-        let Some(call) = self.call_mut(call_id) else { return };
+        let Some(call) = self.call(call_id) else { return };
         if call.state != CallState::Held {
             return;
         }
         let spec = std::sync::Arc::clone(&call.spec);
+        if let Some(message) = self.history.cancelled_calls.get(&call_id).cloned() {
+            return self.cancel_call(call_id, &message, ledger);
+        }
         if call.over_cap {
             let message = format!("the run may make {} agent calls, this would be one more", ledger.max_calls);
             let error = CallError::new(ErrorClass::Budget, message).throwing("WorkflowAgentCapError");
@@ -47,7 +50,9 @@ impl RunMachine {
     fn release_work(&mut self, call_id: CallId, spec: &crate::core::call::CallSpec, ledger: &mut Ledger) {
         let recorded = self.history.call(call_id);
         let lost = recorded.map_or(0, |r| r.lost + u32::from(r.open));
-        let lost_last = recorded.is_some_and(|r| r.lost_last || r.open);
+        let lost_earlier = recorded.is_none_or(|r| r.started_at.is_none())
+            && self.identity(call_id).is_some_and(|id| self.reuse.lost.contains(&id));
+        let lost_last = lost_earlier || recorded.is_some_and(|r| r.lost_last || r.open);
         if lost >= MAX_LOST && lost_last && spec.kind != CallKind::Workflow {
             let message = format!("lost {lost} times: the owning process ended each time while it ran");
             return self.settle_error(call_id, CallError::new(ErrorClass::Crashed, message), ledger);

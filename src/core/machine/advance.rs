@@ -47,8 +47,7 @@ impl RunMachine {
             }
             if self.calls.len() < self.history.order.len() {
                 // Every request follows from recorded deliveries, so by now the script has made all that the journal holds.
-                let next = CallId(self.calls.len() as u32 + 1);
-                return self.diverge(format!("the journal holds call {next}, which the script did not request"));
+                return self.diverge_before_next();
             }
             if let Some(call_id) = self.settled.pop_front() {
                 return self.deliver(call_id);
@@ -153,6 +152,12 @@ impl RunMachine {
 
     pub(super) fn attempts_run(&self) -> bool {
         self.calls.iter().any(|c| c.state == CallState::Running)
+    }
+
+    /// The script has made all its requests, and the journal holds one more.
+    pub(super) fn diverge_before_next(&mut self) {
+        let next = CallId(self.calls.len() as u32 + 1);
+        self.diverge(format!("the journal holds call {next}, which the script did not request"));
     }
 
     pub(super) fn diverge(&mut self, detail: String) {

@@ -1,6 +1,6 @@
 //! The complete boundary of the run machine: what it is told and what it asks for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -322,4 +322,8 @@ pub struct Reuse {
     pub ok: HashMap<(Hash, u32), ReusedCall>,
     /// Attempts made so far, over the lineage, whatever became of them.
     pub attempts: HashMap<(Hash, u32), u32>,
+    /// Calls whose last attempt was in flight when the owner of their run died: a mutating one is repeated only as it allows.
+    pub lost: HashSet<(Hash, u32)>,
+    /// Calls that have an outcome of any kind in a run of the lineage.
+    pub settled: HashSet<(Hash, u32)>,
 }

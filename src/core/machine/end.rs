@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::core::budget::Ledger;
 use crate::core::event::Event;
+use crate::core::history::cancel_message;
 use crate::core::ids::CallId;
 use crate::core::outcome::{CallError, CallStatus, ErrorClass, Outcome};
 use crate::core::run::{RunError, RunErrorCode, RunOutcome, RunStatus, StatusReason};
@@ -116,9 +117,11 @@ impl RunMachine {
     }
 
     pub(super) fn cancel_asked(&mut self, call_id: CallId, by: String, reason: Option<String>, ledger: &mut Ledger) {
-        let message = reason.clone().unwrap_or_else(|| format!("cancelled by {by}"));
+        let message = cancel_message(&by, reason.as_deref());
         self.emit(Event::CancelRequested { call_id: Some(call_id), by, reason });
         self.cancel_call(call_id, &message, ledger);
+        // A replay that has not come to the call yet finds this when it does.
+        self.history.record_cancel(call_id, message);
     }
 
     /// Ends the run on request; after this nothing is delivered. `recorded`: the request already stands in the journal.

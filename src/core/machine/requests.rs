@@ -10,6 +10,7 @@ use crate::core::identity::request_key;
 use crate::core::ids::CallId;
 use crate::core::op::{DriverState, Op};
 use crate::core::outcome::{CacheNote, CostSource, Usage};
+use crate::core::run::RunErrorCode;
 
 use super::state::{Call, CallState, Course, RunMachine};
 
@@ -21,6 +22,15 @@ impl RunMachine {
             if self.course == Course::Ended {
                 return;
             }
+        }
+        let ends = match &state {
+            DriverState::Waiting => false,
+            DriverState::Returned(_) => true,
+            // Running out of time or memory is no fact of the workflow: it may well come earlier this time.
+            DriverState::Failed(error) => error.code == RunErrorCode::ScriptError,
+        };
+        if ends && self.calls.len() < self.history.order.len() {
+            return self.diverge_before_next();
         }
         match state {
             DriverState::Waiting => {}

@@ -24,7 +24,14 @@ impl Reuse {
         for (id, call) in &history.calls {
             let attempts = self.attempts.entry(*id).or_insert(0);
             *attempts = (*attempts).max(call.attempts);
-            let Some((position, outcome)) = &call.outcome else { continue };
+            let Some((position, outcome)) = &call.outcome else {
+                // Nearer runs speak first: a call that ended there is not lost.
+                if (call.open || call.lost_last) && !self.settled.contains(id) {
+                    self.lost.insert(*id);
+                }
+                continue;
+            };
+            self.settled.insert(*id);
             let ok = outcome.status == CallStatus::Done && call.kind != CallKind::Approval;
             if ok && !self.ok.contains_key(id) && usable(call.kind, outcome) {
                 let from =

@@ -4,6 +4,7 @@ mod approvals;
 mod calls;
 mod common;
 mod dry_run;
+mod event;
 mod explain;
 mod home;
 pub mod next;
@@ -22,6 +23,7 @@ pub use dry_run::{
     Band, DryCallRow, DryOutcome, DryPhase, DryRunView, Estimate, FanOut, MoneyBand, ProviderRow, RerunCall,
     ReuseForecast, Unreached, WorkflowName, WorstCase,
 };
+pub use event::EventView;
 pub use explain::{ExplainCounts, ExplainRow, ExplainView, FromCall};
 pub use home::{ClearedView, DoctorCheck, DoctorView, ExportView, Health, InitView, PruneView, PrunedRun};
 pub use output::{ArtifactRow, ArtifactsView, OutputView, ReadArtifactView};

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use oxc_ast::AstKind;
 use oxc_ast::ast::{
-    Argument, AssignmentTarget, AssignmentTargetProperty, BindingPattern, CallExpression, Expression, ObjectPattern,
-    ObjectPropertyKind,
+    Argument, AssignmentOperator, AssignmentTarget, AssignmentTargetProperty, BindingPattern, CallExpression,
+    Expression, ObjectPattern, ObjectPropertyKind,
 };
-use oxc_semantic::SymbolId;
+use oxc_semantic::{NodeId, SymbolId};
 use oxc_span::GetSpan;
 
 use crate::front::script::tree::Tree;
@@ -65,7 +65,7 @@ pub(super) fn collect(tree: &Tree<'_, '_>) -> Vec<String> {
                 let name = member.property.name.as_str();
                 let called = matches!(tree.nodes().parent_kind(node.id()), AstKind::CallExpression(call)
                     if call.callee.span() == member.span);
-                if name != "length" && !(called && METHODS.contains(&name)) {
+                if name != "length" && !is_written(tree, node.id()) && !(called && METHODS.contains(&name)) {
                     found.push((member.property.span.start, name.to_owned()));
                 }
             }
@@ -109,6 +109,19 @@ pub(super) fn collect(tree: &Tree<'_, '_>) -> Vec<String> {
     found.sort();
     let mut seen = HashSet::new();
     found.into_iter().map(|(_, name)| name).filter(|name| seen.insert(name.clone())).collect()
+}
+
+/// Whether a member is only assigned to.
+fn is_written(tree: &Tree<'_, '_>, member: NodeId) -> bool {
+    let span = tree.nodes().kind(member).span();
+    match tree.nodes().parent_kind(member) {
+        AstKind::AssignmentExpression(assignment) => {
+            assignment.operator == AssignmentOperator::Assign && assignment.left.span() == span
+        }
+        AstKind::AssignmentTargetPropertyProperty(_) | AstKind::ArrayAssignmentTarget(_) => true,
+        AstKind::AssignmentTargetWithDefault(target) => target.binding.span() == span,
+        _ => false,
+    }
 }
 
 fn destructured(pattern: &ObjectPattern<'_>, found: &mut Vec<(u32, String)>) {

@@ -6,14 +6,14 @@ use crate::core::ids::Hash;
 use crate::front::script::diagnostic::{Diagnostic, Lines, Severity};
 use crate::front::script::nesting;
 use crate::front::script::parse;
-use crate::front::script::script::{Meta, Script};
+use crate::front::script::plan::{Meta, Script};
 
 /// The greatest size of a script: bytes of a file, characters of inline text.
 pub const MAX_SCRIPT: u64 = 524_288;
 
 /// Stack of the parsing thread. Only what is used is ever backed by memory. [`nesting::MAX_DEPTH`] levels of the hungriest
-/// construct take a quarter of it without optimisation.
-const STACK: usize = 512 << 20;
+/// construct found take less than a fifth of it without optimisation.
+const STACK: usize = 256 << 20;
 
 /// Where a script comes from; some rules hold only for inline text.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -74,8 +74,14 @@ const EXCERPT: usize = 120;
 #[derive(Debug)]
 pub(super) struct Lines<'s> {
     text: &'s str,
+    /// The byte offset of each line.
     starts: Vec<usize>,
+    /// How many characters stand before each multiple of [`STEP`] bytes: columns stay cheap in a text that is one line.
+    counts: Vec<usize>,
 }
+
+/// Bytes between two entries of [`Lines::counts`].
+const STEP: usize = 1024;
 
 /// Whether a character ends a line in JavaScript.
 pub(super) fn ends_line(c: char) -> bool {
@@ -92,15 +98,25 @@ impl<'s> Lines<'s> {
                 starts.push(at + c.len_utf8());
             }
         }
-        Self { text, starts }
+        let mut counts = vec![0];
+        for chunk in text.as_bytes().chunks(STEP) {
+            counts.push(counts.last().copied().unwrap_or(0) + starting(chunk));
+        }
+        Self { text, starts, counts }
     }
 
     /// Line and column of a byte offset; an offset past the end is the end.
     pub(super) fn position(&self, offset: u32) -> (u32, u32) {
         let offset = self.floor(offset as usize);
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
-        let column = self.text[self.starts[line - 1]..offset].chars().count() + 1;
+        let column = self.characters(offset) - self.characters(self.starts[line - 1]) + 1;
         (line as u32, column as u32)
+    }
+
+    /// How many characters stand before a byte offset.
+    fn characters(&self, offset: usize) -> usize {
+        let step = offset / STEP;
+        self.counts[step] + starting(&self.text.as_bytes()[step * STEP..offset])
     }
 
     /// The text between two byte offsets.
@@ -136,9 +152,10 @@ impl<'s> Lines<'s> {
         let (line, column) = self.position(start);
         let (end_line, end_column) = self.position(end.max(start));
         let text = self.line(line);
-        let width = text.chars().count() as u32;
-        let end_column = if end_line == line { end_column } else { width + 1 };
-        let (excerpt, first) = excerpt(text, column);
+        let line_start = self.starts[line as usize - 1];
+        let end_column = if end_line == line { end_column } else { self.position((line_start + text.len()) as u32).1 };
+        let (excerpt, first) = excerpt(text, self.floor(start as usize) - line_start);
+        let first = self.position((line_start + first) as u32).1;
         Diagnostic {
             severity,
             code: code.to_owned(),
@@ -154,20 +171,27 @@ impl<'s> Lines<'s> {
     }
 }
 
-/// The part of a line that is shown, and the column of its first character.
-fn excerpt(line: &str, column: u32) -> (String, u32) {
-    let chars: Vec<char> = line.chars().collect();
-    let lead = chars.iter().take_while(|c| c.is_whitespace()).count();
-    let end = chars.len() - chars[lead..].iter().rev().take_while(|c| c.is_whitespace()).count();
-    let at = (column as usize).saturating_sub(1).clamp(lead, end.max(lead));
-    let first = if end - lead <= EXCERPT || at < lead + EXCERPT * 2 / 3 {
-        lead
+/// How many characters begin in these bytes of UTF-8.
+fn starting(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|b| (**b as i8) >= -0x40).count()
+}
+
+/// The part of a line that is shown around a byte offset in it, and the byte offset where that part begins.
+fn excerpt(line: &str, at: usize) -> (String, usize) {
+    let lead = line.len() - line.trim_start().len();
+    let shown = line.trim();
+    let at = shown.floor_char_boundary(at.saturating_sub(lead).min(shown.len()));
+    let back = |from: usize, chars: usize| shown[..from].char_indices().rev().take(chars).last().map_or(from, |c| c.0);
+    let fits = shown.chars().nth(EXCERPT).is_none();
+    let near_start = shown[..at].chars().nth(EXCERPT * 2 / 3).is_none();
+    let first = if fits || near_start {
+        0
     } else {
-        // The reader sees a little of what stands before.
-        (at - EXCERPT / 3).min(end - EXCERPT)
+        // The reader sees a little of what stands before, and at the end of a line as much as fits.
+        back(at, EXCERPT / 3).min(back(shown.len(), EXCERPT))
     };
-    let text = chars[first..end.min(first + EXCERPT)].iter().map(|c| if c.is_control() { ' ' } else { *c }).collect();
-    (text, first as u32 + 1)
+    let text = shown[first..].chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (text, lead + first)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::front::script::check::{Checked, MAX_SCRIPT, Origin, check};
 use crate::front::script::nearest::distance;
-use crate::front::script::script::Meta;
+use crate::front::script::plan::Meta;
 
 /// A workflow that is part of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

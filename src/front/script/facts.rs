@@ -10,11 +10,14 @@ use crate::core::call::WorkflowTarget;
 use crate::front::script::args_read;
 use crate::front::script::fan_out::FanOuts;
 use crate::front::script::meta::{get, text};
-use crate::front::script::script::{AgentSite, FanOut};
+use crate::front::script::plan::{AgentSite, FanOut};
 use crate::front::script::tree::{Hook, Tree};
 
 /// The greatest length of a label pattern, in characters.
 const MAX_LABEL: usize = 80;
+
+/// The most names of one kind that are listed.
+const MAX_NAMES: usize = 100;
 
 /// Everything that was read off.
 #[derive(Debug, Default)]
@@ -101,6 +104,7 @@ pub(super) fn option<'a>(
 
 fn note<T: PartialEq>(list: &mut Vec<T>, item: Option<T>) {
     if let Some(item) = item
+        && list.len() < MAX_NAMES
         && !list.contains(&item)
     {
         list.push(item);

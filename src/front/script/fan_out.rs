@@ -12,7 +12,7 @@ use oxc_span::{GetSpan, Span};
 
 use crate::front::script::args_read::is_of_args;
 use crate::front::script::meta::get;
-use crate::front::script::script::{FanOut, FanOutKind, FanOutSize};
+use crate::front::script::plan::{FanOut, FanOutKind, FanOutSize};
 use crate::front::script::tree::{Hook, Tree};
 
 /// How many functions deep a call is followed to the place that repeats it.

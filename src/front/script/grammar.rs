@@ -1,4 +1,4 @@
-//! What JavaScript modules allow and a script may not use: imports, further exports, `await using`.
+//! What JavaScript modules allow and a script may not use: imports, further exports, `await using`; and what the sandbox does not know.
 
 use oxc_ast::AstKind;
 use oxc_ast::ast::VariableDeclarationKind;
@@ -26,9 +26,15 @@ pub(super) fn check(tree: &Tree<'_, '_>, meta: Option<Span>, out: &mut Vec<Diagn
             AstKind::VariableDeclaration(declaration) if declaration.kind == VariableDeclarationKind::AwaitUsing => {
                 ("`await using` is not allowed", "use `using`, or `try` and `finally`")
             }
+            AstKind::Decorator(_) => ("decorators are not supported", "call the function yourself"),
+            AstKind::AccessorProperty(_) => ("`accessor` is not supported", "write a getter and a setter"),
             _ => continue,
         };
         let head = Span::new(span.start, span.end.min(span.start + 6));
-        out.push(tree.diagnostic(Severity::Error, "module_syntax", head, message, hint));
+        let code = match kind {
+            AstKind::Decorator(_) | AstKind::AccessorProperty(_) | AstKind::VariableDeclaration(_) => "unsupported",
+            _ => "module_syntax",
+        };
+        out.push(tree.diagnostic(Severity::Error, code, head, message, hint));
     }
 }

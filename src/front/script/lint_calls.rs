@@ -9,8 +9,8 @@ use crate::front::script::nearest::nearest;
 use crate::front::script::tree::{Hook, Tree};
 
 /// Members of `owf`.
-const OWF: &[&str] =
-    &["agent", "parallel", "pipeline", "workflow", "approve", "tool", "state", "sleep", "budget", "log"];
+pub(super) const OWF: &[&str] =
+    &["agent", "parallel", "pipeline", "approve", "tool", "state", "sleep", "budget", "log"];
 
 /// Methods of `console`.
 const CONSOLE: &[&str] = &["log", "info", "debug", "error", "warn"];

@@ -12,7 +12,7 @@ use crate::front::script::nearest::nearest;
 use crate::front::script::tree::Tree;
 
 /// What the dialect adds to the language.
-const HOOKS: &[&str] = &[
+pub(super) const HOOKS: &[&str] = &[
     "agent",
     "parallel",
     "pipeline",
@@ -128,7 +128,7 @@ fn instead(name: &str) -> Option<&'static str> {
 
 /// Looks at every name.
 pub(super) fn check(tree: &Tree<'_, '_>, inline: bool, meta: Option<Span>, out: &mut Vec<Diagnostic>) {
-    undeclared(tree, out);
+    undeclared(tree, meta, out);
     if let Some(meta) = meta {
         meta_in_body(tree, meta, out);
     }
@@ -148,12 +148,16 @@ struct Unknown {
     assigned: bool,
 }
 
-fn undeclared(tree: &Tree<'_, '_>, out: &mut Vec<Diagnostic>) {
+fn undeclared(tree: &Tree<'_, '_>, meta: Option<Span>, out: &mut Vec<Diagnostic>) {
     let known: HashSet<&str> = HOOKS.iter().chain(LANGUAGE).copied().collect();
     let mut unknown: BTreeMap<&str, Unknown> = BTreeMap::new();
     for node in tree.nodes().iter() {
         let AstKind::IdentifierReference(id) = node.kind() else { continue };
         if tree.symbol(id).is_some() || known.contains(id.name.as_str()) || is_type(tree, id) {
+            continue;
+        }
+        // A name in `meta` has been refused already.
+        if meta.is_some_and(|m| m.contains_inclusive(id.span)) {
             continue;
         }
         let entry = unknown.entry(id.name.as_str()).or_default();
@@ -214,7 +218,8 @@ fn meta_in_body(tree: &Tree<'_, '_>, meta: Span, out: &mut Vec<Diagnostic>) {
         tree.scoping().symbol_name(*id) == "meta" && meta.contains_inclusive(tree.scoping().symbol_span(*id))
     });
     let Some(symbol) = declared else { return };
-    let uses: Vec<NodeId> = tree.scoping().get_resolved_references(symbol).map(|r| r.node_id()).collect();
+    let uses: Vec<NodeId> =
+        tree.scoping().get_resolved_references(symbol).map(oxc_semantic::Reference::node_id).collect();
     if let Some(first) = uses.into_iter().find(|node| !under_typeof(tree, *node)) {
         let message = "`meta` is not visible in the body: a ReferenceError when it runs";
         let span = tree.nodes().kind(first).span();

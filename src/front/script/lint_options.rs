@@ -120,3 +120,38 @@ fn schema_root(tree: &Tree<'_, '_>, schema: &Expression<'_>) -> Option<Diagnosti
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::front::script::lint_calls::OWF;
+    use crate::front::script::lint_globals::HOOKS;
+
+    const DECLARATIONS: &str = include_str!("../../../skill/owf/owf.d.ts");
+
+    #[test]
+    fn the_declaration_file_declares_what_the_lints_know() {
+        for hook in HOOKS {
+            let forms = ["function", "const", "class", "namespace"].map(|form| format!("declare {form} {hook}"));
+            assert!(forms.iter().any(|form| DECLARATIONS.contains(form)), "{hook}");
+        }
+        let namespace = DECLARATIONS.split_once("declare namespace owf {").map(|parts| parts.1).unwrap_or_default();
+        for member in OWF.iter().filter(|member| **member != "tool") {
+            let forms = ["function", "const"].map(|form| format!("  {form} {member}"));
+            assert!(forms.iter().any(|form| namespace.contains(form)), "{member}");
+        }
+        let options = DECLARATIONS.split_once("interface AgentOptions {").and_then(|parts| parts.1.split_once("\n}\n"));
+        let lines = options.map(|parts| parts.0.lines()).into_iter().flatten();
+        let declared: Vec<&str> = lines.filter_map(|line| Some(line.trim().split_once("?: ")?.0)).collect();
+        // These two are in no published text.
+        let known = OPTIONS.iter().copied().filter(|o| !matches!(*o, "bashCommandClamp" | "sharedHeadLength"));
+        assert_eq!(declared, known.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_declaration_file_is_typescript() {
+        let allocator = oxc_allocator::Allocator::default();
+        let parsed = oxc_parser::Parser::new(&allocator, DECLARATIONS, oxc_span::SourceType::d_ts()).parse();
+        assert_eq!(parsed.diagnostics.into_vec(), []);
+    }
+}

@@ -7,7 +7,7 @@ use oxc_ast::ast::{
 use oxc_span::{GetSpan, Span};
 
 use crate::front::script::diagnostic::{Diagnostic, Lines, Severity};
-use crate::front::script::script::{Meta, PhaseMeta};
+use crate::front::script::plan::{Meta, PhaseMeta};
 
 const EXAMPLE: &str = "begin with: export const meta = { name: 'my-workflow', description: 'what it does' }";
 
@@ -89,6 +89,7 @@ impl Reader<'_, '_> {
         }
         let init = declaration.declarations.first()?.init.as_ref()?;
         let Expression::ObjectExpression(object) = init.without_parentheses() else {
+            let hint = if runs_on(init) { "put a `;` after the object: the next line goes on with it" } else { hint };
             self.error("meta_form", init.span(), "`meta` must be an object literal", hint);
             return None;
         };
@@ -225,6 +226,23 @@ impl Reader<'_, '_> {
         }
         String::new()
     }
+}
+
+/// Whether a value begins with an object literal that the following line was taken to continue.
+fn runs_on(value: &Expression<'_>) -> bool {
+    let mut value = value;
+    for _ in 0..100 {
+        value = match value.without_parentheses() {
+            Expression::ObjectExpression(_) => return true,
+            Expression::CallExpression(call) => &call.callee,
+            Expression::TaggedTemplateExpression(tagged) => &tagged.tag,
+            Expression::ComputedMemberExpression(member) => &member.object,
+            Expression::StaticMemberExpression(member) => &member.object,
+            Expression::BinaryExpression(binary) => &binary.left,
+            _ => return false,
+        };
+    }
+    false
 }
 
 fn phase(entry: &Expression<'_>) -> Option<PhaseMeta> {

@@ -15,8 +15,8 @@ mod nearest;
 mod nesting;
 mod parse;
 mod personas;
+mod plan;
 pub mod sandbox;
-mod script;
 mod tree;
 mod typescript;
 
@@ -24,4 +24,4 @@ pub use check::{Checked, Limits, MAX_SCRIPT, Origin, ScriptText, check, check_wi
 pub use diagnostic::{Diagnostic, Severity};
 pub use discover::{Bundled, FindError, Found, Scope, discover, find};
 pub use personas::{PersonaFile, PersonaWarning, personas, personas_and_warnings};
-pub use script::{AgentSite, FanOut, FanOutKind, FanOutSize, Meta, PhaseMeta, Script};
+pub use plan::{AgentSite, FanOut, FanOutKind, FanOutSize, Meta, PhaseMeta, Script};

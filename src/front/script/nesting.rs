@@ -9,6 +9,9 @@ use crate::front::script::diagnostic::ends_line;
 /// The greatest depth that is parsed.
 pub(super) const MAX_DEPTH: u32 = 4_000;
 
+/// The greatest depth that is parsed as TypeScript to explain an error.
+const MAX_TYPESCRIPT_DEPTH: u32 = 400;
+
 /// The greatest length of a regular expression in bytes; its inside is not scanned.
 const MAX_REGEX: usize = 10_000;
 
@@ -19,6 +22,8 @@ pub(super) struct Depth {
     pub(super) problem: Option<TooDeep>,
     /// The byte offset after the first bracket pair that stands outside all others: the end of `meta` in a script.
     pub(super) first_close: Option<usize>,
+    /// The greatest depth anywhere.
+    pub(super) peak: u32,
 }
 
 /// A place that goes too deep.
@@ -50,6 +55,14 @@ pub(super) fn measure(text: &str) -> Depth {
         }
     }
     depth
+}
+
+/// Whether `text` may be parsed as TypeScript as well, whose parser tries several readings and so takes time that grows with
+/// the square of the depth. Its tokens differ, so every character counts.
+pub(super) fn fits_typescript(text: &str, depth: &Depth) -> bool {
+    let mut raw = Scanner::new(text, false);
+    raw.run();
+    depth.peak <= MAX_TYPESCRIPT_DEPTH && raw.depth.problem.is_none()
 }
 
 /// What the last token was, as far as the meaning of the next one depends on it.
@@ -174,6 +187,7 @@ impl<'s> Scanner<'s> {
             open.chain += 1;
         }
         self.total += 1;
+        self.depth.peak = self.depth.peak.max(self.total);
         if self.total > MAX_DEPTH && self.depth.problem.is_none() {
             self.depth.problem = Some(TooDeep {
                 at: self.at as u32,
@@ -491,7 +505,7 @@ mod tests {
             "a = b ? c : d;\n",
             "// ((((((\n",
             "'(((((';\n",
-            "`((((( ${a} (((`\n",
+            "`((((( ${a} (((`;\n",
             "await agent('x', { label: \"y\" })\n",
             "function f(x) {\n  return /[(/]+/.test(x)\n}\n",
             "case 1:\n  f()\n  break\n",

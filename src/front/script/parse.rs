@@ -10,8 +10,8 @@ use oxc_span::{SourceType, Span};
 use crate::front::script::check::Findings;
 use crate::front::script::diagnostic::{Diagnostic, Lines, Severity, ends_line};
 use crate::front::script::meta::{self, Declared};
-use crate::front::script::nesting::Depth;
-use crate::front::script::script::Script;
+use crate::front::script::nesting::{self, Depth};
+use crate::front::script::plan::Script;
 use crate::front::script::tree::Tree;
 use crate::front::script::{facts, grammar, lint_calls, lint_globals, lint_options, typescript};
 
@@ -23,21 +23,15 @@ pub(super) fn parse(text: &str, inline: bool, depth: &Depth) -> Findings {
     let lines = Lines::new(text);
     let allocator = Allocator::default();
     let parsed = parse_as(&allocator, text, SourceType::mjs());
-    let (parsed, mut out) = if parsed.diagnostics.is_empty() {
-        (parsed, Vec::new())
-    } else {
-        let typed = parse_as(&allocator, text, SourceType::ts());
-        match typescript::explain(&typed, &lines) {
-            Some(mut found) => {
-                found.extend(typed.diagnostics.iter().map(|d| syntax(d, &lines)));
-                (typed, found)
-            }
-            None => {
-                let found = parsed.diagnostics.iter().map(|d| syntax(d, &lines)).collect();
-                (parsed, found)
-            }
-        }
+    let typed = (!parsed.diagnostics.is_empty() && nesting::fits_typescript(text, depth))
+        .then(|| parse_as(&allocator, text, SourceType::ts()))
+        .and_then(|typed| Some((typescript::explain(&typed, &lines)?, typed)));
+    let (explained, parsed) = match typed {
+        Some((explained, typed)) => (explained, typed),
+        None => (Vec::new(), parsed),
     };
+    let mut out = explained;
+    out.extend(parsed.diagnostics.iter().map(|d| syntax(d, &lines)));
     if parsed.panicked {
         // The tree is empty. The declaration of `meta` alone may still be whole.
         let meta = depth.first_close.and_then(|end| {
@@ -47,7 +41,12 @@ pub(super) fn parse(text: &str, inline: bool, depth: &Depth) -> Findings {
         return Findings { script: None, meta: meta.and_then(|d| d.meta), diagnostics: out };
     }
     let program = &parsed.program;
+    let broken = out.iter().any(|d| d.code == "syntax");
     let declared = meta::read(program, &lines, &mut out);
+    if broken {
+        // What could not be read is not missing.
+        out.retain(|d| d.code != "meta_missing");
+    }
     let built = SemanticBuilder::new().with_check_syntax_error(true).with_build_nodes(true).build(program);
     out.extend(built.diagnostics.iter().map(|d| syntax(d, &lines)));
     let tree = Tree::new(&built.semantic, &lines);

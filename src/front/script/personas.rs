@@ -117,13 +117,12 @@ fn read(path: &Path, problems: &mut Vec<String>) -> Option<PersonaFile> {
         return None;
     };
     let fields = Fields::parse(front, problems);
-    let name = match fields.text("name") {
-        Some(name) => name,
-        None => {
-            let stem = path.file_stem()?.to_string_lossy().into_owned();
-            problems.push(format!("it has no name: {stem:?} is used"));
-            stem
-        }
+    let name = if let Some(name) = fields.text("name") {
+        name
+    } else {
+        let stem = path.file_stem()?.to_string_lossy().into_owned();
+        problems.push(format!("it has no name: {stem:?} is used"));
+        stem
     };
     Some(PersonaFile {
         name,

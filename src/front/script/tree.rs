@@ -63,7 +63,11 @@ impl<'t, 'a> Tree<'t, 'a> {
                 _ => return None,
             },
             Expression::StaticMemberExpression(member) if self.is_global(&member.object, "owf") => {
-                member.property.name.as_str()
+                match member.property.name.as_str() {
+                    // There is only the global one.
+                    "workflow" => return None,
+                    name => name,
+                }
             }
             _ => return None,
         };

@@ -20,18 +20,33 @@ pub(super) fn explain(parsed: &ParserReturn<'_>, lines: &Lines<'_>) -> Option<Ve
     if finder.places.is_empty() {
         return None;
     }
-    let all: Vec<Span> = finder.places.iter().map(|(span, _)| *span).collect();
-    let report = |(span, declaration): &(Span, bool)| {
-        let message = "TypeScript is not supported";
-        let mut found = lines.diagnostic(Severity::Error, "typescript", (span.start, span.end), message);
-        found.hint = Some(if *declaration {
-            "write plain JavaScript: remove this declaration".to_owned()
-        } else {
-            format!("write plain JavaScript: `{}`", without(lines, found.line, &all))
+    let all: Vec<Span> = finder.places.iter().map(|place| place.strip).collect();
+    let report = |place: &Place| {
+        let span = (place.shown.start, place.shown.end);
+        let mut found = lines.diagnostic(Severity::Error, "typescript", span, "TypeScript is not supported");
+        found.hint = Some(match place.advice {
+            Some(advice) => format!("write plain JavaScript: {advice}"),
+            None => format!("write plain JavaScript: `{}`", without(lines, found.line, &all)),
         });
         found
     };
     Some(finder.places.iter().take(MAX_PLACES).map(report).collect())
+}
+
+/// One TypeScript-only part of the source.
+struct Place {
+    /// What is pointed at.
+    shown: Span,
+    /// What must go, white space before it included.
+    strip: Span,
+    /// What to do when that is not just leaving it out.
+    advice: Option<&'static str>,
+}
+
+impl Place {
+    fn new(span: Span) -> Self {
+        Self { shown: span, strip: span, advice: None }
+    }
 }
 
 /// A line without the parts of it that lie in `spans`, trimmed and bounded.
@@ -43,47 +58,73 @@ fn without(lines: &Lines<'_>, line: u32, spans: &[Span]) -> String {
     if kept.chars().count() <= 100 { kept.to_owned() } else { kept.chars().take(99).chain(['…']).collect() }
 }
 
-/// Collects the outermost TypeScript-only parts, each with whether it is a whole declaration.
+/// Collects the outermost TypeScript-only parts.
 struct Finder<'t> {
     text: &'t str,
-    places: Vec<(Span, bool)>,
+    places: Vec<Place>,
     inside: u32,
 }
 
 impl Finder<'_> {
-    fn place(&self, kind: AstKind<'_>) -> Option<(Span, bool)> {
+    fn place(&self, kind: AstKind<'_>) -> Option<Place> {
         let span = kind.span();
-        let part = |start: u32, end: u32| Some((self.with_space_before(start, end), false));
+        let whole = |advice| {
+            let shown = self.first_line(span);
+            Some(Place { shown, strip: shown, advice: Some(advice) })
+        };
+        let gone = "remove this declaration";
         match kind {
-            AstKind::TSTypeAnnotation(_) | AstKind::TSTypeParameterDeclaration(_) => Some((span, false)),
-            AstKind::TSTypeParameterInstantiation(_) | AstKind::TSThisParameter(_) => Some((span, false)),
-            AstKind::TSAsExpression(e) => part(e.expression.span().end, span.end),
-            AstKind::TSSatisfiesExpression(e) => part(e.expression.span().end, span.end),
-            AstKind::TSNonNullExpression(e) => part(e.expression.span().end, span.end),
-            AstKind::TSTypeAssertion(e) => part(span.start, e.expression.span().start),
-            AstKind::TSClassImplements(_) | AstKind::TSIndexSignature(_) => Some((span, false)),
+            AstKind::TSTypeAnnotation(_)
+            | AstKind::TSTypeParameterDeclaration(_)
+            | AstKind::TSTypeParameterInstantiation(_)
+            | AstKind::TSThisParameter(_)
+            | AstKind::TSClassImplements(_)
+            | AstKind::TSIndexSignature(_) => Some(Place::new(span)),
+            AstKind::TSAsExpression(e) => Some(self.after(e.expression.span(), span)),
+            AstKind::TSSatisfiesExpression(e) => Some(self.after(e.expression.span(), span)),
+            AstKind::TSNonNullExpression(e) => Some(self.after(e.expression.span(), span)),
+            AstKind::TSTypeAssertion(e) => Some(Place::new(Span::new(span.start, e.expression.span().start))),
+            AstKind::TSEnumDeclaration(_) => whole("use an object instead of an enum"),
             AstKind::TSInterfaceDeclaration(_)
             | AstKind::TSTypeAliasDeclaration(_)
-            | AstKind::TSEnumDeclaration(_)
             | AstKind::TSExternalModuleDeclaration(_)
             | AstKind::TSNamespaceDeclaration(_)
             | AstKind::TSGlobalDeclaration(_)
             | AstKind::TSImportEqualsDeclaration(_)
             | AstKind::TSExportAssignment(_)
-            | AstKind::TSNamespaceExportDeclaration(_) => Some((self.first_line(span), true)),
+            | AstKind::TSNamespaceExportDeclaration(_) => whole(gone),
+            AstKind::ImportDeclaration(import) if import.import_kind.is_type() => whole(gone),
+            AstKind::Function(f) if f.declare || f.body.is_none() => whole(gone),
+            AstKind::VariableDeclaration(d) if d.declare => whole(gone),
+            AstKind::Class(class) if class.r#abstract => {
+                let word = self.text.get(span.start as usize..).and_then(|t| t.find("abstract")).unwrap_or(0) as u32;
+                Some(Place::new(Span::new(span.start + word, span.start + word + 8)))
+            }
+            AstKind::FormalParameter(p) if p.has_modifier() => {
+                Some(Place::new(Span::new(span.start, p.pattern.span().start)))
+            }
             AstKind::FormalParameter(p) if p.optional => {
                 // `a?: T`: the annotation is found by itself.
                 let end = p.pattern.span().end;
                 let mark = self.text.get(end as usize..).and_then(|t| t.find('?')).unwrap_or(0) as u32 + end;
-                Some((Span::new(mark, mark + 1), false))
+                Some(Place::new(Span::new(mark, mark + 1)))
             }
-            AstKind::FormalParameter(p) if p.accessibility.is_some() || p.readonly => {
-                Some((Span::new(span.start, p.pattern.span().start), false))
+            AstKind::PropertyDefinition(p) if p.accessibility.is_some() || p.readonly || p.declare => {
+                Some(Place::new(Span::new(span.start, p.key.span().start)))
             }
-            AstKind::Function(f) if f.declare || f.body.is_none() => Some((self.first_line(span), true)),
-            AstKind::VariableDeclaration(d) if d.declare => Some((self.first_line(span), true)),
+            AstKind::MethodDefinition(m) if m.accessibility.is_some() => {
+                Some(Place::new(Span::new(span.start, m.key.span().start)))
+            }
             _ => None,
         }
+    }
+
+    /// What stands in `outer` after `inner`, shown without the white space it begins with.
+    fn after(&self, inner: Span, outer: Span) -> Place {
+        let text = self.text.get(inner.end as usize..outer.end as usize).unwrap_or_default();
+        let space = (text.len() - text.trim_start().len()) as u32;
+        let strip = Span::new(inner.end, outer.end);
+        Place { shown: Span::new(inner.end + space, outer.end), strip, advice: None }
     }
 
     fn first_line(&self, span: Span) -> Span {
@@ -91,19 +132,12 @@ impl Finder<'_> {
         let length = text.find(['\n', '\r']).unwrap_or(text.len()) as u32;
         Span::new(span.start, span.start + length)
     }
-
-    /// The span without the white space it begins with.
-    fn with_space_before(&self, start: u32, end: u32) -> Span {
-        let text = self.text.get(start as usize..end as usize).unwrap_or_default();
-        let space = (text.len() - text.trim_start().len()) as u32;
-        Span::new(start + space, end)
-    }
 }
 
 impl<'a> Visit<'a> for Finder<'_> {
     fn enter_node(&mut self, kind: AstKind<'a>) {
         if let Some(place) = self.place(kind) {
-            let within = self.places.last().is_some_and(|(last, _)| last.contains_inclusive(place.0));
+            let within = self.places.last().is_some_and(|last| last.strip.contains_inclusive(place.strip));
             if self.inside == 0 && !within {
                 self.places.push(place);
             }

@@ -116,7 +116,7 @@ fn to_number(text: &str) -> Option<Number> {
         return None;
     }
     let number: f64 = text.parse().ok()?;
-    if number.trunc() == number && number.abs() <= 9_007_199_254_740_991.0 {
+    if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_991.0 {
         Some(Number::from(number as i64))
     } else {
         Number::from_f64(number)

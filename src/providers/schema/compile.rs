@@ -187,6 +187,24 @@ mod tests {
     }
 
     #[test]
+    fn schemas_that_expand_without_end_are_refused() {
+        let cycle = refusal(json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}},
+            "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}]}}}));
+        assert!(cycle.message.contains("refers to itself"), "{}", cycle.message);
+        let mut defs: serde_json::Map<String, Value> = (0..30)
+            .map(|i| {
+                let next = json!({"$ref": format!("#/$defs/a{}", i + 1)});
+                (format!("a{i}"), json!({"allOf": [next, next]}))
+            })
+            .collect();
+        defs.insert("a30".to_owned(), json!({"type": "string"}));
+        let bomb = refusal(json!({"type": "object", "$defs": defs, "properties": {"x": {"$ref": "#/$defs/a0"}}}));
+        assert!(bomb.message.contains("too intricate"), "{}", bomb.message);
+        let tree = json!({"type": "object", "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}}});
+        assert!(compile(&tree).is_ok());
+    }
+
+    #[test]
     fn draft_07_schemas_are_understood() {
         let compiled = compile(&json!({"$schema": "http://json-schema.org/draft-07/schema#", "$id": "x", "type": "object",
             "definitions": {"n": {"type": "number"}}, "properties": {"pair": {"items": [{"$ref": "#/definitions/n"}]}}}))

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::refs::resolve;
+use super::weigh::{Weights, weigh};
 
 /// Keywords whose value is one schema.
 const ONE: &[&str] = &[
@@ -85,7 +86,8 @@ pub(super) struct Findings {
 /// Looks through `root` and every schema in it.
 pub(super) fn lint(root: &Value) -> Findings {
     let mut found = Findings::default();
-    walk(root, root, &mut Vec::new(), &mut found);
+    let mut weights = Weights::default();
+    walk(root, root, &mut weights, &mut Vec::new(), &mut found);
     found
 }
 
@@ -93,10 +95,16 @@ fn place(path: &[String]) -> String {
     if path.is_empty() { "the root".to_owned() } else { format!("/{}", path.join("/")) }
 }
 
-fn walk(root: &Value, schema: &Value, path: &mut Vec<String>, found: &mut Findings) {
+fn walk(root: &Value, schema: &Value, weights: &mut Weights, path: &mut Vec<String>, found: &mut Findings) {
     let Value::Object(map) = schema else { return };
     check_ref(root, map, path, found);
     check_required(map, path, found);
+    if let Err(why) = weigh(root, schema, weights) {
+        // One such fault is enough: every schema that leads to it has it.
+        if !found.errors.iter().any(|error| error.ends_with(why)) {
+            found.errors.push(format!("the schema at {} {why}", place(path)));
+        }
+    }
     for (key, value) in map {
         let one = ONE.contains(&key.as_str());
         let list = LIST.contains(&key.as_str());
@@ -110,15 +118,15 @@ fn walk(root: &Value, schema: &Value, path: &mut Vec<String>, found: &mut Findin
             Value::Object(inner) if named => {
                 for (name, sub) in inner {
                     path.push(name.replace('~', "~0").replace('/', "~1"));
-                    walk(root, sub, path, found);
+                    walk(root, sub, weights, path, found);
                     path.pop();
                 }
             }
-            Value::Object(_) if one => walk(root, value, path, found),
+            Value::Object(_) if one => walk(root, value, weights, path, found),
             Value::Array(items) if list => {
                 for (i, sub) in items.iter().enumerate() {
                     path.push(i.to_string());
-                    walk(root, sub, path, found);
+                    walk(root, sub, weights, path, found);
                     path.pop();
                 }
             }

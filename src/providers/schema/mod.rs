@@ -6,6 +6,7 @@ mod compile;
 mod lint;
 mod read;
 mod refs;
+mod weigh;
 
 pub use check::describe;
 pub use compile::{CompiledSchema, compile};

@@ -154,6 +154,9 @@ pub(crate) fn malformed(journal: &Journal) -> Option<String> {
         {
             return fault("a decision answers one open question");
         }
+        if matches!(event, Event::CancelRequested { .. }) {
+            continue;
+        }
         let Some(call_id) = event.call_id() else { continue };
         let Some(call) = calls.get_mut(call_id.0 as usize - 1) else { return fault("a call that was not requested") };
         if call.finished {

@@ -99,6 +99,9 @@ impl Story<'_> {
             if turn > 100_000 {
                 return broken("iv", "the run does not end");
             }
+            if meddles && self.rng.chance(3) {
+                process.cancel_one(self.rng)?;
+            }
             process.happen(self.rng)?;
         }
         Ok(())

@@ -58,7 +58,7 @@ impl Process {
         let now = run.journal.last().map_or(1_000, |(at, _)| at.0 + 10);
         let barrier = run.journal.len();
         let recorded = run.outcomes().count();
-        run.journal.push((Millis(now), Event::RunStarted { owner: owner(), settings: None }));
+        run.journal.push((Millis(now), Event::RunStarted { owner: owner() }));
         let history = History::of(run.journal.iter().map(|(at, event)| (*at, event)));
         let config = MachineConfig {
             run_id: run.id.clone(),

@@ -34,6 +34,12 @@ impl Process {
         self.feed(Input::Cancel { call_id: None, by: "ana".to_owned(), reason: None })
     }
 
+    /// A person cancels some call, ended or not, requested or not.
+    pub(crate) fn cancel_one(&mut self, rng: &mut Rng) -> Go {
+        let call_id = CallId(rng.range(1, 12) as u32);
+        self.feed(Input::Cancel { call_id: Some(call_id), by: "ana".to_owned(), reason: None })
+    }
+
     /// Lets everything happen that needs no outcome: prepared calls, permits, decisions.
     pub(crate) fn settle_down(&mut self) -> Go {
         while self.run_on()? || self.prepare_one()? || self.permit_one()? || self.read_inbox()? {}

@@ -1,5 +1,7 @@
 //! Drives a script with canned outcomes, without engine, store or provider.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 

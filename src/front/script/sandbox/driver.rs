@@ -40,7 +40,7 @@ impl ScriptDriver {
     /// [`RunErrorCode::ScriptError`] when the body does not compile, [`RunErrorCode::EngineCrash`] or
     /// [`RunErrorCode::OutOfMemory`] when the realm cannot be set up within its limits.
     pub fn new(config: ScriptConfig) -> Result<Self, RunError> {
-        let frames = Frames::new(&config.file_name);
+        let frames = Frames::new(&config.file_name, &config.body);
         let shared = Rc::new(RefCell::new(Shared::new(&config, frames.clone())));
         let realm = Realm::new(&config, &shared, &frames)?;
         Ok(Self { realm: Some(realm), shared, frames, limits: config.limits })
@@ -83,7 +83,9 @@ impl ScriptDriver {
                 DriverState::Failed(self.frames.run_error(thrown, self.limits.memory_bytes))
             }
             None if !shared.open.is_empty() => DriverState::Waiting,
-            None if shared.memory_hint => DriverState::Failed(errors::out_of_memory(self.limits.memory_bytes)),
+            None if shared.memory_hint || self.realm.as_ref().is_some_and(Realm::is_crowded) => {
+                DriverState::Failed(errors::out_of_memory(self.limits.memory_bytes))
+            }
             None => DriverState::Failed(RunError::new(
                 RunErrorCode::Deadlock,
                 "the script waits for something that cannot happen: no call is pending and no timer is set",

@@ -22,12 +22,16 @@ const MAX_FRAMES: usize = 5;
 #[derive(Debug, Clone)]
 pub(super) struct Frames {
     file: String,
+    throws_null: bool,
 }
 
 impl Frames {
-    /// For the script shown as `file`.
-    pub(super) fn new(file: &str) -> Self {
-        Self { file: file.to_owned() }
+    /// For the script `body`, shown as `file`.
+    pub(super) fn new(file: &str, body: &str) -> Self {
+        // A thrown `null` is the engine's last word on memory, unless the script says it itself.
+        let text: String = body.split_whitespace().collect();
+        let throws_null = text.contains("thrownull") || text.contains("reject(null");
+        Self { file: file.to_owned(), throws_null }
     }
 
     /// The first place in the script that `stack` names.
@@ -62,13 +66,14 @@ impl Frames {
         if !(before.ends_with('(') || before.ends_with("at ")) {
             return None;
         }
-        let shift = if row == 1 { BODY_PREFIX.len() as u32 } else { 0 };
+        // The engine counts columns from 1, but from 0 on the first line.
+        let shift = if row == 1 { BODY_PREFIX.len() as u32 - 1 } else { 0 };
         Some((before, Site { line: row, column: column.saturating_sub(shift).max(1) }))
     }
 
     /// The error of a run whose body ended with `thrown`.
     pub(super) fn run_error(&self, thrown: Thrown, memory_bytes: u64) -> RunError {
-        let exhausted = thrown.null || is_memory_error(thrown.name.as_deref(), &thrown.message);
+        let exhausted = (thrown.null && !self.throws_null) || is_memory_error(thrown.name.as_deref(), &thrown.message);
         if exhausted {
             return out_of_memory(memory_bytes);
         }
@@ -147,10 +152,10 @@ mod tests {
 
     #[test]
     fn places_are_found_past_the_prelude_and_without_the_wrapper() {
-        let frames = Frames::new("a:b.js");
+        let frames = Frames::new("a:b.js", "");
         let stack = "    at agent (owf:prelude:10:4)\n    at map (native)\n    at f (a:b.js:1:30)\n    at <anonymous> (a:b.js:7:2)\n";
-        assert_eq!(frames.site(stack), Some(Site { line: 1, column: 4 }));
-        assert_eq!(frames.shown(stack), ["at map (native)", "at f (a:b.js:1:4)", "at <anonymous> (a:b.js:7:2)"]);
+        assert_eq!(frames.site(stack), Some(Site { line: 1, column: 5 }));
+        assert_eq!(frames.shown(stack), ["at map (native)", "at f (a:b.js:1:5)", "at <anonymous> (a:b.js:7:2)"]);
         assert_eq!(frames.site("    at x (other.js:1:1)\n    at y (xa:b.js:1:1)\n"), None);
         assert_eq!(frames.site("    at a:b.js:3:9\n"), Some(Site { line: 3, column: 9 }));
     }

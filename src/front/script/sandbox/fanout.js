@@ -4,15 +4,26 @@
 // synchronously, and those requested while the outcome of one of its calls is being delivered (one outcome is delivered at a
 // time, so what the script does then follows from it). A call made after awaiting something else than a call belongs to no
 // slot: fail-fast does not cancel it.
+//
+// owf.parallel(thunks, ...stages?, {concurrency, failFast, stopOnError}?) and owf.pipeline(items, ...stages, {...}?): with stages
+// the two differ only in that `owf.parallel` calls entries that are functions. A slot fails when it throws, when its value is a
+// result object that is not ok, or when its value is `null` and one of its calls failed; it then holds a result object. After
+// a failure `failFast` cancels everything else at once; `stopOnError` starts no slot and no stage any more and waits for what
+// runs.
 
 const BUDGET_ERROR = 'WorkflowBudgetExceededError';
 const CAP_ERROR = 'WorkflowAgentCapError';
 
-const checkList = (what, list, name) => {
+// The entries as they are now; later changes of the script's array do not matter.
+const takeList = (what, list, name) => {
   if (!isArray(list)) throw new SafeTypeError(`${what}() takes an array of ${name}`);
-  if (list.length > host.fanOut) {
-    throw new SafeError(`${what}() takes at most ${host.fanOut} ${name}, not ${list.length}: split them into batches`);
+  const length = list.length;
+  if (length > host.fanOut) {
+    throw new SafeError(`${what}() takes at most ${host.fanOut} ${name}, not ${length}: split them into batches`);
   }
+  const copy = new SafeArray(length);
+  for (let i = 0; i < length; i++) copy[i] = list[i];
+  return copy;
 };
 const checkThunks = (what, list) => {
   for (let i = 0; i < list.length; i++) {
@@ -27,12 +38,6 @@ const checkStages = (what, stages) => {
     if (typeof stages[i] !== 'function') throw new SafeTypeError(`${what}() takes functions as stages, but stage ${i} is not one`);
   }
 };
-const copyOf = (list) => {
-  const copy = new SafeArray(list.length);
-  for (let i = 0; i < list.length; i++) copy[i] = list[i];
-  return copy;
-};
-
 // Runs user code on behalf of a slot.
 const enter = (slot, fn) => {
   const before = currentSlot;
@@ -99,9 +104,8 @@ const runFan = async (what, length, body) => {
   });
 };
 const dialectParallel = promising((thunks) => {
-  checkList('parallel', thunks, 'functions');
-  checkThunks('parallel', thunks);
-  const list = copyOf(thunks);
+  const list = takeList('parallel', thunks, 'functions');
+  checkThunks('parallel', list);
   const slot = currentSlot;
   return runFan('parallel', list.length, (i) => {
     const thunk = list[i];
@@ -109,9 +113,8 @@ const dialectParallel = promising((thunks) => {
   });
 });
 const dialectPipeline = promising((items, stages) => {
-  checkList('pipeline', items, 'items');
-  if (items.length > 0) checkStages('pipeline', stages);
-  const list = copyOf(items);
+  const list = takeList('pipeline', items, 'items');
+  if (list.length > 0) checkStages('pipeline', stages);
   const slot = currentSlot;
   return runFan('pipeline', list.length, async (i) => {
     const original = await list[i];
@@ -214,10 +217,9 @@ const runBoundedFan = async (length, settings, parent, body) => {
 // an item; a fan-out that was cut ends it at the next stage.
 const bounded = (what, list, rest, thunks) => {
   try {
-    checkList(what, list, thunks ? 'functions' : 'items');
+    const items = takeList(what, list, thunks ? 'functions' : 'items');
     const { stages, settings } = readFanOptions(what, rest);
-    if (thunks && stages.length === 0) checkThunks(what, list);
-    const items = copyOf(list);
+    if (thunks && stages.length === 0) checkThunks(what, items);
     return runBoundedFan(items.length, settings, currentSlot, async (fan, slot) => {
       const item = items[slot.index];
       const original = await (thunks && isFunction(item) ? enter(slot, item) : item);

@@ -64,19 +64,19 @@ const walk = (value, depth, above) => {
 const encode = (value, what) => {
   if (value === undefined) return undefined;
   if (typeof value === 'function' || typeof value === 'symbol') throw new SafeTypeError(`${what} is a ${typeof value}, not JSON`);
-  return stringify(walk(value, 1, safeSet(Set)));
+  return stringify(walk(value, 1, safeSet()));
 };
 
 // The same for a request: fast for ordinary values.
 const requestText = (fields) => {
   const text = stringify(fields);
-  return strIndexOf(text, '\\ud') < 0 ? text : stringify(walk(fields, 0, safeSet(Set)));
+  return strIndexOf(text, '\\ud') < 0 ? text : stringify(walk(fields, 0, safeSet()));
 };
 
 // --- errors --------------------------------------------------------------------------------------------------------------
 
 // Errors that came from calls: which call, and its result.
-const fromCall = safeMap(WeakMap);
+const fromCall = safeWeakMap();
 
 const read = (value, name) => {
   try {
@@ -113,7 +113,7 @@ const makeError = (name, message, stack, call) => {
 
 // --- results of owf.agent ------------------------------------------------------------------------------------------------
 
-const results = safeMap(WeakMap);
+const results = safeWeakMap();
 const raise = (result) => {
   const error = result.error;
   const message = error === null || error === undefined ? `the call is ${result.status}` : error.message;
@@ -161,7 +161,7 @@ const resultOfError = (error) => {
 
 // --- requests and deliveries ---------------------------------------------------------------------------------------------
 
-const table = safeMap(Map);
+const table = safeMap();
 const rejected = (error) => new SafePromise((resolve, reject) => reject(error));
 
 // The slot of a bounded fan-out on whose behalf the script runs now (fanout.js).
@@ -248,9 +248,9 @@ let timerCount = 0;
 // Timers of no delay: run one by one when nothing else is left to do, in the same pump.
 let soonFirst = 0;
 let soonLast = 0;
-const soon = safeMap(Map);
-const soonAt = safeMap(Map);
-const timerCalls = safeMap(Map);
+const soon = safeMap();
+const soonAt = safeMap();
+const timerCalls = safeMap();
 const fire = (fn) => {
   try {
     fn();

@@ -9,6 +9,7 @@ const uncurry =
     apply(f, self, rest);
 const SafeError = Error;
 const SafeTypeError = TypeError;
+const SafeRangeError = RangeError;
 const SafeEvalError = EvalError;
 const SafePromise = Promise;
 const SafeArray = Array;
@@ -30,22 +31,25 @@ const isWellFormed = uncurry(String.prototype.isWellFormed);
 const toWellFormed = uncurry(String.prototype.toWellFormed);
 const regexTest = uncurry(RegExp.prototype.test);
 
-// A collection whose methods are its own, so that replaced prototypes do not matter.
-const sealed = (collection, prototype, names) => {
-  for (let i = 0; i < names.length; i++) {
-    defineProperty(collection, names[i], { value: prototype[names[i]] });
-  }
-  return collection;
+// Makes collections whose methods are their own, so that replaced prototypes do not matter.
+const collections = (type, names) => {
+  const methods = names.map((name) => type.prototype[name]);
+  return () => {
+    const made = new type();
+    for (let i = 0; i < names.length; i++) defineProperty(made, names[i], { value: methods[i] });
+    return made;
+  };
 };
-const safeMap = (from) => sealed(new from(), from.prototype, ['get', 'set', 'has', 'delete']);
-const safeSet = (from) => sealed(new from(), from.prototype, ['add', 'has', 'delete']);
+const safeMap = collections(Map, ['get', 'set', 'has', 'delete']);
+const safeWeakMap = collections(WeakMap, ['get', 'set', 'has', 'delete']);
+const safeSet = collections(Set, ['add', 'has', 'delete']);
 
 const hide = (object, name, value) => defineProperty(object, name, { value, writable: true, configurable: true });
 const fixed = (object, name, value) => defineProperty(object, name, { value });
 
 // --- globals -------------------------------------------------------------------------------------------------------------
 
-const KEEP = safeSet(Set);
+const KEEP = safeSet();
 strSplit(
   'Object Function Error EvalError RangeError ReferenceError SyntaxError TypeError URIError AggregateError SuppressedError ' +
     'Array Number Boolean String Symbol Math JSON Reflect Proxy Map Set WeakMap WeakSet Promise BigInt Iterator ' +
@@ -65,6 +69,56 @@ Error.stackTraceLimit = 20;
 delete Error.prepareStackTrace;
 delete Error.stackTraceLimit;
 hide(Error, 'stackTraceLimit', 10);
+
+// Iterator helpers on iterator helpers recurse natively where the engine does not check its stack, and would end the process:
+// their nesting is counted.
+const HELPERS_DEEP = 500;
+const helperDepth = safeWeakMap();
+['map', 'filter', 'take', 'drop'].forEach((name) => {
+  const native = Iterator.prototype[name];
+  const counted = {
+    [name](input) {
+      const depth = helperDepth.get(this) ?? 0;
+      if (depth >= HELPERS_DEEP) throw new SafeRangeError(`iterator helpers nest deeper than ${HELPERS_DEEP} levels`);
+      const made = apply(native, this, [input]);
+      helperDepth.set(made, depth + 1);
+      return made;
+    },
+  }[name];
+  hide(Iterator.prototype, name, counted);
+});
+// The inner iterators of these nest where it cannot be counted beforehand: one is a generator instead, the others are gone.
+const iteratorSymbol = Symbol.iterator;
+const flatten = function* (source, fn) {
+  const next = source.next;
+  let index = 0;
+  let open = true;
+  try {
+    for (;;) {
+      const step = apply(next, source, []);
+      if (step.done) {
+        open = false;
+        return;
+      }
+      const inner = fn(step.value, index++);
+      if (inner === null || typeof inner !== 'object') throw new SafeTypeError('flatMap() takes a function that returns an iterable');
+      yield* inner[iteratorSymbol] === undefined ? { [iteratorSymbol]: () => inner } : inner;
+    }
+  } finally {
+    if (open && source.return !== undefined) source.return();
+  }
+};
+hide(
+  Iterator.prototype,
+  'flatMap',
+  {
+    flatMap(fn) {
+      if (typeof fn !== 'function') throw new SafeTypeError('flatMap() takes a function');
+      return flatten(this, fn);
+    },
+  }.flatMap,
+);
+['concat', 'zip', 'zipKeyed'].forEach((name) => delete Iterator[name]);
 
 // --- code from text ------------------------------------------------------------------------------------------------------
 

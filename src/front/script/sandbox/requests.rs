@@ -134,7 +134,7 @@ fn extra(f: &mut Fields) -> Result<Option<Value>, String> {
         extra.insert("bashCommandClamp".into(), clamp.into());
     }
     if let Some(value) = f.take("sharedHeadLength") {
-        if value.as_f64().is_none_or(|n| n < 0.0 || n != n.trunc()) {
+        if value.as_f64().is_none_or(|n| n < 0.0 || n.fract() > 0.0) {
             return Err(f.wrong("sharedHeadLength", "a whole number of characters", &value));
         }
         extra.insert("sharedHeadLength".into(), value);
@@ -174,10 +174,10 @@ fn retry(f: &mut Fields) -> Result<Option<Retry>, String> {
 }
 
 fn persona(shared: &mut Shared, spec: &mut CallSpec, name: String) {
-    let hash = shared.personas.iter().find(|(known, _)| *known == name).map(|(_, hash)| hash.clone());
+    let hash = shared.personas.iter().find(|(known, _)| *known == name).map(|(_, hash)| *hash);
     let provider = spec.ask.provider.as_deref().unwrap_or(&shared.default_provider);
     if let Some(hash) = hash {
-        spec.ask.persona = Some(hash.clone());
+        spec.ask.persona = Some(hash);
         if shared.used_types.insert(name.clone()) {
             shared.ops.push(Op::Pin { kind: "persona".into(), name: name.clone(), hash, path: None });
         }

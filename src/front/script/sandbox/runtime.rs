@@ -42,6 +42,7 @@ pub(super) enum Trip {
 /// Watches one synchronous stretch. Once tripped it stays so: nothing of the script runs any more.
 #[derive(Debug)]
 struct Watch {
+    armed: Cell<bool>,
     deadline: Cell<Option<Instant>>,
     tripped: Cell<Option<Trip>>,
     abort: Arc<AtomicBool>,
@@ -49,7 +50,7 @@ struct Watch {
 
 impl Watch {
     fn poll(&self) -> bool {
-        if self.tripped.get().is_none() {
+        if self.armed.get() && self.tripped.get().is_none() {
             if self.abort.load(Ordering::Relaxed) {
                 self.tripped.set(Some(Trip::Aborted));
             } else if self.deadline.get().is_some_and(|deadline| Instant::now() >= deadline) {
@@ -96,8 +97,12 @@ impl Realm {
         let runtime = Runtime::new().map_err(|error| crash(&error))?;
         runtime.set_memory_limit(usize::try_from(config.limits.memory_bytes).unwrap_or(usize::MAX));
         runtime.set_max_stack_size(STACK_BYTES);
-        let watch =
-            Rc::new(Watch { deadline: Cell::new(None), tripped: Cell::new(None), abort: Arc::clone(&config.abort) });
+        let watch = Rc::new(Watch {
+            armed: Cell::new(false),
+            deadline: Cell::new(None),
+            tripped: Cell::new(None),
+            abort: Arc::clone(&config.abort),
+        });
         let watcher = Rc::clone(&watch);
         runtime.set_interrupt_handler(Some(Box::new(move || watcher.poll())));
         let hints = Rc::clone(shared);
@@ -123,6 +128,12 @@ impl Realm {
         })?;
         let stretch = Duration::from_millis(config.limits.sync_ms);
         Ok(Self { launch, deliver, tick, main: Some(main), context, runtime, watch, stretch })
+    }
+
+    /// Whether most of the memory is used up: then a script that waits for nothing lost its way for lack of memory.
+    pub(super) fn is_crowded(&self) -> bool {
+        let usage = self.runtime.memory_usage();
+        usage.malloc_limit > 0 && usage.malloc_size > usage.malloc_limit / 10 * 8
     }
 
     /// Starts the body and runs it until it is quiescent.
@@ -158,8 +169,9 @@ impl Realm {
         enter: impl FnOnce(&Self, &Ctx<'_>) -> rquickjs::Result<()>,
     ) -> Stretch {
         self.watch.deadline.set(Instant::now().checked_add(self.stretch));
+        self.watch.armed.set(true);
         let end = self.run(shared, enter);
-        self.watch.deadline.set(None);
+        self.watch.armed.set(false);
         self.watch.tripped.get().map_or(end, Stretch::Tripped)
     }
 
@@ -173,10 +185,11 @@ impl Realm {
                 match self.runtime.execute_pending_job() {
                     Ok(true) => {}
                     Ok(false) => break,
+                    // What a script throws becomes a rejection. A job itself fails only when it was interrupted, which the
+                    // caller sees, or when the engine had no memory left to go on.
                     Err(job) => {
-                        if job.0.with(|ctx| errors::is_memory_exception(&ctx.catch())) {
-                            return Stretch::NoMemory;
-                        }
+                        job.0.with(|ctx| drop(ctx.catch()));
+                        return Stretch::NoMemory;
                     }
                 }
             }

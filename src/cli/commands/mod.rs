@@ -1,0 +1,30 @@
+//! One file per command: its flags, one engine call, what is printed.
+
+pub mod approvals;
+pub mod artifacts;
+pub mod cache;
+pub mod calls;
+pub mod cancel;
+pub mod cat;
+pub mod completions;
+pub mod decide;
+pub mod doctor;
+pub mod dry_run;
+pub mod events;
+pub mod examples;
+pub mod explain_cache;
+pub mod export;
+pub mod init;
+pub mod list;
+pub mod new;
+pub mod output;
+pub mod pause;
+pub mod prune;
+pub mod resume;
+pub mod run;
+pub mod runs;
+pub mod schema;
+pub mod status;
+pub mod supervise;
+pub mod validate;
+pub mod wait;

@@ -1,0 +1,80 @@
+//! Prints JSON Schemas of what goes in and comes out.
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use crate::cli::{Context, Exit, Outcome};
+use crate::core::failure::{Code, Failure};
+use crate::engine::params::{self, input_schema, output_schema};
+use crate::engine::view;
+
+/// `owf schema [NAME]`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Which one: run, run.input, calls, event, ... [default: all]
+    pub name: Option<String>,
+}
+
+/// Every schema by name: a request is `NAME.input`, its reply `NAME`.
+fn schemas() -> Map<String, Value> {
+    let mut all = Map::new();
+    let mut add = |name: &str, schema: Value| {
+        all.insert(name.to_owned(), schema);
+    };
+    add("run.input", input_schema::<params::RunParams>());
+    add("dry_run.input", input_schema::<params::DryRunParams>());
+    add("validate.input", input_schema::<params::ValidateParams>());
+    add("resume.input", input_schema::<params::ResumeParams>());
+    add("wait.input", input_schema::<params::WaitParams>());
+    add("status.input", input_schema::<params::StatusParams>());
+    add("cancel.input", input_schema::<params::CancelParams>());
+    add("decide.input", input_schema::<params::DecideParams>());
+    add("calls.input", input_schema::<params::CallsParams>());
+    add("explain_cache.input", input_schema::<params::ExplainParams>());
+    add("output.input", input_schema::<params::OutputParams>());
+    add("artifacts.input", input_schema::<params::ArtifactsParams>());
+    add("read_artifact.input", input_schema::<params::ReadArtifactParams>());
+    add("list_runs.input", input_schema::<params::ListRunsParams>());
+    add("list_workflows.input", input_schema::<params::ListWorkflowsParams>());
+    add("new_workflow.input", input_schema::<params::NewWorkflowParams>());
+    add("approvals.input", input_schema::<params::ApprovalsParams>());
+    add("run", output_schema::<view::RunView>());
+    add("dry_run", output_schema::<view::DryRunView>());
+    add("validate", output_schema::<view::ValidateView>());
+    add("calls", output_schema::<view::CallsView>());
+    add("call", output_schema::<view::CallDetailView>());
+    add("explain_cache", output_schema::<view::ExplainView>());
+    add("output", output_schema::<view::OutputView>());
+    add("artifacts", output_schema::<view::ArtifactsView>());
+    add("read_artifact", output_schema::<view::ReadArtifactView>());
+    add("list_runs", output_schema::<view::RunsView>());
+    add("list_workflows", output_schema::<view::WorkflowsView>());
+    add("new_workflow", output_schema::<view::NewWorkflowView>());
+    add("approvals", output_schema::<view::ApprovalsView>());
+    add("event", output_schema::<view::EventView>());
+    add("init", output_schema::<view::InitView>());
+    add("export", output_schema::<view::ExportView>());
+    add("prune", output_schema::<view::PruneView>());
+    add("cache_clear", output_schema::<view::ClearedView>());
+    add("doctor", output_schema::<view::DoctorView>());
+    all
+}
+
+/// Prints one schema, or all of them as one object.
+pub fn run(ctx: &mut Context, args: &SchemaArgs) -> Outcome {
+    let all = schemas();
+    let value = match &args.name {
+        None => Value::Object(all),
+        Some(name) => all.get(&name.replace('-', "_")).cloned().ok_or_else(|| {
+            let mut names: Vec<_> = all.keys().cloned().collect();
+            // Nearest first: those that share the beginning.
+            names.sort_by_key(|n| !n.starts_with(name.as_str()));
+            Failure::new(Code::NotFound, format!("there is no schema `{name}`"))
+                .with("what", "schema")
+                .hint(format!("one of {}", names.join(", ")))
+                .allowed(names)
+        })?,
+    };
+    ctx.out.result(&if ctx.global.json { value.to_string() } else { format!("{value:#}") });
+    Ok(Exit::Done)
+}

@@ -1,0 +1,118 @@
+//! `owf calls`: the list, and one call in full.
+
+use std::fmt::Write as _;
+
+use super::status::provider;
+use super::text::{clean, cost, cost_source, cut_dots, cut_middle, duration, kilo, pad, width};
+use crate::cli::Terminal;
+use crate::engine::view::{CallDetailView, CallRow, CallsView};
+
+/// One line per call, the error of a failed one below it.
+pub fn list(view: &CallsView, term: &Terminal) -> String {
+    let mut out = String::new();
+    let labels: Vec<String> = view.calls.iter().map(|row| cut_middle(&row.label, 30)).collect();
+    let label_width = labels.iter().map(|l| width(l)).max().unwrap_or(0);
+    let status_width = view.calls.iter().map(|row| row.status.as_str().len()).max().unwrap_or(0).max(13);
+    for (row, label) in view.calls.iter().zip(&labels) {
+        let status = pad(row.status.as_str(), status_width);
+        let status = if row.status.is_failing() { term.paint.red(&status) } else { status };
+        let cache = row.cache_status.map_or("", crate::core::outcome::CacheStatus::as_str);
+        let label = pad(label, label_width);
+        let mut line = format!("{}  {status}  {}  {label}{}", row.call_id, pad(cache, 4), facts(row));
+        line.truncate(line.trim_end().len());
+        out.push_str(&line);
+        out.push('\n');
+        if let Some(error) = &row.error {
+            let _ = writeln!(out, "       {}", cut_dots(&clean(&error.message), term.width.saturating_sub(7).max(40)));
+        }
+    }
+    let one = view
+        .calls
+        .first()
+        .map_or_else(String::new, |row| format!("   one in full: owf calls {} {}", view.run_id.short(), row.call_id));
+    let more = if view.truncated { "   more: --limit N" } else { "" };
+    let _ = writeln!(out, "{} of {} calls{more}{one}", view.calls.len(), view.calls_total);
+    out
+}
+
+/// `  20m00s  2 tries  $0.21`.
+fn facts(row: &CallRow) -> String {
+    let mut out = String::new();
+    if let Some(ms) = row.duration_ms {
+        let _ = write!(out, "  {}", duration(ms));
+    }
+    if row.attempts > 1 {
+        let _ = write!(out, "  {} tries", row.attempts);
+    }
+    if let (usd, Some(source)) = (row.cost_usd, row.cost_source) {
+        let _ = write!(out, "  {}", cost(usd, source));
+    }
+    out
+}
+
+/// One call in full.
+pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
+    let call = &view.call;
+    let row = &call.row;
+    let short = view.run_id.short();
+    let phase = row.phase.as_deref().map(|p| format!("   {}", clean(p))).unwrap_or_default();
+    let by = row.provider.as_deref().map(|p| format!("   {}", provider(p, row.model.as_deref()))).unwrap_or_default();
+    let mut out = format!("{} {}   {}{phase}{by}\n", row.call_id, clean(&row.label), row.status.as_str());
+    let mut tries = format!("  tries    {}", row.attempts);
+    if let Some(ms) = row.duration_ms {
+        let _ = write!(tries, "   {}", duration(ms));
+    }
+    if let (Some(input), Some(output)) = (row.input_tokens, row.output_tokens) {
+        let _ = write!(tries, "   {} in  {} out", kilo(input), kilo(output));
+    }
+    if let Some(source) = row.cost_source {
+        let _ = write!(tries, "  {} ({})", cost(row.cost_usd, source), cost_source(source));
+    }
+    let _ = writeln!(out, "{tries}");
+    if call.attempts_list.len() > 1 {
+        for attempt in &call.attempts_list {
+            let class = attempt.class.map(|c| format!(" {}", c.as_str())).unwrap_or_default();
+            let message = attempt.message.as_deref().map(|m| format!(": {}", clean(m))).unwrap_or_default();
+            let line = format!("  try {:<4} {}{class}{message}", attempt.attempt, attempt.status.as_str());
+            let _ = writeln!(out, "{}", cut_dots(&line, term.width));
+        }
+    }
+    if let Some(error) = &row.error {
+        let _ = writeln!(out, "  error    {}: {}", error.class.as_str(), clean(&error.message));
+        if let Some(hint) = &error.hint {
+            let _ = writeln!(out, "  hint     {}", clean(hint));
+        }
+    }
+    if call.possibly_repeated == Some(true) {
+        out.push_str("  repeat   its process died while it may have had effects\n");
+    }
+    let room = term.width.saturating_sub(11).max(40);
+    if !call.prompt_preview.is_empty() {
+        let text = cut_dots(&clean(&call.prompt_preview), room.saturating_sub(16));
+        let _ = writeln!(out, "  prompt   {}({} bytes)", pad(&text, 53), call.prompt_bytes);
+    }
+    if let Some(preview) = &call.output_preview {
+        let _ = writeln!(out, "  answer   {}", cut_dots(&clean(preview), room));
+    }
+    if let Some(explain) = &call.explain {
+        let _ = writeln!(out, "  cache    {}: {}", explain.cache_status.as_str(), clean(&explain.reason));
+    }
+    if let Some(child) = &row.child_run_id {
+        let _ = writeln!(out, "  run      {child}");
+    }
+    if let Some(branch) = &call.worktree_branch {
+        let path = call.worktree_path.as_deref().unwrap_or_default();
+        let _ = writeln!(out, "  worktree {branch}  {path}");
+    }
+    let files: Vec<&str> = [&call.files.prompt, &call.files.output, &call.files.error, &call.files.transcript]
+        .into_iter()
+        .filter_map(|f| f.as_deref())
+        .collect();
+    if let Some(first) = files.first() {
+        let folder = first.rsplit_once('/').map_or("", |(dir, _)| dir);
+        let names: Vec<_> = files.iter().map(|f| f.rsplit('/').next().unwrap_or(f)).collect();
+        let _ = writeln!(out, "  files    {folder}/{{{}}}", names.join(","));
+        let _ = writeln!(out, "  all of it: owf cat {short}/{}   --prompt   --transcript", row.call_id);
+    }
+    out
+}

@@ -1,0 +1,15 @@
+//! Screens: pure functions from views to text.
+
+pub mod approvals;
+pub mod calls;
+pub mod dry_run;
+pub mod explain;
+mod failure;
+pub mod lists;
+pub mod run_end;
+pub mod runs;
+pub mod status;
+pub mod text;
+pub mod validate;
+
+pub use failure::failure;

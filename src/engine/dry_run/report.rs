@@ -1,0 +1,290 @@
+//! The view of a rehearsal.
+
+use serde_json::{Map, Value};
+
+use crate::core::budget::Limits;
+use crate::core::outcome::{CostSource, ErrorClass};
+use crate::core::run::{RunError, RunOutcome};
+use crate::engine::answer::clip;
+use crate::engine::view::{
+    DryOutcome, DryRunView, ErrorView, Estimate, Notice, ProviderRow, Unreached, Usd, WorkflowName, WorstCase,
+};
+use crate::front::script::{FanOutSize, Script};
+use crate::providers::{ProviderKind, prices};
+
+use super::against::Against;
+use super::entry::DryRunInput;
+use super::estimate::{Planned, Sum};
+use super::fan_out::{BySite, Growth, grow};
+use super::record::Record;
+use super::rows;
+use super::stage::Stage;
+
+/// Rows of a reply that is not asked for everything.
+const ROWS: usize = 20;
+/// Characters of args that are echoed.
+const ARGS: usize = 500;
+
+/// Builds the view of a rehearsal.
+pub(super) fn view(
+    input: &DryRunInput,
+    script: &Script,
+    stage: &Stage,
+    outcome: &RunOutcome,
+    against: Option<&Against>,
+) -> DryRunView {
+    let record = &stage.record;
+    let provider = input.provider.as_ref().map(|_| stage.settings.provider.as_str());
+    let planned = Planned { registry: &stage.registry, provider, model: input.model.as_deref() };
+    let calls_total = record.agents().count() as u64;
+    let missing = missing(&script.args_read, input.args.as_ref());
+    let reached = BySite::of(script, record.agents());
+    let unreached: Vec<Unreached> = (0..script.sites.len())
+        .filter(|site| !reached.is_reached(*site))
+        .map(|site| Unreached { line: script.sites[site].line, label: script.sites[site].label.clone() })
+        .collect();
+    let growth = grow(input, script, stage, planned);
+    let sum = Sum::of(record.agents().filter(|c| c.is_sent()), planned);
+    let estimate = estimate(&sum, &growth, script, stage, planned, calls_total);
+    let limit = if input.full { usize::MAX } else { ROWS };
+    let mut tree = rows::tree(record.agents(), input.full);
+    let mut truncated = tree.len() > limit;
+    tree.truncate(limit);
+    let reuse = against.map(|against| {
+        let (reuse, cut) = stage.forecast.view(&against.run_id, limit);
+        truncated |= cut;
+        reuse
+    });
+    let word = word(outcome, calls_total);
+    let error = outcome.error.as_ref().map(|error| shown(error, input, word, &missing));
+    DryRunView {
+        outcome: word,
+        next: next(word, &missing, provider, &estimate, stage.settings.limits),
+        error,
+        runtime_version: env!("CARGO_PKG_VERSION").to_owned(),
+        script_path: input.workflow.script_path(),
+        script_hash: input.workflow.checked.hash.short(),
+        workflow: WorkflowName {
+            name: script.meta.name.clone(),
+            description: Some(script.meta.description.clone()).filter(|d| !d.is_empty()),
+        },
+        provider: provider.map(str::to_owned),
+        model: input.model.clone(),
+        args: input.args.clone().filter(|args| args.to_string().len() < ARGS),
+        budget: budget(stage.settings.limits),
+        calls_total,
+        sites_total: script.sites.len() as u64,
+        sites_reached: (script.sites.len() - unreached.len()) as u64,
+        unreached,
+        args_read: script.args_read.clone(),
+        args_missing: missing,
+        phases: rows::phases(script.meta.phases.iter().map(|p| p.title.clone()), record.agents()),
+        calls: tree,
+        warnings: warnings(input, stage, script, &sum, &estimate, provider),
+        fan_outs: growth.rows,
+        estimate,
+        reuse,
+        providers: providers(stage, script, provider),
+        swallowed: record.swallowed.clone(),
+        truncated,
+    }
+}
+
+fn word(outcome: &RunOutcome, calls_total: u64) -> DryOutcome {
+    match (&outcome.error, calls_total) {
+        (None, 0) => DryOutcome::NoCalls,
+        (None, _) => DryOutcome::Completed,
+        (Some(_), 0) => DryOutcome::StoppedBeforeCalls,
+        (Some(_), _) => DryOutcome::Threw,
+    }
+}
+
+fn shown(error: &RunError, input: &DryRunInput, word: DryOutcome, missing: &[String]) -> ErrorView {
+    let mut view = ErrorView::from(error);
+    let text = String::from_utf8_lossy(&input.workflow.bytes);
+    let line = error.line.and_then(|line| text.lines().nth(line.saturating_sub(1) as usize));
+    view.excerpt = line.map(|line| clip(line.trim(), 160)).filter(|line| !line.is_empty());
+    if word == DryOutcome::StoppedBeforeCalls && !missing.is_empty() {
+        view.hint = Some(format!("the script reads args that were not given: {}", missing.join(", ")));
+    }
+    view
+}
+
+/// Properties of args that are read and not given.
+fn missing(read: &[String], args: Option<&Value>) -> Vec<String> {
+    match args {
+        None | Some(Value::Null) => read.to_vec(),
+        Some(Value::Object(given)) => read.iter().filter(|name| !given.contains_key(*name)).cloned().collect(),
+        // Properties of other values, such as the length of a list, are the value's own.
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => Vec::new(),
+    }
+}
+
+fn budget(limits: Limits) -> Option<Value> {
+    let mut out = Map::new();
+    if let Some(tokens) = limits.tokens {
+        out.insert("tokens".to_owned(), tokens.into());
+    }
+    if let Some(nanos) = limits.cost_nanos {
+        out.insert("cost_usd".to_owned(), serde_json::to_value(Usd::from_nanos(nanos)).unwrap_or(Value::Null));
+    }
+    if let Some(calls) = limits.calls {
+        out.insert("calls".to_owned(), calls.into());
+    }
+    (!out.is_empty()).then_some(Value::Object(out))
+}
+
+fn estimate(
+    sum: &Sum,
+    growth: &Growth,
+    script: &Script,
+    stage: &Stage,
+    planned: Planned<'_>,
+    calls_total: u64,
+) -> Estimate {
+    let cost_usd = if planned.provider.is_some() { sum.cost() } else { None };
+    let limits = stage.settings.limits;
+    let worst_calls = if is_open(script) { stage.settings.max_calls } else { sum.calls };
+    let worst_calls = limits.calls.map_or(worst_calls, |most| worst_calls.min(most));
+    let worst = sum.high_nanos(worst_calls).filter(|_| sum.calls > 0);
+    // A cost budget is a ceiling of its own.
+    let worst = worst.map(|nanos| limits.cost_nanos.map_or(nanos, |most| nanos.min(most)));
+    let fake = planned.provider == Some("fake");
+    let cost_source = match (cost_usd, fake) {
+        (_, true) => CostSource::Simulated,
+        (Some(_), false) => CostSource::Estimated,
+        (None, false) => CostSource::Unknown,
+    };
+    let estimated = cost_source == CostSource::Estimated && calls_total > 0;
+    Estimate {
+        calls: sum.calls,
+        input_tokens: sum.input(),
+        output_tokens: sum.output(),
+        per_extra_item_usd: growth.per_item_nanos.filter(|_| estimated).map(Usd::from_nanos),
+        worst_case: WorstCase { calls: worst_calls, cost_usd: worst.filter(|_| estimated).map(Usd::from_nanos) },
+        cost_usd,
+        cost_source,
+        prices_as_of: estimated.then(|| prices::AS_OF.to_owned()),
+    }
+}
+
+/// Whether the number of calls depends on an answer.
+fn is_open(script: &Script) -> bool {
+    script.sites.iter().any(|site| {
+        let mut around = site.in_fan_out;
+        while let Some(fan_out) = around.and_then(|index| script.fan_outs.get(index)) {
+            if fan_out.size == FanOutSize::Open {
+                return true;
+            }
+            around = fan_out.parent;
+        }
+        false
+    })
+}
+
+/// The providers a run would use: the one planned for, those that calls asked for, those the source names.
+fn providers(stage: &Stage, script: &Script, planned: Option<&str>) -> Vec<ProviderRow> {
+    let asked = stage.record.agents().filter_map(|c| c.spec.ask.provider.as_deref());
+    let named = script.providers_named.iter().map(String::as_str);
+    let mut rows: Vec<ProviderRow> = Vec::new();
+    for name in planned.into_iter().chain(asked).chain(named) {
+        let canonical = stage.registry.canonical(name).unwrap_or_else(|| name.to_owned());
+        if rows.iter().any(|row| row.name == canonical) {
+            continue;
+        }
+        rows.push(match stage.registry.get(name) {
+            Some(provider) => {
+                let found = provider.availability();
+                // Whether a program is logged in shows only when it is asked something.
+                let login = (found.available && provider.kind() == ProviderKind::Cli).then(|| "unknown".to_owned());
+                let (available, version, message) = (found.available, found.version, found.message);
+                ProviderRow { name: canonical, available, version, login, message }
+            }
+            None => {
+                let message = Some(stage.registry.unknown(name).message);
+                ProviderRow { name: canonical, available: false, version: None, login: None, message }
+            }
+        });
+    }
+    rows
+}
+
+fn warnings(
+    input: &DryRunInput,
+    stage: &Stage,
+    script: &Script,
+    sum: &Sum,
+    estimate: &Estimate,
+    provider: Option<&str>,
+) -> Vec<Notice> {
+    let record = &stage.record;
+    let mut out = input.workflow.notices.clone();
+    if is_open(script) {
+        let calls = estimate.worst_case.calls;
+        let cost = estimate.worst_case.cost_usd.map_or_else(String::new, |usd| format!(", about {:.2} USD", usd.get()));
+        let message = format!(
+            "The number of agents depends on an answer: up to {calls} calls{cost}. Set budget_cost_usd or max_calls."
+        );
+        out.push(Notice::new("open_fan_out", message));
+    }
+    if provider.is_none() && sum.unplanned {
+        let message = "No provider is planned, so only tokens of prompts and answers are estimated. Give provider and model for a cost.";
+        out.push(Notice::new("no_provider", message));
+    }
+    if provider.is_some() && !sum.unpriced.is_empty() {
+        let names: Vec<&str> = sum.unpriced.iter().map(String::as_str).collect();
+        let message = format!("No price is known for {}, so no cost is estimated. Give model.", names.join(", "));
+        out.push(Notice::new("unpriced", message));
+    }
+    if !record.questions.is_empty() {
+        let count = record.questions.len();
+        let asks = if count == 1 { "1 question".to_owned() } else { format!("{count} questions") };
+        let listed: Vec<String> = record.questions.iter().take(3).map(|q| format!("\"{}\"", clip(q, 80))).collect();
+        let message = format!("A run would ask a person {asks}, answered here with approve: {}", listed.join(", "));
+        out.push(Notice::new("approvals", message));
+    }
+    out.extend(failures(record));
+    out.extend(unused_rules(input, stage));
+    out.extend(record.warnings.iter().cloned());
+    out
+}
+
+/// Calls that failed here: by a fixture rule, the budget, a bad schema or an unknown provider.
+fn failures(record: &Record) -> Option<Notice> {
+    let failed = |c: &&super::record::Rehearsed| c.ended.is_some_and(|(status, _)| status.is_failing());
+    let count = record.agents().filter(failed).count();
+    let (first, (status, class)) = record.agents().find(failed).and_then(|c| Some((c, c.ended?)))?;
+    let class = class.map_or_else(String::new, |c: ErrorClass| format!(" ({})", c.as_str()));
+    let calls = if count == 1 { "1 call".to_owned() } else { format!("{count} calls") };
+    let message = format!("{calls} failed in the dry run, first \"{}\": {}{class}", first.spec.label, status.as_str());
+    Some(Notice::new("failed_calls", message))
+}
+
+fn unused_rules(input: &DryRunInput, stage: &Stage) -> Option<Notice> {
+    input.fixtures.as_ref()?;
+    let used = &stage.record.rules;
+    let unused = stage.fake.unused_rules().into_iter().filter(|rule| !used.contains(&(*rule as u32)));
+    let unused: Vec<String> = unused.map(|rule| rule.to_string()).collect();
+    if unused.is_empty() {
+        return None;
+    }
+    let message = format!("Rules of the fixture file that matched no call: {}", unused.join(", "));
+    Some(Notice::new("fixture_rule_unused", message))
+}
+
+fn next(word: DryOutcome, missing: &[String], provider: Option<&str>, estimate: &Estimate, limits: Limits) -> String {
+    match word {
+        DryOutcome::StoppedBeforeCalls if !missing.is_empty() => {
+            format!("owf_dry_run again with args {{{}}}", missing.join(", "))
+        }
+        DryOutcome::StoppedBeforeCalls | DryOutcome::Threw => "Correct the script, then owf_dry_run again".to_owned(),
+        DryOutcome::NoCalls | DryOutcome::Completed => {
+            let Some(provider) = provider else {
+                return "owf_dry_run with provider and model for a cost, then owf_run_workflow".to_owned();
+            };
+            let ceiling = estimate.cost_usd.is_some() && provider != "fake" && limits.cost_nanos.is_none();
+            let budget = if ceiling { " and budget_cost_usd" } else { "" };
+            format!("owf_run_workflow with provider \"{provider}\"{budget}")
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The engine's queries: each is one snapshot of the store, and none of them changes a run.
+
+use crate::core::failure::Failure;
+
+use super::engine::Engine;
+use super::params::{
+    ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ExportParams, ListRunsParams, OutputParams,
+    PruneParams, ReadArtifactParams, StatusParams,
+};
+use super::query::RunScope;
+use super::view::{
+    ApprovalsView, ArtifactsView, CallDetailView, CallsView, ClearedView, DoctorView, ExplainView, ExportView,
+    OutputView, PruneView, ReadArtifactView, RunView, RunsView,
+};
+
+impl Engine {
+    /// One run in full.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, `invalid_arguments` for a bad cursor.
+    pub fn status(&self, params: &StatusParams) -> Result<RunView, Failure> {
+        self.query(|q| {
+            let run = q.resolve(params.run_id.as_deref())?;
+            q.run_view(&run, &RunScope::Status { limit: params.limit, cursor: params.cursor.clone() })
+        })
+    }
+
+    /// The calls of a run.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, `invalid_arguments`.
+    pub fn calls(&self, params: &CallsParams) -> Result<CallsView, Failure> {
+        self.query(|q| q.calls(params))
+    }
+
+    /// One call in full.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, `invalid_arguments`.
+    pub fn call_detail(&self, params: &CallsParams) -> Result<CallDetailView, Failure> {
+        self.query(|q| q.call_detail(params))
+    }
+
+    /// Why each call was reused or asked again.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, `invalid_arguments`.
+    pub fn explain_cache(&self, params: &ExplainParams) -> Result<ExplainView, Failure> {
+        self.query(|q| q.explain(params))
+    }
+
+    /// The value a run returned, or a part of it.
+    ///
+    /// # Errors
+    /// `not_found` (also for a pointer that leads nowhere), `ambiguous`, `invalid_arguments`.
+    pub fn output(&self, params: &OutputParams) -> Result<OutputView, Failure> {
+        self.query(|q| q.output(params))
+    }
+
+    /// The files of a run.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, `invalid_arguments`.
+    pub fn artifacts(&self, params: &ArtifactsParams) -> Result<ArtifactsView, Failure> {
+        self.query(|q| q.artifacts(params))
+    }
+
+    /// A part of a file of a run, and of nothing else.
+    ///
+    /// # Errors
+    /// `path_refused`, `not_found`, `ambiguous`, `invalid_arguments`.
+    pub fn read_artifact(&self, params: &ReadArtifactParams) -> Result<ReadArtifactView, Failure> {
+        self.query(|q| q.read_artifact(params))
+    }
+
+    /// The runs of the store, newest first. A home without a store has none.
+    ///
+    /// # Errors
+    /// `invalid_arguments` for a bad cursor or time.
+    pub fn list_runs(&self, params: &ListRunsParams) -> Result<RunsView, Failure> {
+        self.query(|q| q.list_runs(params))
+    }
+
+    /// Questions to a person.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`.
+    pub fn approvals(&self, params: &ApprovalsParams) -> Result<ApprovalsView, Failure> {
+        self.query(|q| q.approvals(params))
+    }
+
+    /// Removes ended runs that no other run's reuse points to; the cache keeps their answers.
+    ///
+    /// # Errors
+    /// `invalid_arguments`, store errors.
+    pub fn prune(&self, params: &PruneParams) -> Result<PruneView, Failure> {
+        self.query(|q| q.prune(params))
+    }
+
+    /// Removes every cache entry.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub fn clear_cache(&self) -> Result<ClearedView, Failure> {
+        self.query(|q| q.clear_cache())
+    }
+
+    /// Writes a run's files again from the journal, those left out included.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, `not_writable`.
+    pub fn export(&self, params: &ExportParams) -> Result<ExportView, Failure> {
+        let dir = params.output.as_ref().map(|dir| self.services().cwd.join(dir));
+        self.query(|q| {
+            let run = q.resolve(params.run_id.as_deref())?;
+            q.export(&run, dir.as_deref())
+        })
+    }
+
+    /// What is well and what is not: home, store, git, providers.
+    ///
+    /// # Errors
+    /// Store errors other than a missing store.
+    pub fn doctor(&self) -> Result<DoctorView, Failure> {
+        self.writable()?;
+        self.query(|q| q.doctor())
+    }
+}
