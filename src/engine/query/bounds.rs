@@ -133,12 +133,12 @@ pub(crate) fn finish<T: Serialize + DeserializeOwned>(bound: Bound, view: T) -> 
 fn longest_text(value: &mut Value) -> Option<&mut String> {
     match value {
         Value::String(text) if text.len() > 48 => Some(text),
-        Value::Array(items) => items.iter_mut().filter_map(longest_text).max_by_key(|text| size(text)),
+        Value::Array(items) => items.iter_mut().filter_map(longest_text).max_by_key(size),
         Value::Object(map) => map
             .iter_mut()
             .filter(|(key, _)| !matches!(key.as_str(), "output" | "output_text" | "content"))
             .filter_map(|(_, item)| longest_text(item))
-            .max_by_key(|text| size(text)),
+            .max_by_key(size),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }

@@ -15,7 +15,7 @@ use crate::engine::params::{
     ApprovalsParams, ArtifactsParams, CallsParams, Detail, ExplainParams, ListRunsParams, OutputParams,
     ReadArtifactParams,
 };
-use crate::engine::view::{ResumedHow, RunView};
+use crate::engine::view::RunView;
 
 use super::bounds::size;
 use super::testing::{Book, Run, agent, done, fake, spec};
@@ -106,8 +106,6 @@ fn every_reply_about_the_worst_run_fits() {
     let wait = |detail| RunScope::Wait { cursor: None, detail };
     let scopes = [
         RunScope::Start,
-        RunScope::Full,
-        RunScope::Resume(ResumedHow::InPlace),
         wait(Detail::Concise),
         wait(Detail::Full),
         RunScope::Status { limit: None, cursor: None },

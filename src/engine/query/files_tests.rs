@@ -9,7 +9,7 @@ use crate::core::run::{RunSpec, RunStatus, Settings};
 use crate::engine::params::{ArtifactsParams, ListRunsParams, OutputParams, PruneParams, ReadArtifactParams};
 use crate::engine::view::Health;
 
-use super::Query;
+use super::RunScope;
 use super::testing::{Book, agent, done, fake, shown, spec};
 
 #[test]
@@ -80,7 +80,7 @@ fn pages_of_a_large_value_make_up_its_text() {
     }
     let end = book.query().output(&OutputParams { offset: Some(-3), ..OutputParams::default() }).unwrap();
     assert_eq!((end.output_text.as_deref(), end.truncated), (Some("x\"}"), false));
-    let view = book.query().run_view(&run.id, &super::RunScope::Start).unwrap();
+    let view = book.query().run_view(&run.id, &RunScope::Start).unwrap();
     assert_eq!((view.output, view.output_bytes), (None, Some(whole_len(&value))));
     assert_eq!(view.outline.unwrap()["findings"], "array of 300 objects {file, claim}");
 }
@@ -205,7 +205,10 @@ fn the_facts_of_a_run_say_whether_its_file_has_changed() {
     let file = dir.path().join("a.js");
     let path = Some(file.display().to_string());
     let run = book.run(&RunSpec { source_path: path, ..spec("a") });
-    let changed = |book: &Book| Query::run_facts(&book.query(), &run.id).unwrap().source_changed;
+    let changed = |book: &Book| {
+        let view = book.query().run_view(&run.id, &RunScope::Status { limit: None, cursor: None }).unwrap();
+        view.run.unwrap().source_changed
+    };
     assert_eq!(changed(&book), None, "the file is gone");
     std::fs::write(&file, "line one\n  const found = null.map()\n").unwrap();
     assert_eq!(changed(&book), Some(false));

@@ -287,7 +287,9 @@ pub(super) fn hit(from: &RunId, call: u32) -> Outcome {
 pub(super) fn shown(view: &impl serde::Serialize, hidden: &[&str]) -> Value {
     let mut value = serde_json::to_value(view).unwrap();
     if let Value::Object(map) = &mut value {
-        hidden.iter().for_each(|key| drop(map.shift_remove(*key)));
+        for key in hidden {
+            map.shift_remove(*key);
+        }
     }
     value
 }

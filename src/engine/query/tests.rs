@@ -12,7 +12,7 @@ use crate::core::outcome::{ErrorClass, Outcome};
 use crate::core::run::{RunError, RunErrorCode, RunOutcome, RunSpec, RunStatus, Settings, StatusReason};
 use crate::core::time::Millis;
 use crate::engine::params::{CallsParams, Detail, ExplainParams, Until};
-use crate::engine::view::{CallState, ResumedHow, Woke};
+use crate::engine::view::{CallState, Woke};
 
 use super::testing::{Book, START, agent, done, failed, fake, hit, record, shown, spec};
 use super::{Query, RunScope};
@@ -160,7 +160,7 @@ fn a_question_ends_every_wait_until_somebody_decides() {
     let scope = RunScope::Wait { cursor: None, detail: Detail::Concise };
     let view = book.query().told(book.query().run_view(&run.id, &scope).unwrap(), Woke::NeedsPerson, 90);
     assert_eq!(
-        shown(&view, &["usage", "counts"]),
+        shown(&view, &["usage", "counts", "run_dir", "script_path"]),
         json!({
             "run_id": run.id, "status": "paused", "status_reason": "approval", "simulated": false,
             "approvals": [{"approval_id": "a1", "run_id": run.id, "call_id": "c0001", "kind": "approve",
@@ -269,7 +269,7 @@ fn resumed(book: &mut Book) -> (super::testing::Run, super::testing::Run) {
 fn a_resumed_run_says_what_it_reused_and_why_the_rest_ran_again() {
     let mut book = Book::new();
     let (old, new) = resumed(&mut book);
-    let view = book.query().run_view(&new.id, &RunScope::Resume(ResumedHow::NewRun)).unwrap();
+    let view = book.query().run_view(&new.id, &RunScope::Status { limit: None, cursor: None }).unwrap();
     assert_eq!(
         json!([view.reuse, view.budget, view.resumed, view.resumed_from, view.counts.replayed, view.usage.cost_usd]),
         json!([

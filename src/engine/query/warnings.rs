@@ -142,14 +142,14 @@ fn provider_down(run: &Snapshot, class: ErrorClass) -> ErrorView {
 
 fn not_started(query: &Query<'_>, run: &Snapshot) -> ErrorView {
     let log = query.store.run_dir(&run.row.run_id).join("runner.log");
-    let mut end = String::new();
+    let mut bytes = Vec::new();
     if let Ok(mut file) = std::fs::File::open(log) {
         let size = file.seek(SeekFrom::End(0)).unwrap_or(0);
-        let mut bytes = Vec::new();
         // A log that cannot be read is as good as an empty one.
         let _ = file.seek(SeekFrom::Start(size.saturating_sub(600))).and_then(|_| file.read_to_end(&mut bytes));
-        end = String::from_utf8_lossy(&bytes).trim().to_owned();
     }
+    let text = String::from_utf8_lossy(&bytes);
+    let end = text.trim();
     let said =
         if end.is_empty() { "its runner.log is empty".to_owned() } else { format!("runner.log ends with: {end}") };
     ErrorView::new("internal", format!("no process took the run up; {said}")).hint("owf_resume starts it again")
