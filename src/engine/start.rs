@@ -207,7 +207,6 @@ fn check_price(settings: &Settings) -> Result<(), Failure> {
 /// A run that exists in the store and waits for a process.
 pub(crate) struct Recorded {
     pub(crate) run_id: RunId,
-    pub(crate) settings: Settings,
     /// An earlier run that the request key found.
     pub(crate) joined: bool,
     pub(crate) notices: Vec<Notice>,
@@ -221,7 +220,7 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     let args = args_value(params.args.as_ref(), params.args_json.as_deref())?;
     let script = super::source::require(&workflow)?.clone();
     let settings = settings(&default_settings(services), &Overrides::from(params), services, store, &cwd)?;
-    let mut spec = spec_of(&workflow, &script, args, settings.clone(), services);
+    let mut spec = spec_of(&workflow, &script, args, settings, services);
     spec.workspace = workspace.display().to_string();
     spec.cwd = cwd.display().to_string();
     let at = super::journal::now();
@@ -242,7 +241,7 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
             .with("run_id", run_id.to_string()));
         }
     };
-    Ok(Recorded { run_id, settings, joined, notices })
+    Ok(Recorded { run_id, joined, notices })
 }
 
 /// The facts of a new run of a workflow.
