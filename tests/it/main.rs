@@ -1,5 +1,8 @@
 //! The only integration-test binary.
 
+mod acca_cache;
+mod acca_resume;
+mod acca_support;
 mod cli_args;
 mod cli_screens;
 mod cli_watch;
