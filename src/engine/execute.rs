@@ -46,6 +46,8 @@ struct Loaded {
     history: History,
     reuse: Reuse,
     earlier_children: std::collections::HashMap<(crate::core::ids::Hash, u32), RunId>,
+    /// The cache lookups of calls of the runs this one resumes: a reused call counts as the lookup it made there.
+    earlier_lookups: std::collections::HashMap<(crate::core::ids::Hash, u32), (crate::core::ids::Hash, u32)>,
     /// Fixture rules that answered in the runs this one resumes.
     rules: BTreeSet<u32>,
     source: Vec<u8>,
@@ -85,6 +87,7 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     let source = store.source(&spec.source_hash)?.unwrap_or_default();
     let mut reuse = Reuse::default();
     let mut earlier_children = std::collections::HashMap::new();
+    let mut earlier_lookups = std::collections::HashMap::new();
     let mut next = spec.resumed_from.clone();
     let mut distance = 0;
     let mut rules = BTreeSet::new();
@@ -95,6 +98,9 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
         let (history, _) = read_history(store, &earlier)?;
         rules.extend(&history.rules);
         for (id, call) in &history.calls {
+            if let Some(lookup) = call.lookup {
+                earlier_lookups.entry(*id).or_insert(lookup);
+            }
             if let Some((_, outcome)) = &call.outcome
                 && let Some(child) = &outcome.child_run
             {
@@ -110,7 +116,7 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
         next = history.spec.and_then(|s| s.resumed_from);
     }
     let notices = notices(&reuse, &tree.settings, &spec, changed);
-    Ok(Loaded { spec: Arc::new(*spec), history, reuse, earlier_children, rules, source, last_seq, notices })
+    Ok(Loaded { spec: Arc::new(*spec), history, reuse, earlier_children, earlier_lookups, rules, source, last_seq, notices })
 }
 
 /// Warnings about answers that a resume would reuse although something about them differs now.
@@ -173,7 +179,7 @@ fn execute(
     parent: Option<(Sender<Message>, CallId)>,
     group: Option<String>,
 ) -> RunEnd {
-    let Loaded { spec, mut history, reuse, earlier_children, rules, source, last_seq, notices } = loaded;
+    let Loaded { spec, mut history, reuse, earlier_children, earlier_lookups, rules, source, last_seq, notices } = loaded;
     if let Some(outcome) = &history.finished {
         // A child that had ended before its parent's process did.
         return RunEnd::Finished(outcome.clone());
@@ -195,6 +201,10 @@ fn execute(
         tree.recorded_occurrence(key, occurrence);
     }
     let found = crate::front::script::personas(Path::new(&spec.cwd), tree.services.user_home.as_deref());
+    let reused = history.calls.iter().filter(|(_, call)| call.reused.is_some());
+    for (key, occurrence) in reused.filter_map(|(id, _)| earlier_lookups.get(id)) {
+        tree.recorded_occurrence(*key, *occurrence);
+    }
     let personas = match super::personas::load(found, &history, &tree.store) {
         Ok(personas) => personas,
         Err(error) => return RunEnd::Lost(error.to_string()),
@@ -257,6 +267,7 @@ fn execute(
         consumed: Vec::new(),
         children: std::collections::HashMap::new(),
         earlier_children,
+        earlier_lookups,
         parent,
     };
     let contained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_loop.run()));

@@ -39,6 +39,8 @@ pub(crate) struct RunLoop {
     pub(super) personas: HashMap<String, super::personas::Pinnable>,
     /// Child runs that calls of earlier runs started.
     pub(super) earlier_children: HashMap<(Hash, u32), RunId>,
+    /// Cache lookups, by key and occurrence, that calls of earlier runs made.
+    pub(super) earlier_lookups: HashMap<(Hash, u32), (Hash, u32)>,
     pub(super) effects: VecDeque<Effect>,
     pub(super) end: Option<RunEnd>,
     /// Inbox rows answered by the next append.
@@ -205,6 +207,12 @@ impl RunLoop {
                 Event::CallFinished { call_id, outcome, reused, .. } => {
                     if call_id.0 <= folders {
                         self.tree.files.outcome(self.tree.store.run_dir(&self.run), *call_id, outcome);
+                    }
+                    if reused.is_some()
+                        && let Some(id) = self.machine.identity(*call_id)
+                        && let Some((key, occurrence)) = self.earlier_lookups.get(&id)
+                    {
+                        self.tree.recorded_occurrence(*key, *occurrence);
                     }
                     if reused.is_none()
                         && outcome.status == CallStatus::Done

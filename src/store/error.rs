@@ -97,7 +97,7 @@ pub enum StoreError {
         now: u64,
     },
     /// A live process executes the run.
-    #[error("run {run} is executed by a live process")]
+    #[error("run {run} is executed by {}", owner_text(.owner.as_ref()))]
     Live {
         /// The root of the run tree.
         run: RunId,
@@ -205,6 +205,14 @@ impl From<serde_json::Error> for StoreError {
             Self::Internal(error.to_string())
         }
     }
+}
+
+/// The owner of a run in words.
+fn owner_text(owner: Option<&OwnerRow>) -> String {
+    owner.map_or_else(
+        || "a live process".to_owned(),
+        |row| format!("process {} on {} since {}", row.owner.pid, row.owner.host, row.since.rfc3339()),
+    )
 }
 
 impl From<StoreError> for Failure {

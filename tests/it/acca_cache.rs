@@ -50,7 +50,7 @@ fn accept_005_a_change_of_schema_model_provider_namespace_or_system_prompt_is_a_
     let variants = [
         ("schema", format!("label: 'x', schema: {}", schema(", m: {type: 'string'}"))),
         ("model", options("model: 'large'")),
-        ("provider", options("provider: 'third', model: 'plain'")),
+        ("provider", options("provider: 'third'")),
         ("namespace", options("cacheNamespace: 'apart'")),
         ("system", options("system: 'Be brief.'")),
         ("effort", options("effort: 'high'")),
@@ -223,4 +223,23 @@ fn accept_011_mutating_calls_bypass_the_cache_and_are_reused_by_a_resume() {
     assert_eq!((&resumed["resumed"], &resumed["status"]), (&json!("new_run"), &json!("done")));
     assert_eq!((desk.cache(), desk.invocations()), (vec!["replayed".to_owned(); 2], 4));
     assert_eq!(desk.output(), json!(["answer to Patch.", "answer to Patch."]));
+}
+
+#[test]
+fn accept_005_a_miss_after_a_hit_names_what_changed_since_the_answer_was_made() {
+    let desk = Desk::new();
+    desk.answers(ECHO);
+    desk.workflow("one", "return await agent('Look.', { label: 'look' })");
+    desk.run("one");
+    desk.run("one");
+    assert_eq!(desk.cache(), ["hit"]);
+    desk.answers("  - text: 'another answer'");
+    desk.run("one");
+    let row = &desk.explain("latest")["calls"][0];
+    assert_eq!(
+        (&row["cache_status"], &row["reason_code"], &row["changed"]),
+        (&json!("miss"), &json!("changed"), &json!(["fixtures"])),
+        "{row}"
+    );
+    assert_eq!(desk.output(), json!("another answer"));
 }

@@ -37,7 +37,7 @@ fn accept_012_the_same_prompt_five_times_is_five_calls_replayed_in_order() {
     assert_eq!((&first["output"], desk.cache(), desk.invocations()), (&numbers, vec!["miss".to_owned(); 5], 5));
     let resumed = desk.resume(ResumeParams::default());
     assert_eq!((&resumed["output"], desk.invocations()), (&numbers, 5));
-    assert_eq!(resumed["reuse"], json!({"replayed": 5, "rerun": 0, "saved_usd": 0}));
+    assert_eq!(resumed["reuse"], json!({"replayed": 5, "rerun": 0, "rerun_reasons": {}, "saved_usd": 0}));
     let rows = &desk.explain("latest")["calls"];
     for (row, call) in rows.as_array().unwrap().iter().zip(["c0001", "c0002", "c0003", "c0004", "c0005"]) {
         assert_eq!((&row["call_id"], &row["cache_status"]), (&json!(call), &json!("replayed")));
@@ -244,15 +244,15 @@ fn accept_018_an_edited_script_changes_nothing_unless_it_is_asked_for() {
 #[test]
 fn accept_018_an_unfinished_run_whose_edited_source_goes_on_is_superseded() {
     let desk = Desk::new();
-    desk.answers("  - match: { label: b, attempt: 1 }\n    never: true\n  - text: '{{ prompt }}'");
+    desk.answers("  - match: { prompt_regex: '^B', attempt: 1 }\n    never: true\n  - text: '{{ prompt }}'");
     desk.workflow("two", "return [await agent('A.', { label: 'a' }), await agent('B.', { label: 'b' })]");
     let run = interrupted(&desk, "two", RunParams::default(), || desk.invocations() == 2);
     desk.workflow("two", "return [await agent('A.', { label: 'a' }), await agent('New B.', { label: 'b' })].join()");
     let view = desk.resume(ResumeParams { path: Some("two.js".into()), ..ResumeParams::default() });
-    // The call in flight was another request: the new one is at its first attempt, so an edit made it wait again.
     assert_eq!((&view["resumed"], &view["status"]), (&json!("new_run"), &json!("done")), "{view}");
     let old = desk.status(&run);
     assert_eq!((&old["status"], &old["status_reason"]), (&json!("cancelled"), &json!("superseded")));
+    assert_eq!((&old["counts"]["queued"], &old["counts"]["cancelled"]), (&json!(0), &json!(1)), "{old}");
     assert_eq!(desk.output(), json!("A.,New B."));
 }
 
@@ -315,4 +315,19 @@ fn a_resume_does_not_take_refresh_and_needs_a_run() {
     desk.run("one");
     let refresh = ResumeParams { cache_policy: Some(CachePolicy::Refresh), ..ResumeParams::default() };
     assert_eq!(desk.try_resume(refresh).unwrap_err().code, Code::InvalidArguments);
+}
+
+#[test]
+fn accept_018_the_question_of_a_superseded_run_is_asked_by_the_new_one_only() {
+    let desk = Desk::new();
+    desk.workflow("ask", "return [await agent('A.'), (await owf.approve({ message: 'Go on?' })).decision]");
+    let old = desk.run("ask");
+    assert_eq!((&old["status"], &old["status_reason"]), (&json!("paused"), &json!("approval")));
+    desk.workflow("ask", "return [await agent('A.'), (await owf.approve({ message: 'Go on?' })).decision, 'edited']");
+    let new = desk.resume(ResumeParams { source: Some(SourceChoice::Current), ..ResumeParams::default() });
+    assert_eq!((&new["status"], &new["resumed_from"]), (&json!("paused"), &old["run_id"]));
+    let pending = desk.place.json(&["approvals", "--json"]);
+    assert_eq!(texts(&pending["approvals"], "run_id"), [new["run_id"].as_str().unwrap()]);
+    let refused = desk.place.owf(&["approve", old["run_id"].as_str().unwrap(), "a1", "--json"]);
+    assert_eq!((refused.code, &refused.json()["error"]["code"]), (2, &json!("run_ended")));
 }

@@ -1,6 +1,7 @@
 //! The only integration-test binary.
 
 mod acca_cache;
+mod acca_item4;
 mod acca_resume;
 mod acca_support;
 mod cli_args;
