@@ -1,6 +1,8 @@
 //! The only integration-test binary.
 
+mod acca_basics;
 mod acca_cache;
+mod acca_files;
 mod acca_item4;
 mod acca_resume;
 mod acca_support;
