@@ -120,7 +120,7 @@ fn notices(
     spec: &RunSpec,
     changed: impl Fn(&Outcome) -> bool,
 ) -> Vec<(String, String)> {
-    let mut out = Vec::new();
+    let mut out = spec.notices.clone();
     if let Some(detail) = &spec.diverged {
         let from = spec.resumed_from.as_ref().map_or_else(String::new, ToString::to_string);
         let message = format!("the replay of {from} left its journal, so this run took its place: {detail}");
