@@ -43,7 +43,7 @@ pub struct RecordedCall {
     pub approval: Option<(ApprovalNote, Option<DecisionInput>)>,
     /// When it was started first.
     pub started_at: Option<Millis>,
-    /// The cache lookup it made, by key and occurrence.
+    /// The cache lookup its last attempt made, by key and occurrence.
     pub lookup: Option<(Hash, u32)>,
 }
 
@@ -154,6 +154,7 @@ impl History {
                     call.open = due_at.is_none();
                     call.lost_last = false;
                     call.attempts = *attempt;
+                    call.lookup = cache.as_ref().map(|record| (record.key, record.occurrence));
                     if call.kind != CallKind::Approval {
                         call.approval = None;
                     }

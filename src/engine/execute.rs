@@ -116,7 +116,17 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
         next = history.spec.and_then(|s| s.resumed_from);
     }
     let notices = notices(&reuse, &tree.settings, &spec, changed);
-    Ok(Loaded { spec: Arc::new(*spec), history, reuse, earlier_children, earlier_lookups, rules, source, last_seq, notices })
+    Ok(Loaded {
+        spec: Arc::new(*spec),
+        history,
+        reuse,
+        earlier_children,
+        earlier_lookups,
+        rules,
+        source,
+        last_seq,
+        notices,
+    })
 }
 
 /// Warnings about answers that a resume would reuse although something about them differs now.
@@ -126,7 +136,7 @@ fn notices(
     spec: &RunSpec,
     changed: impl Fn(&Outcome) -> bool,
 ) -> Vec<(String, String)> {
-    let mut out = Vec::new();
+    let mut out = spec.notices.clone();
     if let Some(detail) = &spec.diverged {
         let from = spec.resumed_from.as_ref().map_or_else(String::new, ToString::to_string);
         let message = format!("the replay of {from} left its journal, so this run took its place: {detail}");
@@ -179,7 +189,8 @@ fn execute(
     parent: Option<(Sender<Message>, CallId)>,
     group: Option<String>,
 ) -> RunEnd {
-    let Loaded { spec, mut history, reuse, earlier_children, earlier_lookups, rules, source, last_seq, notices } = loaded;
+    let Loaded { spec, mut history, reuse, earlier_children, earlier_lookups, rules, source, last_seq, notices } =
+        loaded;
     if let Some(outcome) = &history.finished {
         // A child that had ended before its parent's process did.
         return RunEnd::Finished(outcome.clone());
@@ -324,8 +335,9 @@ impl RunHandle {
         self.shared.stop.store(true, Ordering::Relaxed);
         let state = self.state();
         if let Some(tree) = &state.tree {
-            tree.abort.store(true, Ordering::Relaxed);
+            // The message first: user logic that the flag stops is taken as interrupted, not as failed.
             tree.send_all(|| Message::Interrupt);
+            tree.abort.store(true, Ordering::Relaxed);
         }
     }
 

@@ -128,10 +128,16 @@ fn accept_007_a_disabled_cache_is_neither_read_nor_written() {
 fn accept_007_the_stricter_of_run_and_call_wins() {
     let desk = Desk::new();
     desk.answers(ECHO);
-    desk.workflow("two", "return [await agent('A.', { label: 'a', cache: 'disabled' }), await agent('B.', { label: 'b' })]");
+    desk.workflow(
+        "two",
+        "return [await agent('A.', { label: 'a', cache: 'disabled' }), await agent('B.', { label: 'b' })]",
+    );
     desk.run("two");
     desk.run("two");
-    assert_eq!((desk.cache(), desk.labels()), (vec!["disabled".into(), "hit".into()], vec!["a".to_owned(), "b".into(), "a".into()]));
+    assert_eq!(
+        (desk.cache(), desk.labels()),
+        (vec!["disabled".into(), "hit".into()], vec!["a".to_owned(), "b".into(), "a".into()])
+    );
     desk.run_with("two", policy(CachePolicy::Refresh));
     assert_eq!(desk.cache(), ["disabled", "miss"]);
 }

@@ -62,9 +62,15 @@ fn accept_040_one_reason_a_call_and_counts_that_add_up() {
         json!([counts["total"], counts["done"], counts["failed"], counts["replayed"], counts["hit"]]),
         json!([7, 6, 1, 1, 1])
     );
-    assert_eq!(view["reuse"], json!({"replayed": 1, "rerun": 4, "rerun_reasons": {"earlier_failed": 1, "first_time": 1, "mutating": 1, "policy": 1}, "saved_usd": 0}));
+    assert_eq!(
+        view["reuse"],
+        json!({"replayed": 1, "rerun": 4, "rerun_reasons": {"earlier_failed": 1, "first_time": 1, "mutating": 1, "policy": 1}, "saved_usd": 0})
+    );
     let one = desk.place.json(&["explain-cache", run, "--cache-status", "miss", "--json"]);
-    assert_eq!((texts(&one["calls"], "label"), &one["counts"]), (vec!["bad".to_owned(), "new".into()], &explained["counts"]));
+    assert_eq!(
+        (texts(&one["calls"], "label"), &one["counts"]),
+        (vec!["bad".to_owned(), "new".into()], &explained["counts"])
+    );
     let screen = desk.place.owf(&["explain-cache", run]).out;
     assert!(screen.contains("1 replayed, 1 hit, 2 miss, 2 bypassed, 1 disabled"), "{screen}");
 }
@@ -106,8 +112,15 @@ fn accept_041_every_file_is_there_with_the_size_and_hash_of_its_row() {
     let rows = view["artifacts"].as_array().unwrap();
     let paths = texts(&view["artifacts"], "path");
     for wanted in [
-        "calls/c0001/output.txt", "calls/c0001/prompt.txt", "calls/c0001/transcript.jsonl", "calls/c0002/error.txt",
-        "calls/c0003/output.json", "manifest.json", "output.json", "source.js", "summary.md",
+        "calls/c0001/output.txt",
+        "calls/c0001/prompt.txt",
+        "calls/c0001/transcript.jsonl",
+        "calls/c0002/error.txt",
+        "calls/c0003/output.json",
+        "manifest.json",
+        "output.json",
+        "source.js",
+        "summary.md",
     ] {
         assert!(paths.iter().any(|p| p == wanted), "{wanted} is missing: {paths:?}");
     }
@@ -175,7 +188,8 @@ fn decoded(view: &Value) -> Vec<u8> {
     if view["encoding"] == "utf-8" {
         return content.as_bytes().to_vec();
     }
-    let value = |b: u8| b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".iter().position(|c| *c == b);
+    let value =
+        |b: u8| b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".iter().position(|c| *c == b);
     let sextets: Vec<usize> = content.bytes().filter_map(value).collect();
     sextets
         .chunks(4)
@@ -240,11 +254,20 @@ fn accept_042_pages_make_up_the_file_byte_for_byte() {
         assert!(printed.status.success() && printed.stdout == bytes, "{name}: {printed:?}");
     }
     let end = |offset: i64| {
-        let params = ReadArtifactParams { run_id: None, path: "text.txt".into(), offset: Some(offset), max_bytes: None, home: None };
+        let params = ReadArtifactParams {
+            run_id: None,
+            path: "text.txt".into(),
+            offset: Some(offset),
+            max_bytes: None,
+            home: None,
+        };
         desk.engine.read_artifact(&params).unwrap()
     };
     let last = end(-12);
-    assert_eq!((last.truncated, last.size_bytes - last.offset, last.returned_bytes), (false, last.content.len() as u64, last.content.len() as u64));
+    assert_eq!(
+        (last.truncated, last.size_bytes - last.offset, last.returned_bytes),
+        (false, last.content.len() as u64, last.content.len() as u64)
+    );
     assert!(text.ends_with(&last.content) && !last.content.is_empty());
     let beyond = end(1_000_000);
     assert_eq!((beyond.returned_bytes, beyond.truncated, beyond.content.as_str()), (0, false, ""));
@@ -258,7 +281,8 @@ fn accept_042_lists_of_files_page_too() {
     let mut cursor: Option<String> = None;
     let engine = crate::acca_support::engine_over(&place, &[]);
     loop {
-        let params = ArtifactsParams { run_id: Some(run.clone()), limit: Some(2), cursor, ..ArtifactsParams::default() };
+        let params =
+            ArtifactsParams { run_id: Some(run.clone()), limit: Some(2), cursor, ..ArtifactsParams::default() };
         let page = engine.artifacts(&params).unwrap();
         paged.extend(page.artifacts.iter().map(|a| a.path.clone()));
         assert_eq!((page.artifacts_total, page.truncated), (all.len() as u64, page.next_cursor.is_some()));

@@ -21,6 +21,12 @@ fn kill(mut child: Child) {
     child.wait().unwrap();
 }
 
+/// Waits until an attempt of a call is on disk: one that is not did not happen, as far as a resume knows.
+fn until_started(place: &Place, run: &str, call: &str) {
+    let started = || journal(place, run).iter().any(|e| e["type"] == "attempt_started" && e["call_id"] == call);
+    eventually(Duration::from_secs(1), "the attempt on disk", started);
+}
+
 /// The journal of a run as `--events` prints it, without the run's view.
 fn journal(place: &Place, run: &str) -> Vec<Value> {
     let store = place.store();
@@ -38,14 +44,15 @@ fn a_zombie_owner_writes_nothing_and_ends_with_4() {
         &answers(
             "  - match: { label: b, attempt: 1 }
     text: from the dead
-    delay_ms: 300
+    delay_ms: 1000
   - text: '{{ label }} at attempt {{ attempt }}'",
         ),
     );
     let mut zombie = place.spawn(&["run", "two.js", "--fixtures", "answers.yaml", "--no-input"]);
     eventually(Duration::from_secs(1), "both calls", || place.log(LOG).len() == 2);
-    signal(&zombie, rustix::process::Signal::STOP);
     let run = place.json(&["status", "--json"])["run_id"].as_str().unwrap().to_owned();
+    until_started(&place, &run, "c0002");
+    signal(&zombie, rustix::process::Signal::STOP);
     assert_eq!(place.json(&["status", "--json"])["status"], "running", "a suspended owner lives");
     assert_eq!(place.owf(&["resume", &run, "--no-input"]).code, 2);
     // What a file system that forgets locks does to an owner.
@@ -53,7 +60,8 @@ fn a_zombie_owner_writes_nothing_and_ends_with_4() {
     let taken = place.owf(&["resume", &run, "--no-input"]);
     assert_eq!(taken.code, 0, "{taken:?}");
     let dir = place.home().join("runs").join(&run);
-    let files = || ["output.json", "calls/c0002/output.txt", "manifest.json"].map(|f| std::fs::read(dir.join(f)).unwrap());
+    let files =
+        || ["output.json", "calls/c0002/output.txt", "manifest.json"].map(|f| std::fs::read(dir.join(f)).unwrap());
     let (before, there) = (journal(&place, &run), files());
     signal(&zombie, rustix::process::Signal::CONT);
     assert_eq!(zombie.wait().unwrap().code(), Some(4));
@@ -70,7 +78,18 @@ fn fixtures_edited_between_run_and_resume_do_not_count_unless_they_are_given_aga
     desk.workflow("three", "return [await agent('A.', { label: 'a' }), await agent('B.', { label: 'b' }), await agent('C.', { label: 'c' })]");
     let interrupt = || {
         let count = desk.invocations();
-        let handle = desk.start("three", RunParams { fixtures: Some("answers.yaml".into()), cache_policy: Some(owf::core::call::CachePolicy::Disabled), ..RunParams::default() }).unwrap().handle.unwrap();
+        let handle = desk
+            .start(
+                "three",
+                RunParams {
+                    fixtures: Some("answers.yaml".into()),
+                    cache_policy: Some(owf::core::call::CachePolicy::Disabled),
+                    ..RunParams::default()
+                },
+            )
+            .unwrap()
+            .handle
+            .unwrap();
         eventually(Duration::from_secs(1), "the call in flight", || desk.invocations() == count + 2);
         handle.interrupt();
         ended(&handle);
@@ -81,7 +100,8 @@ fn fixtures_edited_between_run_and_resume_do_not_count_unless_they_are_given_aga
     desk.answers("  - text: 'new {{ label }}'");
     let pinned = desk.resume(ResumeParams { run_id: Some(first.clone()), ..ResumeParams::default() });
     assert_eq!((&pinned["run_id"], &pinned["output"]), (&json!(first), &json!(["old a", "old b", "old c"])));
-    let params = ResumeParams { run_id: Some(second.clone()), fixtures: Some("answers.yaml".into()), ..ResumeParams::default() };
+    let params =
+        ResumeParams { run_id: Some(second.clone()), fixtures: Some("answers.yaml".into()), ..ResumeParams::default() };
     let given = desk.resume(params);
     assert_eq!((&given["run_id"], &given["output"]), (&json!(second), &json!(["old a", "new b", "new c"])));
     let finished = desk.resume(ResumeParams { run_id: Some(second), ..ResumeParams::default() });
@@ -145,8 +165,7 @@ fn a_run_killed_after_its_own_mutating_call_does_not_repeat_it() {
     let child = place.spawn(&["run", "edit.js", "--fixtures", "answers.yaml", "--no-input"]);
     eventually(Duration::from_secs(1), "both calls", || place.log(LOG).len() == 2);
     let run = place.json(&["status", "--json"])["run_id"].as_str().unwrap().to_owned();
-    let written = || journal(&place, &run).iter().any(|e| e["type"] == "call_finished");
-    eventually(Duration::from_secs(1), "the outcome on disk", written);
+    until_started(&place, &run, "c0002");
     kill(child);
     // Its own edit is part of the workspace now: neither that nor a later change by hand makes it run again.
     place.file("out/new.txt", "changed by hand");
@@ -184,12 +203,12 @@ fn a_resume_of_a_resume_of_a_killed_run_replays_what_each_of_them_finished() {
     );
     let first = place.spawn(&["run", "four.js", "--fixtures", "answers.yaml", "--no-input"]);
     eventually(Duration::from_secs(1), "b", || labels(&place) == ["a", "b"]);
-    kill(first);
     let run = place.json(&["status", "--json"])["run_id"].clone();
+    until_started(&place, run.as_str().unwrap(), "c0002");
+    kill(first);
     let second = place.spawn(&["resume", "--no-input"]);
     eventually(Duration::from_secs(1), "c", || labels(&place) == ["a", "b", "b", "c"]);
-    let committed = || journal(&place, run.as_str().unwrap()).iter().filter(|e| e["type"] == "call_finished").count() == 2;
-    eventually(Duration::from_secs(1), "the outcome of b", committed);
+    until_started(&place, run.as_str().unwrap(), "c0003");
     kill(second);
     let third = place.owf(&["resume", "--no-input", "--json"]);
     let view = third.json();

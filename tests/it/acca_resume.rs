@@ -51,9 +51,8 @@ fn accept_012_the_same_prompt_five_times_is_five_calls_replayed_in_order() {
 fn accept_012_a_sixth_occurrence_is_asked_and_says_that_only_five_were_recorded() {
     let desk = Desk::new();
     desk.answers(FIVE);
-    let body = |n: u32| {
-        format!("const out = []; for (let i = 0; i < {n}; i++) out.push(await agent('Same.')); return out")
-    };
+    let body =
+        |n: u32| format!("const out = []; for (let i = 0; i < {n}; i++) out.push(await agent('Same.')); return out");
     desk.workflow("same", &body(5));
     desk.run("same");
     desk.workflow("same", &body(6));
@@ -143,7 +142,11 @@ fn accept_015_a_mutating_call_in_flight_is_asked_about_and_runs_again_when_appro
     assert_eq!(before["call"]["possibly_repeated"], json!(true), "{before}");
     let resumed = place.owf(&["resume", &run, "--no-input", "--json"]);
     let view = resumed.json();
-    assert_eq!((resumed.code, &view["status"], &view["status_reason"]), (3, &json!("paused"), &json!("repeat")), "{view}");
+    assert_eq!(
+        (resumed.code, &view["status"], &view["status_reason"]),
+        (3, &json!("paused"), &json!("repeat")),
+        "{view}"
+    );
     let question = &view["approvals"][0];
     assert_eq!(
         (&question["kind"], &question["call_id"], &question["approval_id"]),
@@ -160,7 +163,10 @@ fn accept_015_a_mutating_call_in_flight_is_asked_about_and_runs_again_when_appro
     );
     assert_eq!(labels(&place), ["first", "look", "patch", "look", "patch"]);
     let call = &place.json(&["calls", &run, "3", "--json"])["call"];
-    assert_eq!((&call["possibly_repeated"], &call["status"], &call["attempts"]), (&json!(true), &json!("done"), &json!(2)));
+    assert_eq!(
+        (&call["possibly_repeated"], &call["status"], &call["attempts"]),
+        (&json!(true), &json!("done"), &json!(2))
+    );
     assert_eq!(place.json(&["calls", &run, "2", "--json"])["call"]["possibly_repeated"], Value::Null);
 }
 
@@ -189,7 +195,10 @@ fn accept_017_a_run_that_goes_on_in_place_keeps_its_id_and_its_earlier_events() 
     let before = desk.events(&run);
     assert_eq!(desk.status(&run)["status"], "interrupted");
     let view = desk.resume(ResumeParams::default());
-    assert_eq!((&view["run_id"], &view["resumed"], &view["resumed_from"]), (&json!(run), &json!("in_place"), &Value::Null));
+    assert_eq!(
+        (&view["run_id"], &view["resumed"], &view["resumed_from"]),
+        (&json!(run), &json!("in_place"), &Value::Null)
+    );
     assert_eq!((&view["status"], desk.output(), desk.labels().len()), (&json!("done"), json!(["a", "b"]), 3));
     let after = desk.events(&run);
     assert_eq!((&after[..before.len()], after.len() > before.len()), (&before[..], true));
@@ -203,14 +212,20 @@ fn accept_017_a_finished_run_that_is_resumed_gets_a_new_id_and_is_not_touched() 
     desk.workflow("two", "return [await agent('A.', { label: 'a' }), await agent('B.', { label: 'b' })]");
     let first = desk.run("two");
     let old = first["run_id"].as_str().unwrap();
-    assert_eq!((&first["status"], &first["gaps_total"], desk.output()), (&json!("done"), &json!(1), json!(["a", null])));
+    assert_eq!(
+        (&first["status"], &first["gaps_total"], desk.output()),
+        (&json!("done"), &json!(1), json!(["a", null]))
+    );
     let (events, calls) = (desk.events(old), desk.calls(old));
     let view = desk.resume(ResumeParams::default());
     assert_eq!((&view["resumed"], &view["resumed_from"]), (&json!("new_run"), &json!(old)));
     assert_ne!(view["run_id"], first["run_id"]);
     assert_eq!(view["run"]["resumed_from"], json!(old));
     assert_eq!((desk.output(), desk.labels()), (json!(["a", "b"]), vec!["a".to_owned(), "b".into(), "b".into()]));
-    assert_eq!(view["reuse"], json!({"replayed": 1, "rerun": 1, "rerun_reasons": {"earlier_failed": 1}, "saved_usd": 0}));
+    assert_eq!(
+        view["reuse"],
+        json!({"replayed": 1, "rerun": 1, "rerun_reasons": {"earlier_failed": 1}, "saved_usd": 0})
+    );
     assert_eq!((desk.events(old), desk.calls(old)), (events, calls));
     let list = desk.place.json(&["runs", "--json"]);
     assert_eq!((&list["runs"][0]["resumed_from"], &list["total"]), (&json!(old), &json!(2)));
@@ -278,7 +293,10 @@ fn accept_019_a_real_provider_for_a_run_with_generated_answers_is_a_new_run_that
     desk.workflow("two", "return [await agent('A.', { label: 'a' }), await agent('B.', { label: 'b' })]");
     let run = interrupted(&desk, "two", RunParams::default(), || desk.invocations() == 2);
     let view = desk.resume(ResumeParams { provider: Some("second".into()), ..ResumeParams::default() });
-    assert_eq!((&view["resumed"], &view["resumed_from"], &view["simulated"]), (&json!("new_run"), &json!(run), &json!(false)));
+    assert_eq!(
+        (&view["resumed"], &view["resumed_from"], &view["simulated"]),
+        (&json!("new_run"), &json!(run), &json!(false))
+    );
     assert_eq!(desk.output(), json!(["second 1: A.", "second 2: B."]));
     assert_eq!(desk.explain("latest")["calls"][0]["reason_code"], "simulated");
 }

@@ -246,11 +246,7 @@ impl Provider for Counting {
         Charge { calls: 1, ..Charge::default() }
     }
 
-    fn call<'a>(
-        &'a self,
-        request: &'a AttemptRequest,
-        _: &'a CallContext,
-    ) -> BoxFuture<'a, Result<Reply, ReplyError>> {
+    fn call<'a>(&'a self, request: &'a AttemptRequest, _: &'a CallContext) -> BoxFuture<'a, Result<Reply, ReplyError>> {
         Box::pin(async move {
             let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
             let prompt = request.spec.ask.prompt.clone().unwrap_or_default();
