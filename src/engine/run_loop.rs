@@ -31,6 +31,8 @@ pub(crate) struct RunLoop {
     pub(super) machine: RunMachine,
     pub(super) driver: Box<dyn Driver>,
     pub(super) journal: Journal,
+    /// Files about events not yet with the store's writer.
+    pub(super) held: super::files::Held,
     pub(super) to_self: Sender<Message>,
     pub(super) inbox: Receiver<Message>,
     pub(super) driving_since: Arc<AtomicI64>,
@@ -61,7 +63,7 @@ impl RunLoop {
             if let Some(end) = self.end.take() {
                 return self.leave(end);
             }
-            self.journal.hand_over();
+            self.hand_over();
             match self.inbox.recv() {
                 Ok(message) => self.message(message),
                 // Cannot happen while `to_self` lives.
@@ -78,11 +80,20 @@ impl RunLoop {
         self.tree.unregister(&self.run);
         match &end {
             RunEnd::Lost(_) => end,
-            _ => match self.journal.commit() {
-                Ok(()) => end,
-                Err(error) => RunEnd::Lost(error.to_string()),
-            },
+            _ => {
+                self.hand_over();
+                match self.journal.commit() {
+                    Ok(()) => end,
+                    Err(error) => RunEnd::Lost(error.to_string()),
+                }
+            }
         }
+    }
+
+    /// Queues everything appended so far to the store's writer, and the files that tell of it behind it.
+    fn hand_over(&mut self) {
+        self.journal.hand_over();
+        self.tree.files.after(self.journal.ticket(), &mut self.held);
     }
 
     fn drive(&mut self, go: impl FnOnce(&mut dyn Driver) -> DriverStep) -> DriverStep {
@@ -149,7 +160,7 @@ impl RunLoop {
                         continue;
                     }
                     self.prepared.remove(&call_id);
-                    self.journal.hand_over();
+                    self.hand_over();
                     let step = self.drive(|driver| driver.deliver(call_id, &outcome, &budget));
                     self.ran(step);
                 }
@@ -184,10 +195,11 @@ impl RunLoop {
         let consumed = std::mem::take(&mut self.consumed);
         self.journal.append(events, cache, consumed);
         if let Some(event) = last {
-            self.journal.hand_over();
+            self.hand_over();
             // The files of a run are complete before its end is on record.
             if let Event::RunFinished { outcome } = &event {
-                self.tree.files.finish(&self.tree.store, &self.run, &self.spec, &self.tree.settings, outcome);
+                let (tree, ticket) = (&self.tree, self.journal.ticket());
+                tree.files.finish(ticket, (&tree.store, &self.run), &self.spec, &tree.settings, outcome);
             }
             self.journal.append(vec![event], Vec::new(), Vec::new());
         }
@@ -201,12 +213,12 @@ impl RunLoop {
             match event {
                 Event::CallRequested { call_id, spec, .. } if call_id.0 <= folders => {
                     if let Some(prompt) = &spec.ask.prompt {
-                        self.tree.files.prompt(self.tree.store.run_dir(&self.run), *call_id, prompt.clone());
+                        self.held.prompt(&self.tree.store.run_dir(&self.run), *call_id, prompt);
                     }
                 }
                 Event::CallFinished { call_id, outcome, reused, .. } => {
                     if call_id.0 <= folders {
-                        self.tree.files.outcome(self.tree.store.run_dir(&self.run), *call_id, outcome);
+                        self.held.outcome(&self.tree.store.run_dir(&self.run), *call_id, outcome);
                     }
                     if reused.is_some()
                         && let Some(id) = self.machine.identity(*call_id)
@@ -280,7 +292,7 @@ impl RunLoop {
             }
             Poll::Ready(None) => self.lost("the journal could not be written"),
             Poll::Pending => {
-                self.journal.hand_over();
+                self.hand_over();
                 let task = self.tree.services.runtime.spawn(async move {
                     let message = match future.await {
                         Some(report) => Message::Attempt { call_id, attempt, report: Box::new(report) },
