@@ -1,5 +1,7 @@
 //! Owners that come back from the dead, fixtures that change, and runs that were killed more than once.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::process::Child;
 use std::time::Duration;
 
