@@ -20,7 +20,7 @@ use super::query::{Bound, Query, QueryEnv, RunScope};
 use super::run_end::RunEnd;
 use super::services::{Services, directories};
 use super::view::{
-    DecisionView, DryRunView, InitView, NewWorkflowView, Notice, ProviderRow, ResumedHow, RunView, ValidateView, Woke,
+    DecisionView, DryRunView, InitView, NewWorkflowView, ProviderRow, ResumedHow, RunView, ValidateView, Woke,
     WorkflowsView,
 };
 
@@ -47,8 +47,6 @@ pub struct Started {
     pub joined: bool,
     /// How a resume went on.
     pub resumed: Option<ResumedHow>,
-    /// What the caller should know.
-    pub notices: Vec<Notice>,
     /// The execution, when it is in this process.
     pub handle: Option<RunHandle>,
 }
@@ -202,9 +200,9 @@ impl Engine {
     pub fn start(&self, params: &RunParams, how: Execution) -> Result<Started, Failure> {
         let store = self.writable()?;
         let recorded = super::start::record(params, &self.services, &store)?;
-        let super::start::Recorded { run_id, joined, notices, .. } = recorded;
+        let super::start::Recorded { run_id, joined } = recorded;
         let handle = if joined { None } else { self.execute(&store, &run_id, how)? };
-        Ok(Started { run_id, joined, resumed: None, notices, handle })
+        Ok(Started { run_id, joined, resumed: None, handle })
     }
 
     /// Goes on with a run: in place, or as a new run that reuses finished calls.
@@ -217,7 +215,7 @@ impl Engine {
         let ready = super::resume::prepare(params, &self.services, &store)?;
         let handle = if ready.joined { None } else { self.execute(&store, &ready.run_id, how)? };
         let (run_id, joined) = (ready.run_id, ready.joined);
-        Ok(Started { run_id, joined, resumed: Some(ready.how), notices: Vec::new(), handle })
+        Ok(Started { run_id, joined, resumed: Some(ready.how), handle })
     }
 
     fn execute(&self, store: &Store, run: &RunId, how: Execution) -> Result<Option<RunHandle>, Failure> {
@@ -300,7 +298,10 @@ impl Engine {
         let until = params.until.unwrap_or_default();
         let cursor = params.cursor.clone();
         let woke = loop {
-            if let Some(woke) = self.query(|q| q.woke(&run, cursor.as_deref(), until))? {
+            // Looking needs neither providers nor programs.
+            let env = QueryEnv { now: now(), ..QueryEnv::default() };
+            let look = Query { store: &store, env: &env };
+            if let Some(woke) = look.woke(&run, cursor.as_deref(), until)? {
                 break woke;
             }
             if began.elapsed() >= most {

@@ -65,7 +65,14 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
         workflow,
         args,
         provider: params.provider.clone().or_else(|| services.defaults.provider.clone()),
-        model: params.model.clone().or_else(|| services.defaults.model.clone()),
+        // A configured model belongs to the configured provider.
+        model: params.model.clone().or_else(|| {
+            services
+                .defaults
+                .model
+                .clone()
+                .filter(|_| params.provider.is_none() || params.provider == services.defaults.provider)
+        }),
         settings,
         registry: services.registry.clone(),
         fixtures,

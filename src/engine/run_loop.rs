@@ -72,6 +72,7 @@ impl RunLoop {
             if let Some(end) = self.end.take() {
                 return self.leave(end);
             }
+            self.journal.hand_over();
             let message = self.next();
             self.message(message);
         }
@@ -174,6 +175,7 @@ impl RunLoop {
                         continue;
                     }
                     self.prepared.remove(&call_id);
+                    self.journal.hand_over();
                     let step = self.drive(|driver| driver.deliver(call_id, &outcome, &budget));
                     self.ran(step);
                 }
@@ -300,6 +302,7 @@ impl RunLoop {
             }
             Poll::Ready(None) => self.store_failed(),
             Poll::Pending => {
+                self.journal.hand_over();
                 let task = self.tree.services.runtime.spawn(async move {
                     let message = match future.await {
                         Some(report) => Message::Attempt { call_id, attempt, report: Box::new(report) },

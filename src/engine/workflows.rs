@@ -20,28 +20,6 @@ pub(crate) fn list_workflows(params: &ListWorkflowsParams, cwd: &Path, user_home
     WorkflowsView { workflows, templates: templates(), truncated: false }
 }
 
-/// The bundled workflows alone.
-pub(crate) fn examples() -> WorkflowsView {
-    let workflows = bundled::BUNDLED
-        .iter()
-        .map(|script| {
-            let checked = check(script.source.as_bytes(), &Origin::File(PathBuf::from(script.file_name())));
-            let args_read = checked.script.map_or_else(Vec::new, |s| s.args_read);
-            WorkflowRow {
-                name: script.template.to_owned(),
-                description: checked.meta.unwrap_or_default().description,
-                path: format!("bundled:{}", script.template),
-                scope: Scope::Bundled,
-                ok: true,
-                problem: None,
-                shadows: None,
-                args_read,
-            }
-        })
-        .collect();
-    WorkflowsView { workflows, templates: templates(), truncated: false }
-}
-
 fn row(found: Found) -> WorkflowRow {
     let shadows: Vec<String> = found.shadows.iter().map(|p| p.display().to_string()).collect();
     WorkflowRow {
@@ -252,12 +230,30 @@ mod tests {
     }
 
     #[test]
-    fn every_template_and_example_is_described() {
-        let view = examples();
+    fn bundled_workflows_and_templates_are_listed_with_their_descriptions() {
+        let dir = tempfile::tempdir().unwrap();
+        let view = list_workflows(&ListWorkflowsParams::default(), dir.path(), None);
         assert_eq!(view.workflows.len(), bundled::BUNDLED.len());
-        assert!(view.workflows.iter().all(|w| !w.description.is_empty() && w.scope == Scope::Bundled));
+        assert!(view.workflows.iter().all(|w| w.ok && !w.description.is_empty() && w.scope == Scope::Bundled));
         let names: Vec<&str> = view.templates.iter().map(|t| t.name.as_str()).collect();
         assert_eq!(names[0], "hello");
         assert!(view.templates.iter().all(|t| !t.description.is_empty()));
+    }
+
+    #[test]
+    fn a_projects_workflow_hides_a_bundled_one_and_a_broken_one_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let workflows = dir.path().join(".claude/workflows");
+        std::fs::create_dir_all(&workflows).unwrap();
+        let own = "export const meta = { name: 'hello', description: 'Mine.' }\nreturn args.name\n";
+        std::fs::write(workflows.join("mine.js"), own).unwrap();
+        std::fs::write(workflows.join("broken.js"), "const x = 1").unwrap();
+        let view = list_workflows(&ListWorkflowsParams::default(), dir.path(), None);
+        let mine = view.workflows.iter().find(|w| w.name == "hello").unwrap();
+        assert_eq!((mine.description.as_str(), mine.scope, mine.ok), ("Mine.", Scope::Project, true));
+        assert_eq!(mine.shadows, Some(vec!["bundled:hello".to_owned()]));
+        assert_eq!(mine.args_read, ["name"]);
+        let broken = view.workflows.iter().find(|w| w.path.ends_with("broken.js")).unwrap();
+        assert!(!broken.ok && broken.problem.is_some());
     }
 }

@@ -81,6 +81,7 @@ impl Setup {
             started_by: "test".to_owned(),
             request_key: None,
             metadata: None,
+            notices: Vec::new(),
             budget_base: Charge::default(),
         };
         let journal = vec![(Millis(0), Event::RunCreated { spec: Box::new(spec) })];

@@ -11,7 +11,7 @@ use crate::core::budget::Charge;
 use crate::core::call::CallSpec;
 use crate::core::ids::{CallId, Hash};
 use crate::core::machine::{Answer, AttemptReport, Plan};
-use crate::core::outcome::{CacheNote, CallError, CostSource, ErrorClass};
+use crate::core::outcome::{CacheNote, CallError, CostSource, ErrorClass, Usage};
 use crate::engine::answer::checked;
 use crate::providers::schema::CompiledSchema;
 use crate::providers::{AttemptRequest, CallContext, Provider as _, ReplyError};
@@ -69,7 +69,7 @@ impl Prepared {
             persona,
             mood: stage.settings.mood,
             assume: stage.assume.clone(),
-            cwd: stage.scratch.path().to_path_buf(),
+            cwd: stage.cwd.clone(),
             timeout_ms: spec.timeout_ms.unwrap_or(stage.settings.engine.call_timeout_ms),
         };
         Ok(Self { request, schema, provider: provider.name().to_owned() })
@@ -94,11 +94,11 @@ impl Prepared {
         stage.fake.reserve(&self.request)
     }
 
-    /// Makes one attempt. An answer that does not come at once never comes: that is a timeout.
+    /// Makes one attempt. The fake provider of a dry run waits for nothing, so an answer that is not there at once is a
+    /// timeout.
     pub(super) fn ask(&mut self, stage: &Stage, attempt: u32) -> AttemptReport {
         self.request.attempt = attempt;
         let context = CallContext { transcript: None };
-        let _timers = stage.runtime.enter();
         let reply = {
             let mut future = pin!(stage.fake.call(&self.request, &context));
             match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -111,7 +111,7 @@ impl Prepared {
         };
         let mut report = AttemptReport {
             result: Err(CallError::new(ErrorClass::Other, "no answer")),
-            usage: Default::default(),
+            usage: Usage::default(),
             cost_nanos: None,
             cost_source: CostSource::Simulated,
             provider: Some(self.provider.clone()),

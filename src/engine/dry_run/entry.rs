@@ -102,7 +102,7 @@ pub(crate) fn dry_run(input: DryRunInput) -> Result<DryRunView, Failure> {
 fn rehearse(mut input: DryRunInput, abort: &Arc<AtomicBool>) -> Result<DryRunView, Failure> {
     let against = input.against.take();
     let script = require(&input.workflow)?;
-    let mut stage = Stage::new(&input, Arc::clone(abort))?;
+    let mut stage = Stage::new(&input, Arc::clone(abort));
     let outcome = stage.root(&input, against.as_ref());
     Ok(report::view(&input, script, &stage, &outcome, against.as_ref()))
 }

@@ -70,13 +70,15 @@ pub(super) fn grow(input: &DryRunInput, script: &Script, stage: &Stage, planned:
             .and_then(|name| {
                 probes += 1;
                 probe(input, script, stage, &name, &reached, planned)
-            });
+            })
+            // Every list of that name got one item more: one for each time the fan-out was come to.
+            .map(|probe| probe.each(total, fan_out.parent.map_or(1, |parent| items(script, parent, &reached))));
         let added = match &tried {
             Some(probe) => probe.added.clone(),
             None => at_rest(script, index, &reached),
         };
         let per_item = match &tried {
-            Some(probe) => probe.nanos.zip(total).map(|(more, total)| more.saturating_sub(total)),
+            Some(probe) => probe.nanos,
             None if outermost(script, index) => cost_at_rest(script, index, &reached, planned),
             None => None,
         };
@@ -95,8 +97,19 @@ pub(super) fn grow(input: &DryRunInput, script: &Script, stage: &Stage, planned:
 struct Probe {
     /// Calls added by place.
     added: Vec<(usize, u64)>,
-    /// The expected cost of all its calls.
+    /// The expected cost of all its calls; after [`Probe::each`] of one item.
     nanos: Option<u64>,
+}
+
+impl Probe {
+    /// What one of `lists` more items added, where all calls would have cost `total` without.
+    fn each(self, total: Option<u64>, lists: u64) -> Self {
+        let lists = lists.max(1);
+        Self {
+            added: self.added.into_iter().map(|(site, n)| (site, n.div_ceil(lists))).collect(),
+            nanos: self.nanos.zip(total).map(|(more, total)| more.saturating_sub(total) / lists),
+        }
+    }
 }
 
 fn probe(
@@ -107,7 +120,7 @@ fn probe(
     before: &BySite<'_>,
     planned: Planned<'_>,
 ) -> Option<Probe> {
-    let mut more = Stage::new(input, std::sync::Arc::clone(&stage.abort)).ok()?;
+    let mut more = Stage::new(input, std::sync::Arc::clone(&stage.abort));
     let size = more.assume.entry(property.to_owned()).or_insert(GENERATED);
     *size += 1;
     let _: RunOutcome = more.root(input, None);
@@ -184,18 +197,22 @@ fn note(script: &Script, fan_out: usize, reached: &BySite<'_>, added: &[(usize, 
     let parts: Vec<String> = added
         .iter()
         .map(|(site, n)| {
-            let labels: Vec<&str> = reached.sites[*site].iter().map(|c| c.spec.label.as_str()).collect();
-            let label = match common(&labels) {
-                label if label.trim_matches('*').is_empty() => format!("line {}", script.sites[*site].line),
-                label => label,
-            };
+            let label = name(script, *site, reached);
             // Only what stands directly in the fan-out follows its size; the rest depends on answers again.
             let about = if inside.contains(site) { "" } else { "about " };
             format!("{about}{n} {label}")
         })
         .collect();
-    let calls = if added.iter().map(|(_, n)| n).sum::<u64>() == 1 { "call" } else { "calls" };
+    let calls = if added.last().is_some_and(|(_, n)| *n == 1) { "call" } else { "calls" };
     format!("{size}; each further {more} adds {} {calls}", parts.join(" and "))
+}
+
+/// What the calls of a place are called: what their label begins with.
+fn name(script: &Script, site: usize, reached: &BySite<'_>) -> String {
+    let labels: Vec<&str> = reached.sites[site].iter().map(|c| c.spec.label.as_str()).collect();
+    let label = script.sites[site].label.clone().unwrap_or_else(|| common(&labels));
+    let start = label.split('*').next().unwrap_or_default().trim_end_matches(|c: char| !c.is_alphanumeric());
+    if start.is_empty() { format!("line-{}", script.sites[site].line) } else { start.to_owned() }
 }
 
 /// The property that a fan-out goes over: `files` of `scan.files ?? []`. None for what is no plain path.

@@ -15,5 +15,5 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use against::{Against, EarlierCall};
+pub(crate) use against::Against;
 pub(crate) use entry::{DryRunInput, dry_run};

@@ -47,7 +47,7 @@ pub(super) fn view(
     let sum = Sum::of(record.agents().filter(|c| c.is_sent()), planned);
     let estimate = estimate(&sum, &growth, script, stage, planned, calls_total);
     let limit = if input.full { usize::MAX } else { ROWS };
-    let mut tree = rows::tree(record.agents(), input.full);
+    let mut tree = rows::tree(script, record.agents(), input.full);
     let mut truncated = tree.len() > limit;
     tree.truncate(limit);
     let reuse = against.map(|against| {

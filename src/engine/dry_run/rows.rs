@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::core::call::Site;
 use crate::engine::view::{DryCallRow, DryPhase};
+use crate::front::script::Script;
 
 use super::estimate::prompt_bytes;
 use super::record::Rehearsed;
@@ -21,10 +22,11 @@ struct Sort<'a> {
     schema: bool,
 }
 
-/// The rows of the tree in the order of their first calls: by place in the source, or with `each` by label.
-pub(super) fn tree<'c>(calls: impl IntoIterator<Item = &'c Rehearsed>, each: bool) -> Vec<DryCallRow> {
+/// The rows of the tree in the order of their first calls: by place in the source, or with `each` by label. Calls of one
+/// place whose labels differ get the label as the source has it, else what the labels share.
+pub(super) fn tree<'c>(script: &Script, calls: impl IntoIterator<Item = &'c Rehearsed>, each: bool) -> Vec<DryCallRow> {
     let mut places: HashMap<Sort<'c>, usize> = HashMap::new();
-    let mut rows: Vec<(DryCallRow, Vec<&'c str>)> = Vec::new();
+    let mut rows: Vec<(DryCallRow, Vec<&'c str>, Option<&str>)> = Vec::new();
     for call in calls {
         let (spec, ask) = (&call.spec, &call.spec.ask);
         let sort = Sort {
@@ -46,17 +48,23 @@ pub(super) fn tree<'c>(calls: impl IntoIterator<Item = &'c Rehearsed>, each: boo
                 schema: ask.schema.is_some(),
                 prompt_bytes: 0,
             };
-            rows.push((row, Vec::new()));
+            let place = spec.site.filter(|_| call.run == 0).and_then(|s| script.site_at(s.line, s.column));
+            rows.push((row, Vec::new(), place.and_then(|index| script.sites[index].label.as_deref())));
             rows.len() - 1
         });
-        let (row, labels) = &mut rows[place];
+        let (row, labels, _) = &mut rows[place];
         row.count += 1;
         row.prompt_bytes = row.prompt_bytes.max(prompt_bytes(ask));
         if labels.last() != Some(&spec.label.as_str()) {
             labels.push(&spec.label);
         }
     }
-    rows.into_iter().map(|(row, labels)| DryCallRow { label: common(&labels), ..row }).collect()
+    let named = |(row, labels, pattern): (DryCallRow, Vec<&str>, Option<&str>)| {
+        let differ = labels.iter().any(|label| Some(label) != labels.first());
+        let label = pattern.filter(|_| differ).map_or_else(|| common(&labels), str::to_owned);
+        DryCallRow { label, ..row }
+    };
+    rows.into_iter().map(named).collect()
 }
 
 /// Calls by phase: the declared ones first, in their order, then others as they appear.

@@ -92,7 +92,8 @@ pub(super) fn play(stage: &mut Stage, scene: Scene, against: Option<&Against>) -
     shell.go_on(stage);
     let Shell { outcome, totals, .. } = shell;
     stage.forecast_run(number, against);
-    let outcome = outcome.unwrap_or_else(|| failed(stopped()));
+    // A script that is stopped says that its run was cancelled; what stopped it here is the clock.
+    let outcome = outcome.filter(|_| !stage.is_aborted()).unwrap_or_else(|| failed(stopped()));
     Played { outcome, totals }
 }
 

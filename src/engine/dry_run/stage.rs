@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::core::budget::Ledger;
-use crate::core::failure::{Code, Failure};
 use crate::core::ids::{Hash, RunId};
 use crate::core::machine::Reuse;
 use crate::core::outcome::CallError;
@@ -32,27 +31,18 @@ pub(super) struct Stage {
     pub(super) assume: BTreeMap<String, u32>,
     pub(super) cwd: PathBuf,
     pub(super) user_home: Option<PathBuf>,
-    /// An empty directory: what fixture rules write goes there.
-    pub(super) scratch: tempfile::TempDir,
     pub(super) personas: HashMap<String, (Persona, Hash)>,
     pub(super) ledger: Ledger,
     pub(super) record: Record,
     /// Of each run that has an earlier run to compare with.
     pub(super) forecast: Forecast,
     pub(super) abort: Arc<AtomicBool>,
-    /// Gives provider futures the timers they may ask for; nothing waits for them.
-    pub(super) runtime: tokio::runtime::Runtime,
     schemas: HashMap<Hash, Result<Arc<CompiledSchema>, CallError>>,
 }
 
 impl Stage {
     /// A stage for one rehearsal.
-    ///
-    /// # Errors
-    /// `internal` when the system gives no temporary directory or no event queue.
-    pub(super) fn new(input: &DryRunInput, abort: Arc<AtomicBool>) -> Result<Self, Failure> {
-        let internal =
-            |error: std::io::Error| Failure::new(Code::Internal, format!("failed to start the dry run: {error}"));
+    pub(super) fn new(input: &DryRunInput, abort: Arc<AtomicBool>) -> Self {
         let planned = input.provider.as_ref().and_then(|name| input.registry.canonical(name));
         let settings = Settings {
             provider: planned.unwrap_or_else(|| "fake".to_owned()),
@@ -61,7 +51,7 @@ impl Stage {
             strict: false,
             ..input.settings.clone()
         };
-        Ok(Self {
+        Self {
             registry: input.registry.clone(),
             fake: FakeProvider::new(input.fixtures.clone(), settings.mood, false).for_dry_run(),
             ledger: Ledger::new(settings.limits, settings.max_calls),
@@ -69,14 +59,12 @@ impl Stage {
             assume: input.assume.clone(),
             cwd: input.cwd.clone(),
             user_home: input.user_home.clone(),
-            scratch: tempfile::tempdir().map_err(internal)?,
             personas: known_personas(input),
             record: Record::default(),
             forecast: Forecast::default(),
             abort,
-            runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(internal)?,
             schemas: HashMap::new(),
-        })
+        }
     }
 
     /// Plays the root.

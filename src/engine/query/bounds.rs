@@ -93,6 +93,16 @@ impl Room {
         cut
     }
 
+    /// Like [`Room::keep`], using at most `units` of the room.
+    pub(crate) fn keep_within<T: Serialize>(&mut self, units: usize, rows: &mut Vec<T>) -> bool {
+        let Some(left) = self.left else { return false };
+        let part = left.min(units);
+        let mut room = Self { left: Some(part) };
+        let cut = room.keep(rows);
+        self.left = Some(left - (part - room.left.unwrap_or(0)));
+        cut
+    }
+
     /// Whether a value would fit; it takes its room then.
     pub(crate) fn takes(&mut self, value: &impl Serialize) -> bool {
         let Some(left) = &mut self.left else { return true };
@@ -123,12 +133,12 @@ pub(crate) fn finish<T: Serialize + DeserializeOwned>(bound: Bound, view: T) -> 
 fn longest_text(value: &mut Value) -> Option<&mut String> {
     match value {
         Value::String(text) if text.len() > 48 => Some(text),
-        Value::Array(items) => items.iter_mut().filter_map(longest_text).max_by_key(|text| size(text)),
+        Value::Array(items) => items.iter_mut().filter_map(longest_text).max_by_key(size),
         Value::Object(map) => map
             .iter_mut()
             .filter(|(key, _)| !matches!(key.as_str(), "output" | "output_text" | "content"))
             .filter_map(|(_, item)| longest_text(item))
-            .max_by_key(|text| size(text)),
+            .max_by_key(size),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }

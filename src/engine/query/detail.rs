@@ -227,10 +227,11 @@ fn possibly_repeated(run: &Snapshot, events: &[EventRecord], call: &CallRow) -> 
 
 /// For a model: long lists and long data are cut.
 fn shorten(call: &mut CallDetail) {
-    for list in [&mut call.read_scope, &mut call.write_scope, &mut call.tools, &mut call.changed_files] {
-        if let Some(names) = list {
-            names.truncate(NAMES);
-            names.iter_mut().for_each(|name| *name = clip(name, 120));
+    let lists = [&mut call.read_scope, &mut call.write_scope, &mut call.tools, &mut call.changed_files];
+    for names in lists.into_iter().flatten() {
+        names.truncate(NAMES);
+        for name in names {
+            *name = clip(name, 120);
         }
     }
     if let Some(explain) = &mut call.explain {

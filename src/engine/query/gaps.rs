@@ -17,11 +17,6 @@ pub(super) fn failed(run: &Snapshot) -> Vec<&CallRow> {
     run.calls.iter().filter(|call| run.state(call).is_failing()).collect()
 }
 
-/// The first call of the run that failed.
-pub(super) fn first_failed(run: &Snapshot) -> Option<&CallRow> {
-    failed(run).into_iter().min_by_key(|call| call.finished_seq)
-}
-
 /// A failed call as a gap, with the number of attempts when there were several.
 pub(super) fn gap(run: &Snapshot, call: &CallRow) -> Gap {
     let mut message = call.error.as_ref().map(|(_, message)| message.clone()).unwrap_or_default();

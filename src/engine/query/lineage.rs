@@ -59,7 +59,7 @@ impl<'a> Lineage<'a> {
             && runs.len() < CHAIN
             && let Some(earlier) = store.run(&id)?
         {
-            next = earlier.resumed_from.clone();
+            next.clone_from(&earlier.resumed_from);
             runs.push(Earlier::load(store, id, true)?);
         }
         let filter = RunFilter {

@@ -26,6 +26,10 @@ mod warnings;
 mod woke;
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
+mod files_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

@@ -66,8 +66,8 @@ impl Query<'_> {
         let paged = params.offset.is_some() || params.max_bytes.is_some();
         if !paged && (bound == Bound::None || size(value) <= VALUE) {
             view.output = Some(value.clone());
-            view.next =
-                if view.pointer.is_some() { "This is the whole part." } else { "This is the whole value." }.to_owned();
+            let whole = if view.pointer.is_some() { "This is the whole part." } else { "This is the whole value." };
+            view.next = whole.into();
             return Ok(view);
         }
         let most = match (params.max_bytes, bound) {

@@ -81,11 +81,21 @@ impl Query<'_> {
             if matches!(call.kind, CallKind::Timer | CallKind::Expr) {
                 continue;
             }
+            let in_place = run.row.resumed_from.is_none();
+            if in_place && call.requested_seq > run.starts.last_seq {
+                // Nobody asked for it before the restart.
+                continue;
+            }
             view.rerun += 1;
-            let Some(row) = explainer.row(call)? else { continue };
-            let word = match (row.reason_code, row.changed.first()) {
-                (ReasonCode::Changed, Some(what)) => what.clone(),
-                (code, _) => code.as_str().to_owned(),
+            let word = if in_place {
+                // It was asked for before the restart and had no outcome by then.
+                ReasonCode::EarlierCancelled.as_str().to_owned()
+            } else {
+                let Some(row) = explainer.row(call)? else { continue };
+                match (row.reason_code, row.changed.first()) {
+                    (ReasonCode::Changed, Some(what)) => what.clone(),
+                    (code, _) => code.as_str().to_owned(),
+                }
             };
             *view.rerun_reasons.entry(word).or_default() += 1;
         }

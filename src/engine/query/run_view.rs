@@ -15,13 +15,14 @@ use super::handle::Query;
 use super::snapshot::Snapshot;
 use super::{approvals, gaps, outline, tally, warnings};
 
+/// Characters that warnings may take, so that they leave room for what they are about.
+const NOTICES: usize = 3_000;
+
 /// What a view of a run is for: what it shows depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RunScope {
-    /// The reply to a start, a cancel or a decision.
+    /// The reply to a start, a resume, a cancel or a decision.
     Start,
-    /// The reply to a resume.
-    Resume(ResumedHow),
     /// What is new since a cursor.
     Wait {
         /// `next_cursor` of the last reply.
@@ -36,8 +37,6 @@ pub(crate) enum RunScope {
         /// Calls changed and lines logged since this.
         cursor: Option<String>,
     },
-    /// The reply to a start, with calls.
-    Full,
 }
 
 /// What a scope shows.
@@ -56,12 +55,10 @@ impl RunScope {
         let base = Shows { since: 0, calls: None, gaps: few, facts: false, places: true, resumed: None };
         Ok(match self {
             Self::Start => base,
-            Self::Resume(how) => Shows { resumed: Some(*how), ..base },
-            Self::Full => Shows { calls: Some(bound.rows(None, 25)), ..base },
             Self::Wait { cursor, detail } => Shows {
                 since: cursor::sequence(cursor.as_deref())?,
                 calls: matches!(detail, Detail::Full).then(|| bound.rows(None, 25)),
-                places: run.status.is_ended(),
+                places: !matches!(run.status, RunStatus::Queued | RunStatus::Running),
                 ..base
             },
             Self::Status { limit, cursor } => {
@@ -102,10 +99,13 @@ impl Query<'_> {
 
         view.next_cursor = snapshot.row.last_seq.to_string();
         view.next = "x".repeat(260);
+        let mut notices = std::mem::take(&mut view.warnings);
         let mut room = Room::beside(bound, &view);
-        self.value(&snapshot, &mut view, &mut room);
         view.approvals = asked.iter().map(approvals::row).collect();
         room.keep(&mut view.approvals);
+        room.keep_within(NOTICES, &mut notices);
+        view.warnings = notices;
+        self.value(&snapshot, &mut view, &mut room);
         let failed = gaps::failed(&snapshot);
         view.gaps_total = (!failed.is_empty()).then_some(failed.len() as u64);
         view.gaps = failed.iter().take(shows.gaps).map(|call| gaps::gap(&snapshot, call)).collect();
@@ -115,6 +115,7 @@ impl Query<'_> {
         room.keep(&mut view.swallowed);
         view.phases = tally::phases(&snapshot);
         if bound == Bound::Model {
+            view.phases.truncate(30);
             view.phases.iter_mut().for_each(|phase| phase.title = clip(&phase.title, 80));
         }
         room.keep(&mut view.phases);
@@ -153,9 +154,7 @@ impl Query<'_> {
         if row.cancel_requested && !run.status.is_ended() {
             view.cancel_requested = Some(true);
         }
-        if shows.resumed.is_some() || shows.facts {
-            view.resumed_from.clone_from(&row.resumed_from);
-        }
+        view.resumed_from.clone_from(&row.resumed_from);
         if shows.facts {
             view.parent_run_id = row.parent.as_ref().map(|parent| parent.run_id.clone());
             view.created_at = Some(row.created_at.rfc3339());
@@ -163,10 +162,8 @@ impl Query<'_> {
         }
         if shows.places {
             let dir = self.run_dir(&row.run_id);
-            if !scope.is_wait() {
-                let copy = format!("{dir}/source.js");
-                view.script_path = Some(row.spec.source_path.clone().unwrap_or(copy));
-            }
+            let copy = || format!("{dir}/source.js");
+            view.script_path = Some(row.spec.source_path.clone().unwrap_or_else(copy));
             view.run_dir = Some(dir);
         }
         Ok(view)

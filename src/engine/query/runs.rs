@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::core::event::EventRecord;
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::{ApprovalId, Hash, RunId};
 use crate::core::run::{RunStatus, StatusReason};
@@ -108,13 +107,6 @@ impl Query<'_> {
     }
 
     /// All static facts of a run.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub(crate) fn run_facts(&self, run: &RunId) -> Result<RunFacts, Failure> {
-        self.facts(&self.snapshot(run)?)
-    }
-
     pub(super) fn facts(&self, run: &Snapshot) -> Result<RunFacts, Failure> {
         let owner = self.store.owner(&run.row.root)?.map(|row| OwnerView {
             pid: row.owner.pid,
@@ -129,14 +121,6 @@ impl Query<'_> {
             home: self.home(),
             source_changed: now.map(|bytes| Hash::of(bytes) != run.row.spec.source_hash),
         })
-    }
-
-    /// Committed events of a run after `after_seq`, at most `limit`.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub(crate) fn events(&self, run: &RunId, after_seq: u64, limit: usize) -> Result<Vec<EventRecord>, Failure> {
-        Ok(self.store.events(run, after_seq, limit)?)
     }
 
     /// One question of a run, whatever its state.

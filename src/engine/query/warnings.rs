@@ -17,9 +17,9 @@ use super::reuse::executed;
 use super::snapshot::Snapshot;
 
 /// Characters of a recorded warning.
-const MESSAGE: usize = 500;
-/// Recorded warnings shown.
-const RECORDED: usize = 10;
+const MESSAGE: usize = 300;
+/// Recorded warnings shown to a model.
+const RECORDED: usize = 5;
 
 fn refused(run: &Snapshot) -> Vec<&CallRow> {
     let by_budget = |c: &&CallRow| c.state == CallState::Ended(CallStatus::BudgetExhausted);
@@ -59,11 +59,12 @@ pub(super) fn of(query: &Query<'_>, run: &Snapshot, since: u64) -> Vec<Notice> {
         );
         notices.push(Notice::new("store_newer", message));
     }
+    let most = query.env.bound.rows(None, RECORDED);
     let mut recorded = Vec::new();
     for event in run.events.iter().filter(|e| e.seq > since) {
         if let Event::Warning { code, message } = &event.event {
-            let notice = Notice::new(code.clone(), clip(message, MESSAGE));
-            if !recorded.contains(&notice) && recorded.len() < RECORDED {
+            let notice = Notice::new(code.clone(), query.env.bound.clip(message, MESSAGE));
+            if !recorded.contains(&notice) && recorded.len() < most {
                 recorded.push(notice);
             }
         }
@@ -87,7 +88,7 @@ fn simulated(query: &Query<'_>, run: &Snapshot) -> Notice {
     let here = match query.env.real_provider() {
         Some(provider) => format!(
             "Real providers found here: {}. Run again with provider \"{provider}\".",
-            query.env.real_providers.join(", ")
+            clip(&query.env.real_providers.join(", "), MESSAGE)
         ),
         None => "No real provider was found here.".to_owned(),
     };
@@ -141,14 +142,14 @@ fn provider_down(run: &Snapshot, class: ErrorClass) -> ErrorView {
 
 fn not_started(query: &Query<'_>, run: &Snapshot) -> ErrorView {
     let log = query.store.run_dir(&run.row.run_id).join("runner.log");
-    let mut end = String::new();
+    let mut bytes = Vec::new();
     if let Ok(mut file) = std::fs::File::open(log) {
         let size = file.seek(SeekFrom::End(0)).unwrap_or(0);
-        let mut bytes = Vec::new();
         // A log that cannot be read is as good as an empty one.
         let _ = file.seek(SeekFrom::Start(size.saturating_sub(600))).and_then(|_| file.read_to_end(&mut bytes));
-        end = String::from_utf8_lossy(&bytes).trim().to_owned();
     }
+    let text = String::from_utf8_lossy(&bytes);
+    let end = text.trim();
     let said =
         if end.is_empty() { "its runner.log is empty".to_owned() } else { format!("runner.log ends with: {end}") };
     ErrorView::new("internal", format!("no process took the run up; {said}")).hint("owf_resume starts it again")

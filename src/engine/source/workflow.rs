@@ -42,11 +42,6 @@ impl Reference {
     pub(crate) fn new(path: Option<&String>, name: Option<&String>, script: Option<&String>) -> Self {
         Self { path: path.cloned(), name: name.cloned(), script: script.cloned() }
     }
-
-    /// Whether the request names no workflow at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// A workflow as it was found, checked.
