@@ -125,10 +125,10 @@ impl Engine {
     }
 
     /// Runs `ask` over the store as it is.
-    pub(crate) fn query<T>(&self, ask: impl FnOnce(&Query<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) fn query<T>(&self, ask: impl FnOnce(Query<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
         let store = self.existing()?;
         let env = self.query_env();
-        ask(&Query { store: &store, env: &env })
+        ask(Query { store: &store, env: &env })
     }
 
     fn query_env(&self) -> QueryEnv {
@@ -241,7 +241,7 @@ impl Engine {
         let handle = Arc::new(super::supervise::take_up(&store, &self.services, &run, false)?);
         let told = Arc::clone(&handle);
         self.on_terminate(move || told.interrupt());
-        while !handle.wait_ended(Duration::from_secs(3600)) {}
+        while !handle.wait_ended(Duration::from_hours(1)) {}
         match handle.end() {
             Some(RunEnd::Lost(why)) => Err(*why),
             Some(_) | None => Ok(()),

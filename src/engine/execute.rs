@@ -327,8 +327,9 @@ impl RunHandle {
         self.shared.stop.store(true, Ordering::Relaxed);
         let state = self.state();
         if let Some(tree) = &state.tree {
-            tree.abort.store(true, Ordering::Relaxed);
+            // The message first: user logic that the flag stops is taken as interrupted, not as failed.
             tree.send_all(|| Message::Interrupt);
+            tree.abort.store(true, Ordering::Relaxed);
         }
     }
 

@@ -20,7 +20,7 @@ use super::start::{Overrides, plain_settings};
 use super::view::DryRunView;
 
 /// Wall clock a dry run may take.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// Rehearses a workflow; reads the store only to compare, and writes nothing.
 pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunView, Failure> {

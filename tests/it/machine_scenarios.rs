@@ -242,7 +242,7 @@ fn agents(count: usize) -> Vec<CallSpec> {
 fn mutating(prompt: &str) -> CallSpec {
     let mut spec = agent(prompt);
     spec.ask.write_scope = Some(vec!["src".to_owned()]);
-    spec.label = prompt.to_owned();
+    prompt.clone_into(&mut spec.label);
     spec
 }
 

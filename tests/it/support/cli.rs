@@ -1,5 +1,7 @@
 //! The real binary in a directory of its own, with an environment of its own.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
