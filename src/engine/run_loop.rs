@@ -274,6 +274,7 @@ impl RunLoop {
         let Some(prepared) = self.prepared.get_mut(&call_id) else { return };
         let mut request = prepared.request.clone();
         request.attempt = attempt;
+        let committed = barrier || prepared.provider.wants_commit(&request);
         let mutation = self.tree.mutation(barrier);
         let work = Attempt {
             provider: Arc::clone(&prepared.provider),
@@ -283,7 +284,7 @@ impl RunLoop {
                 self.tree.settings.engine.call_folders,
             ),
             schema: prepared.schema.clone(),
-            barrier: if barrier { self.journal.barrier() } else { None },
+            barrier: if committed { self.journal.barrier() } else { None },
             delay: Duration::from_millis(delay_ms),
             workspace: prepared.workspace.clone(),
             request,
