@@ -8,7 +8,7 @@ use crate::core::event::EventRecord;
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
 use crate::core::run::RunStatus;
-use crate::store::{OpenMode, Store, StoreError};
+use crate::store::{OpenMode, Store, StoreError, StoreOptions};
 
 use super::execute::RunHandle;
 use super::journal::now;
@@ -68,13 +68,21 @@ impl std::fmt::Debug for Engine {
 pub struct Engine {
     services: Arc<Services>,
     home: PathBuf,
+    options: StoreOptions,
     store: Arc<Mutex<Option<Store>>>,
 }
 
 impl Engine {
     /// An engine over the store in `home`, which need not exist yet.
     pub fn new(services: Services, home: PathBuf) -> Self {
-        Self { services: Arc::new(services), home, store: Arc::default() }
+        Self { services: Arc::new(services), home, options: StoreOptions::default(), store: Arc::default() }
+    }
+
+    /// The same with other settings of the store, which is not open yet.
+    #[must_use]
+    pub fn with_store_options(mut self, options: StoreOptions) -> Self {
+        self.options = options;
+        self
     }
 
     /// The home.
@@ -92,7 +100,7 @@ impl Engine {
         if let Some(store) = &*slot {
             return Ok(store.clone());
         }
-        let store = Store::open(&self.home, mode)?;
+        let store = Store::open_with(&self.home, mode, self.options)?;
         *slot = Some(store.clone());
         Ok(store)
     }
@@ -235,7 +243,7 @@ impl Engine {
         self.on_terminate(move || told.interrupt());
         while !handle.wait_ended(Duration::from_hours(1)) {}
         match handle.end() {
-            Some(RunEnd::Lost(why)) => Err(Failure::new(Code::Internal, why)),
+            Some(RunEnd::Lost(why)) => Err(*why),
             Some(_) | None => Ok(()),
         }
     }

@@ -1,6 +1,7 @@
 //! Executing a run tree in this process: lease, journal, driver and machine of the root, and of each child as it starts.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -29,6 +30,9 @@ use super::tree::{Tree, TreeParts};
 
 /// Stack of a thread that runs a script: the sandbox allows itself half of it.
 const STACK: usize = 16 << 20;
+
+/// How long children get to end after their root.
+const CHILDREN: Duration = Duration::from_secs(2);
 
 /// One run to be executed by a thread of its own.
 pub(crate) struct Launch {
@@ -64,7 +68,8 @@ pub(crate) fn launch(launch: Launch) -> Result<(), StoreError> {
     let name = format!("owf-{}", run.short());
     let spawned = std::thread::Builder::new().name(name).stack_size(STACK).spawn(move || {
         let told = parent.clone();
-        let end = execute(&tree, &run, loaded, parent, group);
+        let end = catch_unwind(AssertUnwindSafe(|| execute(&tree, &run, loaded, parent, group)));
+        let end = end.unwrap_or_else(|panic| broken_off(&tree, &run, panic.as_ref()));
         match told {
             Some((to, call_id)) => {
                 // A parent that has ended needs no word.
@@ -197,7 +202,7 @@ fn execute(
     let found = crate::front::script::personas(Path::new(&spec.cwd), tree.services.user_home.as_deref());
     let personas = match super::personas::load(found, &history, &tree.store) {
         Ok(personas) => personas,
-        Err(error) => return RunEnd::Lost(error.to_string()),
+        Err(error) => return RunEnd::lost(error),
     };
     let config = MachineConfig {
         run_id: run.clone(),
@@ -259,11 +264,20 @@ fn execute(
         earlier_children,
         parent,
     };
-    let contained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_loop.run()));
-    contained.unwrap_or_else(|_| {
-        tree.unregister(run);
-        RunEnd::Lost("the engine failed (see runner.log)".to_owned())
-    })
+    run_loop.run()
+}
+
+/// The end of a run whose thread panicked: it is journaled as failed, when that can be done.
+fn broken_off(tree: &Tree, run: &RunId, panic: &(dyn std::any::Any + Send)) -> RunEnd {
+    let error = super::collapse::crash(panic);
+    tracing::error!(%run, "{}", error.message);
+    tree.unregister(run);
+    let ended = catch_unwind(AssertUnwindSafe(|| super::collapse::collapse(tree, run, error.clone())));
+    match ended {
+        Ok(Ok(outcome)) => RunEnd::Finished(Box::new(outcome)),
+        Ok(Err(failed)) => RunEnd::lost(failed),
+        Err(_) => RunEnd::fault(error.message),
+    }
 }
 
 /// A driver whose script could not be set up.
@@ -365,12 +379,13 @@ pub(crate) fn own(ownership: Ownership) -> RunHandle {
     let spawned = std::thread::Builder::new().name("owf-owner".into()).spawn({
         let shared = Arc::clone(&shared);
         move || {
-            let end = owner(ownership, &shared);
+            let end = catch_unwind(AssertUnwindSafe(|| owner(ownership, &shared)));
+            let end = end.unwrap_or_else(|panic| RunEnd::fault(super::collapse::crash(panic.as_ref()).message));
             finish(&shared, end);
         }
     });
     if let Err(error) = spawned {
-        finish(&shared, RunEnd::Lost(format!("no thread: {error}")));
+        finish(&shared, RunEnd::fault(format!("no thread: {error}")));
     }
     handle
 }
@@ -388,7 +403,7 @@ fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
     loop {
         let end = match incarnation(&store, &services, &run, &lease, &settings, linger, shared) {
             Ok(end) => end,
-            Err(error) => RunEnd::Lost(error.to_string()),
+            Err(error) => RunEnd::lost(error),
         };
         if let RunEnd::Lost(why) = &end {
             tracing::error!(run = %run, "{why}");
@@ -403,7 +418,7 @@ fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
                         settings = next_settings;
                         shared.state.lock().unwrap_or_else(PoisonError::into_inner).run = run.clone();
                     }
-                    Err(failure) => return RunEnd::Lost(failure.message),
+                    Err(failure) => return RunEnd::lost(failure),
                 }
             }
             RunEnd::Paused { .. } if !stopping && has_news(&store, &run) => {
@@ -413,7 +428,7 @@ fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
                 match store.claim(&run, &me, now()) {
                     Ok(next) => lease = next,
                     Err(StoreError::Live { .. }) => return end,
-                    Err(error) => return RunEnd::Lost(error.to_string()),
+                    Err(error) => return RunEnd::lost(error),
                 }
             }
             end => {
@@ -439,7 +454,7 @@ fn incarnation(
 ) -> Result<RunEnd, StoreError> {
     let fake = match super::source::fake_provider(store, services, settings) {
         Ok(fake) => fake,
-        Err(failure) => return Ok(RunEnd::Lost(failure.message)),
+        Err(failure) => return Ok(RunEnd::lost(failure)),
     };
     let tree = Arc::new(Tree::new(TreeParts {
         root: run.clone(),
@@ -466,5 +481,9 @@ fn incarnation(
         let _ = inbox.join();
     }
     tree.send_all(|| Message::Interrupt);
+    // A child that was told to end with the root gets the time to journal it.
+    if !tree.all_ended(CHILDREN) {
+        tracing::warn!(run = %run, "a child run is left as it stands");
+    }
     Ok(end)
 }

@@ -15,12 +15,12 @@ use crate::cli::exit::goes_on;
 use crate::cli::render::run_end;
 use crate::cli::render::text::{plural, value_text};
 use crate::cli::{Context, Exit, Outcome};
-use crate::core::failure::Failure;
+use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
 use crate::core::run::{RunStatus, StatusReason};
 use crate::engine::params::{OutputParams, StatusParams, Until, WaitParams};
 use crate::engine::view::{ResumedHow, RunView, Woke};
-use crate::engine::{RunHandle, Started};
+use crate::engine::{RunEnd, RunHandle, Started};
 
 /// What ends the watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +170,13 @@ pub fn follow(ctx: &mut Context, show: &ShowFlags, job: &Job) -> Outcome {
     let verdict = watcher.run(ctx, old, cursor.as_deref())?;
     if let Progress::Screen(redraw) = &mut watcher.progress {
         redraw.clear(&mut ctx.out);
+    }
+    if let Some(RunEnd::Lost(failure)) = job.handle.as_ref().and_then(RunHandle::end) {
+        // Nothing is told of a run whose last events may not be on disk. One that went on elsewhere is shown as it stands.
+        if failure.code != Code::RunIsLive {
+            return Err(failure.with("run_id", job.run_id.to_string()));
+        }
+        ctx.out.note(&failure.message);
     }
     let mut view = final_view(ctx, show, job)?;
     if job.handle.is_none() && !job.joined {
