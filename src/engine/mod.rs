@@ -13,6 +13,7 @@ mod files;
 mod gates;
 mod inbox;
 mod journal;
+mod lookups;
 mod message;
 pub mod params;
 mod personas;

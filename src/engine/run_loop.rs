@@ -39,6 +39,8 @@ pub(crate) struct RunLoop {
     pub(super) personas: std::collections::BTreeMap<String, super::personas::Pinnable>,
     /// Child runs that calls of earlier runs started.
     pub(super) earlier_children: HashMap<(Hash, u32), RunId>,
+    /// Cache keys and occurrences by which calls were looked up before, in this run or in one it resumes.
+    pub(super) lookups: HashMap<(Hash, u32), (Hash, u32)>,
     pub(super) effects: VecDeque<Effect>,
     pub(super) end: Option<RunEnd>,
     /// Inbox rows answered by the next append.
