@@ -207,7 +207,9 @@ fn dialect_30_a_numeric_string_comes_back_as_a_number() {
 #[test]
 fn dialect_31_an_unknown_agent_type_throws_and_lists_what_exists() {
     let provider = Arc::new(Scripted::new("scripted", ProviderKind::Cli, |_, request| {
-        Ok(ReplyAnswer::Text(request.persona.as_ref().map_or_else(|| "none".to_owned(), |p| p.system.trim().to_owned())))
+        Ok(ReplyAnswer::Text(
+            request.persona.as_ref().map_or_else(|| "none".to_owned(), |p| p.system.trim().to_owned()),
+        ))
     }));
     let lab = lab_with(&provider);
     lab.file(".claude/agents/reader.md", "---\nname: reader\ndescription: Reads.\n---\nYou read with care.\n");
@@ -268,10 +270,7 @@ fn dialect_34_at_the_ceiling_agent_throws_by_name_running_agents_finish_and_a_fa
 try { await agent('one more') } catch (e) { return [slots, e.name, budget.total, budget.spent(), budget.remaining()] }";
     // Ten tokens each: two run at once and finish, the others are refused.
     let ended = lab.run(&RunParams { budget_tokens: Some(20), ..asked(body) });
-    assert_eq!(
-        ended.value(),
-        json!([["fine", "fine", null, null, null], "WorkflowBudgetExceededError", 20, 20, 0])
-    );
+    assert_eq!(ended.value(), json!([["fine", "fine", null, null, null], "WorkflowBudgetExceededError", 20, 20, 0]));
     assert_eq!(provider.invoked(), 2);
     let lines = ended.logs();
     assert_eq!(lines.len(), 1, "{lines:?}");

@@ -5,6 +5,8 @@ mod cli_screens;
 mod cli_watch;
 mod dialect_agent;
 mod dialect_e2e_agent;
+mod dialect_e2e_children;
+mod dialect_e2e_runs;
 mod dialect_fanout;
 mod dialect_hostile;
 mod dialect_lab;
