@@ -49,9 +49,11 @@ pub(crate) struct RunLoop {
     pub(super) driving_since: Arc<AtomicI64>,
     pub(super) prepared: HashMap<CallId, Prepared>,
     pub(super) attempts: HashMap<CallId, Running>,
-    pub(super) personas: HashMap<String, super::personas::Pinnable>,
+    pub(super) personas: std::collections::BTreeMap<String, super::personas::Pinnable>,
     /// Child runs that calls of earlier runs started.
     pub(super) earlier_children: HashMap<(Hash, u32), RunId>,
+    /// Cache keys and occurrences by which calls were looked up before, in this run or in one it resumes.
+    pub(super) lookups: HashMap<(Hash, u32), (Hash, u32)>,
     pub(super) effects: VecDeque<Effect>,
     pub(super) end: Option<RunEnd>,
     /// Inbox rows answered by the next append.
@@ -109,6 +111,8 @@ impl RunLoop {
     }
 
     fn drive(&mut self, go: impl FnOnce(&mut dyn Driver) -> DriverStep) -> DriverStep {
+        // Readers see how far the run is while user logic works, and the watchdog ends a journal that is complete.
+        self.journal.hand_over();
         self.driving_since.store(self.tree.clock(), Ordering::Relaxed);
         let step = go(self.driver.as_mut());
         self.driving_since.store(0, Ordering::Relaxed);
@@ -175,7 +179,6 @@ impl RunLoop {
                         continue;
                     }
                     self.prepared.remove(&call_id);
-                    self.journal.hand_over();
                     let step = self.drive(|driver| driver.deliver(call_id, &outcome, &budget));
                     self.ran(step);
                 }
