@@ -268,9 +268,9 @@ impl Engine {
     /// `already_decided`, `approval_expired`, `content_changed`, `person_required`, `not_found`, `run_ended`.
     pub fn decide(&self, params: &DecideParams, by: &str, via: &str, person: bool) -> Result<RunView, Failure> {
         let store = self.existing()?;
-        let (run, approval) = super::control::decide(&store, &self.services, params, by, via, person)?;
-        let mut view = self.view(&run)?;
-        let rows = self.query(|q| q.approval(&run, approval))?;
+        let decided = super::control::decide(&store, &self.services, params, by, via, person)?;
+        let mut view = self.view(&decided.named)?;
+        let rows = self.query(|q| q.approval(&decided.asker, decided.approval_id))?;
         view.decision = rows.map(|row| DecisionView {
             approval_id: row.approval_id,
             state: row.state,

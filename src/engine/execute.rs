@@ -30,6 +30,9 @@ use super::tree::{Tree, TreeParts};
 /// Stack of a thread that runs a script: the sandbox allows itself half of it.
 const STACK: usize = 16 << 20;
 
+/// How long the children of a run that has ended may take to record their own ends.
+const CHILDREN_END: Duration = Duration::from_secs(5);
+
 /// One run to be executed by a thread of its own.
 pub(crate) struct Launch {
     pub(crate) tree: Arc<Tree>,
@@ -346,8 +349,9 @@ impl RunHandle {
         self.shared.stop.store(true, Ordering::Relaxed);
         let state = self.state();
         if let Some(tree) = &state.tree {
-            tree.abort.store(true, Ordering::Relaxed);
+            // The message goes first, see the inbox.
             tree.send_all(|| Message::Interrupt);
+            tree.abort.store(true, Ordering::SeqCst);
         }
     }
 
@@ -496,6 +500,11 @@ fn incarnation(
         inbox.thread().unpark();
         // The poller ends by itself; a panic in it has been reported already.
         let _ = inbox.join();
+    }
+    if matches!(end, RunEnd::Finished(_)) {
+        // Children that nobody awaited were cancelled with the root: their ends are recorded while the lease is held.
+        tree.abort.store(true, Ordering::SeqCst);
+        tree.wait_for_loops(CHILDREN_END);
     }
     tree.send_all(|| Message::Interrupt);
     Ok(end)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -133,6 +134,18 @@ impl Tree {
     pub(crate) fn unregister(&self, run: &RunId) {
         self.loops().remove(run);
         self.gates.release_run(run);
+    }
+
+    /// Waits until no loop of the tree runs, at most `patience`; whether that is so.
+    pub(crate) fn wait_for_loops(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while !self.loops().is_empty() {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        true
     }
 
     fn loops(&self) -> MutexGuard<'_, HashMap<RunId, LoopHandle>> {

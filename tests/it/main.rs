@@ -1,5 +1,8 @@
 //! The only integration-test binary.
 
+mod accb_approve;
+mod accb_budget;
+mod accb_fanout;
 mod cli_args;
 mod cli_screens;
 mod cli_watch;

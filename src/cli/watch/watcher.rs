@@ -17,7 +17,7 @@ use crate::cli::render::text::plural;
 use crate::core::call::Decision;
 use crate::core::failure::Failure;
 use crate::engine::params::{DecideParams, Until, WaitParams};
-use crate::engine::view::{ApprovalRow, EventView, RunView, Woke};
+use crate::engine::view::{ApprovalRow, ApprovalState, EventView, RunView, Woke};
 
 const TICK: Duration = Duration::from_millis(250);
 const REDRAW: Duration = Duration::from_secs(1);
@@ -223,7 +223,7 @@ impl Watcher<'_> {
                 Typed::Nothing => {}
                 Typed::End => {
                     ctx.out.note("");
-                    self.keyboard.later.extend(view.approvals.iter().map(|row| row.approval_id.clone()));
+                    self.keyboard.later.extend(view.approvals.iter().map(Keyboard::name));
                     return Ok(());
                 }
                 Typed::Line(line) => match answer(&line) {
@@ -232,7 +232,7 @@ impl Watcher<'_> {
                         return Ok(());
                     }
                     Answer::Later => {
-                        self.keyboard.later.insert(row.approval_id);
+                        self.keyboard.later.insert(Keyboard::name(&row));
                         return Ok(());
                     }
                     Answer::Show => {
@@ -247,7 +247,8 @@ impl Watcher<'_> {
                 return Ok(());
             }
             let still = status(ctx, &self.job.run_id)?.approvals;
-            if !still.iter().any(|other| other.approval_id == row.approval_id && other.run_id == row.run_id) {
+            let same = |other: &&ApprovalRow| Keyboard::name(other) == Keyboard::name(&row);
+            if still.iter().find(same).is_none_or(|other| other.state != ApprovalState::Pending) {
                 ctx.out.note(&format!("\n{} was answered elsewhere, or expired", row.approval_id));
                 return Ok(());
             }
