@@ -2,6 +2,7 @@
 
 mod accb_approve;
 mod accb_budget;
+mod accb_cancel;
 mod accb_fanout;
 mod cli_args;
 mod cli_screens;
