@@ -1,6 +1,6 @@
 //! A journal folded into what a replay needs: recorded outcomes in order, what was requested and started, open questions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::core::budget::Charge;
@@ -43,6 +43,8 @@ pub struct RecordedCall {
     pub approval: Option<(ApprovalNote, Option<DecisionInput>)>,
     /// When it was started first.
     pub started_at: Option<Millis>,
+    /// The cache lookup its last attempt made.
+    pub lookup: Option<(Hash, u32)>,
 }
 
 /// A journal, folded. Built event by event; the shell folds the stored journal of a run before it starts the machine.
@@ -78,6 +80,10 @@ pub struct History {
     pub finished: Option<Box<RunOutcome>>,
     /// Starts so far.
     pub epochs: u64,
+    /// Cache lookups made, by key and occurrence.
+    pub lookups: Vec<(Hash, u32)>,
+    /// Fixture rules that answered.
+    pub rules: BTreeSet<u32>,
 }
 
 impl History {
@@ -136,14 +142,17 @@ impl History {
                         due_at: None,
                         approval: None,
                         started_at: None,
+                        lookup: None,
                     },
                 );
             }
-            Event::AttemptStarted { call_id, attempt, due_at, .. } => {
+            Event::AttemptStarted { call_id, attempt, due_at, cache, .. } => {
+                self.lookups.extend(cache.as_ref().map(|record| (record.key, record.occurrence)));
                 if let Some(call) = self.call_mut(*call_id) {
                     call.open = due_at.is_none();
                     call.lost_last = false;
                     call.attempts = *attempt;
+                    call.lookup = cache.as_ref().map(|record| (record.key, record.occurrence));
                     if call.kind != CallKind::Approval {
                         call.approval = None;
                     }
@@ -151,7 +160,8 @@ impl History {
                     call.started_at.get_or_insert(at);
                 }
             }
-            Event::AttemptFailed { call_id, usage, cost_nanos, .. } => {
+            Event::AttemptFailed { call_id, usage, cost_nanos, rule, .. } => {
+                self.rules.extend(rule);
                 if let Some(call) = self.call_mut(*call_id) {
                     call.open = false;
                     call.usage += *usage;
@@ -160,7 +170,11 @@ impl History {
                     call.charge += Charge { tokens: usage.output_tokens, cost_nanos, calls: 0 };
                 }
             }
-            Event::CallFinished { call_id, outcome, reused, .. } => {
+            Event::CallFinished { call_id, outcome, reused, rule } => {
+                self.rules.extend(rule);
+                if reused.is_none() {
+                    self.lookups.extend(outcome.cache.key);
+                }
                 let position = self.outcomes.len() as u64;
                 if let Some(key) = (call_id.0 as usize).checked_sub(1).and_then(|i| self.order.get(i)).copied() {
                     self.outcomes.push(key);

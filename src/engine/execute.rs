@@ -49,6 +49,8 @@ struct Loaded {
     history: History,
     reuse: Reuse,
     earlier_children: std::collections::HashMap<(crate::core::ids::Hash, u32), RunId>,
+    /// Fixture rules that answered in the runs this one resumes.
+    rules: BTreeSet<u32>,
     source: Vec<u8>,
     last_seq: u64,
     /// What a reader of the run should know about what it reuses.
@@ -88,11 +90,13 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     let mut earlier_children = std::collections::HashMap::new();
     let mut next = spec.resumed_from.clone();
     let mut distance = 0;
+    let mut rules = BTreeSet::new();
     let workspace = Path::new(&spec.workspace);
     let state = std::cell::LazyCell::new(|| super::workspace::state(workspace, None, &[]));
     let changed = |outcome: &Outcome| outcome.workspace.is_some() && outcome.workspace != *state;
     while let Some(earlier) = next {
         let (history, _) = read_history(store, &earlier)?;
+        rules.extend(&history.rules);
         for (id, call) in &history.calls {
             if let Some((_, outcome)) = &call.outcome
                 && let Some(child) = &outcome.child_run
@@ -109,7 +113,7 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
         next = history.spec.and_then(|s| s.resumed_from);
     }
     let notices = notices(&reuse, &tree.settings, &spec, changed);
-    Ok(Loaded { spec: Arc::new(*spec), history, reuse, earlier_children, source, last_seq, notices })
+    Ok(Loaded { spec: Arc::new(*spec), history, reuse, earlier_children, rules, source, last_seq, notices })
 }
 
 /// Warnings about answers that a resume would reuse although something about them differs now.
@@ -119,7 +123,7 @@ fn notices(
     spec: &RunSpec,
     changed: impl Fn(&Outcome) -> bool,
 ) -> Vec<(String, String)> {
-    let mut out = Vec::new();
+    let mut out = spec.notices.clone();
     if let Some(detail) = &spec.diverged {
         let from = spec.resumed_from.as_ref().map_or_else(String::new, ToString::to_string);
         let message = format!("the replay of {from} left its journal, so this run took its place: {detail}");
@@ -172,7 +176,7 @@ fn execute(
     parent: Option<(Sender<Message>, CallId)>,
     group: Option<String>,
 ) -> RunEnd {
-    let Loaded { spec, mut history, reuse, earlier_children, source, last_seq, notices } = loaded;
+    let Loaded { spec, mut history, reuse, earlier_children, rules, source, last_seq, notices } = loaded;
     if let Some(outcome) = &history.finished {
         // A child that had ended before its parent's process did.
         return RunEnd::Finished(outcome.clone());
@@ -190,8 +194,8 @@ fn execute(
     if last_seq <= 1 {
         tree.files.begin(&tree.store, run, &spec, &tree.settings, source.clone());
     }
-    for record in recorded_lookups(&tree.store, run) {
-        tree.recorded_occurrence(record.0, record.1);
+    for (key, occurrence) in std::mem::take(&mut history.lookups) {
+        tree.recorded_occurrence(key, occurrence);
     }
     let found = crate::front::script::personas(Path::new(&spec.cwd), tree.services.user_home.as_deref());
     let personas = match super::personas::load(found, &history, &tree.store) {
@@ -234,8 +238,8 @@ fn execute(
     };
     let (to_self, inbox) = channel();
     let driving_since = tree.register(run, to_self.clone());
-    for rule in recorded_rules(&tree.store, run, &spec) {
-        tree.fake.mark_used(rule);
+    for rule in rules.iter().chain(&history.rules) {
+        tree.fake.mark_used(*rule);
     }
     let machine = RunMachine::new(config, history, reuse);
     let run_loop = RunLoop {
@@ -263,43 +267,6 @@ fn execute(
         tree.unregister(run);
         RunEnd::Lost("the engine failed (see runner.log)".to_owned())
     })
-}
-
-/// Cache lookups that the journal of a run holds, so that occurrences count on.
-fn recorded_lookups(store: &Store, run: &RunId) -> Vec<(crate::core::ids::Hash, u32)> {
-    scan(store, run, |event| match event {
-        Event::AttemptStarted { cache: Some(record), .. } => Some((record.key, record.occurrence)),
-        Event::CallFinished { outcome, reused: None, .. } => outcome.cache.key,
-        _ => None,
-    })
-}
-
-/// Fixture rules that answered in this run or in those it resumes.
-fn recorded_rules(store: &Store, run: &RunId, spec: &RunSpec) -> BTreeSet<u32> {
-    let rules = |run: &RunId| {
-        scan(store, run, |event| match event {
-            Event::CallFinished { rule, .. } | Event::AttemptFailed { rule, .. } => *rule,
-            _ => None,
-        })
-    };
-    let mut out: BTreeSet<u32> = rules(run).into_iter().collect();
-    let mut next = spec.resumed_from.clone();
-    while let Some(earlier) = next {
-        out.extend(rules(&earlier));
-        next = store.run(&earlier).ok().flatten().and_then(|row| row.spec.resumed_from.clone());
-    }
-    out
-}
-
-fn scan<T>(store: &Store, run: &RunId, mut pick: impl FnMut(&Event) -> Option<T>) -> Vec<T> {
-    let mut out = Vec::new();
-    let mut after = 0;
-    while let Ok(events) = store.events(run, after, 10_000) {
-        let Some(last) = events.last() else { break };
-        after = last.seq;
-        out.extend(events.iter().filter_map(|e| pick(&e.event)));
-    }
-    out
 }
 
 /// A driver whose script could not be set up.
@@ -349,9 +316,9 @@ impl RunHandle {
         self.shared.stop.store(true, Ordering::Relaxed);
         let state = self.state();
         if let Some(tree) = &state.tree {
-            // The message goes first, see the inbox.
+            // The message first: user logic that the flag stops is taken as interrupted, not as failed.
             tree.send_all(|| Message::Interrupt);
-            tree.abort.store(true, Ordering::SeqCst);
+            tree.abort.store(true, Ordering::Relaxed);
         }
     }
 

@@ -55,11 +55,11 @@ fn poll(tree: &Weak<Tree>, stop: &AtomicBool) {
 
 fn deliver(tree: &Tree, row: &InboxRow) -> bool {
     let message = message(row);
-    let ends_all = matches!(message, Message::Cancel { call_id: None, .. }) && row.run_id == tree.root;
-    // The message goes first: user logic that is stopped finds in its loop's inbox what it was stopped for.
+    let ends = matches!(message, Message::Cancel { call_id: None, .. }) && row.run_id == tree.root;
     let sent = tree.send(&row.run_id, message);
-    if ends_all && sent {
-        tree.abort.store(true, Ordering::SeqCst);
+    if ends && sent {
+        // User logic that runs right now is to end too; the message is there before it notices.
+        tree.abort.store(true, Ordering::Relaxed);
     }
     sent
 }

@@ -22,12 +22,14 @@ pub(crate) struct Journal {
     epoch: u64,
     next_seq: u64,
     last: Option<Ticket>,
+    /// Not yet with the writer: one hand-over a turn costs less than one an event.
+    waiting: Option<Append>,
 }
 
 impl Journal {
     /// A journal that goes on after `last_seq`.
     pub(crate) fn new(store: Store, root: RunId, run: RunId, epoch: u64, last_seq: u64) -> Self {
-        Self { store, root, run, epoch, next_seq: last_seq + 1, last: None }
+        Self { store, root, run, epoch, next_seq: last_seq + 1, last: None, waiting: None }
     }
 
     /// The number the next event gets.
@@ -35,13 +37,28 @@ impl Journal {
         self.next_seq
     }
 
-    /// Queues events, with cache entries that point at them and inbox rows they answer.
+    /// Keeps events for the next [`Journal::hand_over`], with cache entries that point at them and inbox rows they answer.
     pub(crate) fn append(&mut self, events: Vec<Event>, cache: Vec<CacheWrite>, consumed: Vec<i64>) {
         if events.is_empty() && consumed.is_empty() {
             return;
         }
-        let append = self.batch(events, cache, consumed);
-        self.last = Some(self.store.append(append));
+        let mut next = self.batch(events, cache, consumed);
+        match &mut self.waiting {
+            Some(waiting) => {
+                waiting.records.append(&mut next.records);
+                waiting.cache.append(&mut next.cache);
+                waiting.consumed.append(&mut next.consumed);
+            }
+            None => self.waiting = Some(next),
+        }
+    }
+
+    /// Queues everything appended so far to the store's writer. Called before a value reaches user logic, before an effect,
+    /// and before waiting.
+    pub(crate) fn hand_over(&mut self) {
+        if let Some(append) = self.waiting.take() {
+            self.last = Some(self.store.append(append));
+        }
     }
 
     fn batch(&mut self, events: Vec<Event>, cache: Vec<CacheWrite>, consumed: Vec<i64>) -> Append {
@@ -59,6 +76,7 @@ impl Journal {
 
     /// Appends the pause in one transaction that re-reads the inbox.
     pub(crate) fn pause(&mut self, event: Event) -> Result<crate::store::PauseResult, StoreError> {
+        self.hand_over();
         let seq = self.next_seq;
         let append = self.batch(vec![event], Vec::new(), Vec::new());
         let result = self.store.pause(append);
@@ -69,12 +87,14 @@ impl Journal {
     }
 
     /// What to wait for when everything so far must be on disk; none when nothing was written yet.
-    pub(crate) fn barrier(&self) -> Option<Ticket> {
+    pub(crate) fn barrier(&mut self) -> Option<Ticket> {
+        self.hand_over();
         self.last.clone()
     }
 
     /// Waits until everything so far is on disk.
-    pub(crate) fn commit(&self) -> Result<(), StoreError> {
+    pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
+        self.hand_over();
         self.last.as_ref().map_or(Ok(()), Ticket::wait)
     }
 }

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::core::event::Event;
 use crate::core::failure::{Code, Failure};
-use crate::core::history::History;
 use crate::core::ids::{Hash, RunId};
 use crate::core::json::canonical;
 use crate::core::run::{RunOutcome, RunSpec, RunStatus, Settings, StatusReason};
@@ -42,7 +41,6 @@ impl From<&ResumeParams> for Overrides {
 /// A run that is ready to be taken up by a process.
 pub(crate) struct Ready {
     pub(crate) run_id: RunId,
-    pub(crate) settings: Settings,
     pub(crate) how: ResumedHow,
     pub(crate) joined: bool,
 }
@@ -63,32 +61,32 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     if let Some(owner) = store.owner(&run_id)? {
         return Err(StoreError::Live { run: run_id, owner: Some(owner) }.into());
     }
-    let (history, last_seq) = read_history(store, &run_id)?;
-    let Some(spec) = history.spec.clone().filter(|_| last_seq > 0) else {
+    if row.last_seq == 0 {
         return Err(Failure::new(Code::NothingToResume, format!("run {run_id} has no journal"))
             .hint("start the workflow again with owf run"));
-    };
+    }
+    let spec = row.spec.clone();
     let workflow = new_source(params, &spec, services)?;
     let args = if params.args.is_some() || params.args_json.is_some() {
         args_value(params.args.as_ref(), params.args_json.as_deref())?
     } else {
         spec.args.clone()
     };
-    let base = history.settings.as_deref().unwrap_or(&spec.settings).clone();
+    let base = row.settings.clone();
     let cwd = std::path::PathBuf::from(&spec.cwd);
     let next = settings(&base, &Overrides::from(params), services, store, &cwd)?;
     let changed_source = workflow.as_ref().is_some_and(|w| Hash::of(&w.bytes) != spec.source_hash);
     let changed_args = text(args.as_ref()) != text(spec.args.as_ref());
-    let new_run = history.finished.is_some()
+    let new_run = row.status.is_ended()
         || changed_source
         || changed_args
         || params.retry_failed == Some(true)
-        || holds_answers_of_fake(&history, &base, &next);
+        || holds_answers_of_fake(&row, &base, &next);
     if !new_run {
         if next != base {
             change_settings(store, &run_id, &next)?;
         }
-        return Ok(Ready { run_id, settings: next, how: ResumedHow::InPlace, joined: false });
+        return Ok(Ready { run_id, how: ResumedHow::InPlace, joined: false });
     }
     let (source, script_spec) = match &workflow {
         Some(workflow) => {
@@ -100,7 +98,7 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     };
     let mut new_spec = match script_spec {
         Some(fresh) => RunSpec { workspace: spec.workspace.clone(), cwd: spec.cwd.clone(), ..fresh },
-        None => (*spec).clone(),
+        None => spec.clone(),
     };
     new_spec.args = args;
     new_spec.settings = next.clone();
@@ -115,7 +113,7 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     match store.create_run(&new_id, &new_spec, &source, now())? {
         Created::New => {}
         Created::Joined { run_id } => {
-            return Ok(Ready { run_id, settings: next, how: ResumedHow::NewRun, joined: true });
+            return Ok(Ready { run_id, how: ResumedHow::NewRun, joined: true });
         }
         Created::KeyConflict { run_id } => {
             return Err(Failure::new(
@@ -125,11 +123,11 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
             .with("run_id", run_id.to_string()));
         }
     }
-    if history.finished.is_none() {
+    if !row.status.is_ended() {
         let lease = store.claim(&run_id, &super::process::info(), now())?;
         close_superseded(store, &run_id, &lease, last_seq_of(store, &run_id)?, &new_id)?;
     }
-    Ok(Ready { run_id: new_id, settings: next, how: ResumedHow::NewRun, joined: false })
+    Ok(Ready { run_id: new_id, how: ResumedHow::NewRun, joined: false })
 }
 
 /// A run as stored, or why it is not there.
@@ -178,9 +176,9 @@ fn text(args: Option<&Value>) -> String {
 }
 
 /// An unfinished run with generated answers does not go on with a real provider: its history would mix both.
-fn holds_answers_of_fake(history: &History, before: &Settings, after: &Settings) -> bool {
+fn holds_answers_of_fake(row: &RunRow, before: &Settings, after: &Settings) -> bool {
     let real = before.provider != after.provider && !crate::core::run::is_fake(&after.provider);
-    real && history.calls.values().any(|c| c.outcome.as_ref().is_some_and(|(_, o)| o.simulated))
+    real && row.simulated
 }
 
 fn change_settings(store: &Store, run: &RunId, settings: &Settings) -> Result<(), Failure> {

@@ -59,6 +59,7 @@ impl RunLoop {
             if let Some(end) = self.end.take() {
                 return self.leave(end);
             }
+            self.journal.hand_over();
             match self.inbox.recv() {
                 Ok(message) => self.message(message),
                 // Cannot happen while `to_self` lives.
@@ -155,6 +156,7 @@ impl RunLoop {
                         continue;
                     }
                     self.prepared.remove(&call_id);
+                    self.journal.hand_over();
                     let step = self.drive(|driver| driver.deliver(call_id, &outcome, &budget));
                     self.ran(step);
                 }
@@ -189,6 +191,7 @@ impl RunLoop {
         let consumed = std::mem::take(&mut self.consumed);
         self.journal.append(events, cache, consumed);
         if let Some(event) = last {
+            self.journal.hand_over();
             // The files of a run are complete before its end is on record.
             if let Event::RunFinished { outcome } = &event {
                 self.tree.files.finish(&self.tree.store, &self.run, &self.spec, &self.tree.settings, outcome);
@@ -253,7 +256,7 @@ impl RunLoop {
         let mutation = self.tree.mutation(barrier);
         let work = Attempt {
             provider: Arc::clone(&prepared.provider),
-            context: prepared.context(
+            context: Prepared::context(
                 &self.tree.store.run_dir(&self.run),
                 call_id,
                 self.tree.settings.engine.call_folders,
@@ -278,6 +281,7 @@ impl RunLoop {
             }
             Poll::Ready(None) => self.lost("the journal could not be written"),
             Poll::Pending => {
+                self.journal.hand_over();
                 let task = self.tree.services.runtime.spawn(async move {
                     let message = match future.await {
                         Some(report) => Message::Attempt { call_id, attempt, report: Box::new(report) },

@@ -10,7 +10,7 @@ use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
 use crate::store::{Store, StoreError};
 
-use super::execute::{Ownership, RunHandle, own, read_history};
+use super::execute::{Ownership, RunHandle, own};
 use super::journal::now;
 use super::services::Services;
 
@@ -84,11 +84,10 @@ pub(crate) fn take_up(
     linger: bool,
 ) -> Result<RunHandle, StoreError> {
     let lease = store.claim(run, &super::process::info(), now())?;
-    let (history, _) = read_history(store, run)?;
-    let Some(spec) = history.spec else {
+    let Some(row) = store.run(run)? else {
         return Err(StoreError::NotFound { what: "run", name: run.to_string(), nearest: Vec::new() });
     };
-    let settings = history.settings.map_or(spec.settings, |s| *s);
+    let settings = row.settings;
     let (store, services, run) = (store.clone(), Arc::clone(services), run.clone());
     Ok(own(Ownership { store, services, run, lease, settings, linger }))
 }

@@ -78,7 +78,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn cache_get(&self, key: &Hash, occurrence: u32) -> Result<Option<CacheHit>, StoreError> {
-        self.read(|db| {
+        self.read_one(|db| {
             let mut select = db.prepare_cached(
                 "SELECT coalesce(cache.run_id, run_key.run_id), coalesce(cache.body, event.body) FROM cache \
                  LEFT JOIN event ON event.id = cache.event LEFT JOIN run_key ON run_key.no = cache.event >> 32 \

@@ -298,16 +298,33 @@ impl Store {
             Some(db) => db,
             None => open_reader(&self.0.home, self.0.options, self.0.reading)?,
         };
-        db.execute_batch("BEGIN")?;
+        db.prepare_cached("BEGIN")?.execute([])?;
         let result = work(&db);
         // A connection that cannot end its transaction is not used again.
-        if db.execute_batch("COMMIT").is_ok() {
-            let mut readers = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner);
-            if readers.len() < KEPT_READERS {
-                readers.push(db);
-            }
+        let ended = db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).is_ok();
+        if ended {
+            self.keep(db);
         }
         result
+    }
+
+    /// Reads with one statement, which is a snapshot by itself.
+    pub(super) fn read_one<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let kept = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let db = match kept {
+            Some(db) => db,
+            None => open_reader(&self.0.home, self.0.options, self.0.reading)?,
+        };
+        let result = work(&db)?;
+        self.keep(db);
+        Ok(result)
+    }
+
+    fn keep(&self, db: Connection) {
+        let mut readers = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < KEPT_READERS {
+            readers.push(db);
+        }
     }
 }
 

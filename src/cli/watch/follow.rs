@@ -67,7 +67,7 @@ pub struct Job {
 
 /// Follows a run that was just started, or leaves it to its own process. `before` is the run that was resumed.
 pub fn follow_started(ctx: &mut Context, flags: &FollowFlags, started: Started, before: Option<&RunView>) -> Outcome {
-    let Started { run_id, joined, resumed, handle, notices: _ } = started;
+    let Started { run_id, joined, resumed, handle } = started;
     let chatty = !flags.show.quiet && !ctx.global.json && !flags.show.events;
     if chatty {
         opening(ctx, &run_id, joined, resumed, before)?;

@@ -81,6 +81,7 @@ impl RunMachine {
             call.outcome = Some(Arc::clone(&outcome));
             call.state = CallState::Settled;
         }
+        self.unsettled.remove(&call_id.0);
         self.emit(Event::CallFinished {
             call_id,
             outcome: Box::new(Outcome::clone(&outcome)),
@@ -107,7 +108,7 @@ impl RunMachine {
     /// Nothing can be delivered or started: the run waits for attempts, for a person, or for nothing.
     fn idle(&mut self, ledger: &mut Ledger) {
         let mut person = None;
-        for call in &self.calls {
+        for call in self.unsettled.iter().filter_map(|index| self.call(CallId(*index))) {
             match call.state {
                 CallState::Asking(_) => {
                     let reason = match call.spec.kind {
@@ -151,7 +152,8 @@ impl RunMachine {
     }
 
     pub(super) fn attempts_run(&self) -> bool {
-        self.calls.iter().any(|c| c.state == CallState::Running)
+        let mut unsettled = self.unsettled.iter().filter_map(|index| self.call(CallId(*index)));
+        unsettled.any(|c| c.state == CallState::Running)
     }
 
     /// The script has made all its requests, and the journal holds one more.

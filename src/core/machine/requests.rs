@@ -139,8 +139,10 @@ impl RunMachine {
         } else if let Some(reused) = self.reusable(&call) {
             self.reusable.push(Reverse((reused.0, reused.1, call_id.0)));
             call.state = CallState::Reusable;
+            self.unsettled.insert(call_id.0);
         } else {
             self.held.insert(call_id.0);
+            self.unsettled.insert(call_id.0);
         }
         self.calls.push(call);
     }

@@ -176,6 +176,7 @@ impl RunMachine {
         let shared = Arc::new(outcome);
         call.outcome = Some(Arc::clone(&shared));
         self.held.remove(&call_id.0);
+        self.unsettled.remove(&call_id.0);
         self.settled.push_back(call_id);
         self.emit(Event::CallFinished { call_id, outcome: Box::new(Outcome::clone(&shared)), reused: None, rule });
         if permit {

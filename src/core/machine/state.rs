@@ -102,6 +102,8 @@ pub struct RunMachine {
     pub(super) replayed: usize,
     pub(super) reusable: BinaryHeap<Reverse<(u32, u64, u32)>>,
     pub(super) held: BTreeSet<u32>,
+    /// Requested calls without an outcome in this journal.
+    pub(super) unsettled: BTreeSet<u32>,
     pub(super) settled: VecDeque<CallId>,
     /// Whether the driver runs now: it starts, or a delivery was asked for.
     pub(super) driver_runs: bool,
@@ -135,6 +137,7 @@ impl RunMachine {
             replayed: 0,
             reusable: BinaryHeap::new(),
             held: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             settled: VecDeque::new(),
             driver_runs: true,
             first: true,
