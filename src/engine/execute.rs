@@ -14,7 +14,7 @@ use crate::core::ids::{CallId, RunId};
 use crate::core::machine::{BudgetView, MachineConfig, Reuse, RunMachine};
 use crate::core::op::DriverState;
 use crate::core::outcome::Outcome;
-use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, is_fake};
+use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, StatusReason, is_fake};
 use crate::front::driver::{Driver, DriverStep};
 use crate::front::script::sandbox::{ScriptConfig, ScriptDriver};
 use crate::front::script::{Origin, check};
@@ -319,6 +319,14 @@ impl RunHandle {
             // The message first: user logic that the flag stops is taken as interrupted, not as failed.
             tree.send_all(|| Message::Interrupt);
             tree.abort.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Pauses a run that stayed only for the questions that nobody answers here now.
+    pub fn leave_questions(&self, reason: StatusReason) {
+        let state = self.state();
+        if let Some(tree) = &state.tree {
+            tree.send(&tree.root, Message::Pause { row: None, reason });
         }
     }
 

@@ -59,7 +59,11 @@ fn accept_054_a_foreground_run_is_cancelled_within_a_second_from_another_process
         let begun = Instant::now();
         let reply = place.json(&["cancel", &run, "--reason", "enough", "--json"]);
         assert!(begun.elapsed() < 10 * WITHIN);
-        assert_eq!((&reply["status"], &reply["status_reason"]), (&json!("cancelled"), &json!("user")), "{body}: {reply}");
+        assert_eq!(
+            (&reply["status"], &reply["status_reason"]),
+            (&json!("cancelled"), &json!("user")),
+            "{body}: {reply}"
+        );
         assert_eq!(reply["cancel_requested"], json!(true));
         let end = ended(child);
         assert_eq!((end.code, &end.json()["status"]), (3, &json!("cancelled")), "{body}: {end:?}");
@@ -136,7 +140,9 @@ fn a_child_that_nobody_awaited_is_recorded_as_cancelled_when_its_parent_ends() {
 
 #[test]
 fn accept_056_two_runs_started_at_once_both_proceed() {
-    let place = place("const out = []; for (let i = 0; i < 5; i++) out.push(await agent('call ' + i + args.n)); return [args.n, out.length];");
+    let place = place(
+        "const out = []; for (let i = 0; i < 5; i++) out.push(await agent('call ' + i + args.n)); return [args.n, out.length];",
+    );
     let children: Vec<Child> = (0..4)
         .map(|n| {
             let arg = format!("n={n}");

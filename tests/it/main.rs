@@ -3,7 +3,9 @@
 mod accb_approve;
 mod accb_budget;
 mod accb_cancel;
+mod accb_cli;
 mod accb_fanout;
+mod accb_terminal;
 mod cli_args;
 mod cli_screens;
 mod cli_watch;

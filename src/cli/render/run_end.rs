@@ -218,6 +218,7 @@ fn paused(out: &mut String, view: &RunView, term: &Terminal) {
         }
         _ => {
             let _ = writeln!(out, "{head}  {time}  {}", tally(view));
+            out.push_str(&approvals::block(view));
             let _ = writeln!(out, "  go on: owf resume {short}");
         }
     }

@@ -15,7 +15,9 @@ use crate::cli::exit::goes_on;
 use crate::cli::render::approvals;
 use crate::cli::render::text::plural;
 use crate::core::call::Decision;
+use crate::core::event::ApprovalKind;
 use crate::core::failure::Failure;
+use crate::core::run::StatusReason;
 use crate::engine::params::{DecideParams, Until, WaitParams};
 use crate::engine::view::{ApprovalRow, ApprovalState, EventView, RunView, Woke};
 
@@ -82,7 +84,8 @@ impl Watcher<'_> {
             if let Some(verdict) = self.mind_interrupts(ctx) {
                 return Ok(verdict);
             }
-            let due = self.live.at_rest || looked.is_none_or(|at| at.elapsed() >= REDRAW);
+            let asks = self.asking && self.live.questions > 0;
+            let due = self.live.at_rest || asks || looked.is_none_or(|at| at.elapsed() >= REDRAW);
             if due && (self.job.handle.is_none() || self.asking) {
                 looked = Some(Instant::now());
                 let view = status(ctx, &self.job.run_id)?;
@@ -210,7 +213,10 @@ impl Watcher<'_> {
         let Some(row) = self.keyboard.next(&view.approvals).cloned() else {
             if view.counts.running + view.counts.queued <= view.approvals.len() as u64 {
                 self.asking = false;
-                ctx.engine.pause(self.job.run_id.as_str(), &ctx.term.user.clone())?;
+                if let Some(handle) = &self.job.handle {
+                    let repeat = view.approvals.first().is_some_and(|row| row.kind == ApprovalKind::Repeat);
+                    handle.leave_questions(if repeat { StatusReason::Repeat } else { StatusReason::Approval });
+                }
             }
             return Ok(());
         };
