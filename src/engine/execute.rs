@@ -15,7 +15,7 @@ use crate::core::ids::{CallId, RunId};
 use crate::core::machine::{BudgetView, MachineConfig, Reuse, RunMachine};
 use crate::core::op::DriverState;
 use crate::core::outcome::Outcome;
-use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, is_fake};
+use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, StatusReason, is_fake};
 use crate::front::driver::{Driver, DriverStep};
 use crate::front::script::sandbox::{ScriptConfig, ScriptDriver};
 use crate::front::script::{Origin, check};
@@ -32,8 +32,8 @@ use super::tree::{Tree, TreeParts};
 /// Stack of a thread that runs a script: the sandbox allows itself half of it.
 const STACK: usize = 16 << 20;
 
-/// How long children get to end after their root.
-const CHILDREN: Duration = Duration::from_secs(2);
+/// How long the children of a run that has ended may take to record their own ends.
+const CHILDREN_END: Duration = Duration::from_secs(5);
 
 /// One run to be executed by a thread of its own.
 pub(crate) struct Launch {
@@ -340,6 +340,14 @@ impl RunHandle {
         }
     }
 
+    /// Pauses a run that stayed only for the questions that nobody answers here now.
+    pub fn leave_questions(&self, reason: StatusReason) {
+        let state = self.state();
+        if let Some(tree) = &state.tree {
+            tree.send(&tree.root, Message::Pause { row: None, reason });
+        }
+    }
+
     /// Ends at once: the same, for a caller that is about to exit.
     pub fn kill(&self) {
         self.interrupt();
@@ -487,10 +495,11 @@ fn incarnation(
         // The poller ends by itself; a panic in it has been reported already.
         let _ = inbox.join();
     }
-    tree.send_all(|| Message::Interrupt);
-    // A child that was told to end with the root gets the time to journal it.
-    if !tree.all_ended(CHILDREN) {
-        tracing::warn!(run = %run, "a child run is left as it stands");
+    if matches!(end, RunEnd::Finished(_)) {
+        // Children that nobody awaited were cancelled with the root: their ends are recorded while the lease is held.
+        tree.abort.store(true, Ordering::SeqCst);
+        tree.wait_for_loops(CHILDREN_END);
     }
+    tree.send_all(|| Message::Interrupt);
     Ok(end)
 }

@@ -100,14 +100,16 @@ impl RunLoop {
     fn leave(mut self, end: RunEnd) -> RunEnd {
         self.attempts.clear();
         self.prepared.clear();
-        self.tree.unregister(&self.run);
-        match &end {
+        let end = match &end {
             RunEnd::Lost(_) => end,
             _ => match self.journal.commit() {
                 Ok(()) => end,
                 Err(error) => RunEnd::lost(error),
             },
-        }
+        };
+        // Whoever waits for the loops of the tree finds everything on disk.
+        self.tree.unregister(&self.run);
+        end
     }
 
     fn drive(&mut self, go: impl FnOnce(&mut dyn Driver) -> DriverStep) -> DriverStep {
@@ -123,6 +125,13 @@ impl RunLoop {
         // A cancel stops user logic through the abort flag: the cancel counts, not the error it causes.
         self.drain_inbox();
         if self.end.is_some() || self.machine.is_over() {
+            return;
+        }
+        if self.parent.is_some()
+            && matches!(step.state, DriverState::Failed(_))
+            && self.tree.abort.load(Ordering::SeqCst)
+        {
+            // The whole tree was stopped; the word for this child comes through its parent.
             return;
         }
         for op in &step.ops {
@@ -400,6 +409,13 @@ impl RunLoop {
     /// Asks a person by way of the journal; an expiry is watched for.
     fn ask(&self, approval: &ApprovalNote) {
         let Some(expires_at) = approval.expires_at else { return };
+        if expires_at <= now() {
+            // It expired while no process lived: its answer is in the inbox before the run can pause for it again.
+            if let Err(error) = self.tree.store.expire(&self.run, approval.approval_id, now()) {
+                tracing::warn!(%error, "an approval could not expire");
+            }
+            return;
+        }
         let store = self.tree.store.clone();
         let run = self.run.clone();
         let id = approval.approval_id;

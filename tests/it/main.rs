@@ -1,5 +1,11 @@
 //! The only integration-test binary.
 
+mod accb_approve;
+mod accb_budget;
+mod accb_cancel;
+mod accb_cli;
+mod accb_fanout;
+mod accb_terminal;
 mod cli_args;
 mod cli_screens;
 mod cli_watch;
