@@ -96,6 +96,7 @@ pub(crate) fn take_up(
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::core::run::RunStatus;
     use crate::engine::params::RunParams;
     use crate::engine::run_end::RunEnd;
     use crate::engine::services::{Defaults, Environment};
