@@ -1,5 +1,11 @@
 //! The only integration-test binary.
 
+mod acca_basics;
+mod acca_cache;
+mod acca_files;
+mod acca_item4;
+mod acca_resume;
+mod acca_support;
 mod accb_approve;
 mod accb_budget;
 mod accb_cancel;
