@@ -60,8 +60,10 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
     let cwd = match &options.workspace {
         Some(dir) => {
             let full = options.cwd.join(dir);
-            full.canonicalize().map_err(|e| {
-                Failure::new(Code::NotFound, format!("there is no directory {}: {e}", full.display()))
+            let found = full.canonicalize().ok().filter(|found| found.is_dir());
+            found.ok_or_else(|| {
+                Failure::new(Code::NotFound, format!("there is no directory {}", full.display()))
+                    .hint("a workspace is the directory that relative paths, names and agents start from")
                     .with("what", "file")
             })?
         }

@@ -125,7 +125,7 @@ impl Engine {
         ask(&Query { store: &store, env: &env })
     }
 
-    fn query_env(&self) -> QueryEnv {
+    pub(super) fn query_env(&self) -> QueryEnv {
         let registry = &self.services.registry;
         let row = |name: String| {
             let found = registry.get(&name)?.availability();
@@ -231,7 +231,7 @@ impl Engine {
     pub fn supervise(&self, run: &str) -> Result<(), Failure> {
         let store = self.existing()?;
         super::supervise::leave_session();
-        let run = store.resolve(run)?;
+        let run = super::reference::resolve(&store, Some(run))?;
         let handle = Arc::new(super::supervise::take_up(&store, &self.services, &run, false)?);
         let told = Arc::clone(&handle);
         self.on_terminate(move || told.interrupt());
@@ -286,7 +286,7 @@ impl Engine {
     /// `not_found`, `invalid_arguments` for a bad cursor.
     pub fn wait(&self, params: &WaitParams) -> Result<RunView, Failure> {
         let store = self.existing()?;
-        let run = store.resolve(params.run_id.as_deref().unwrap_or("latest"))?;
+        let run = super::reference::resolve(&store, params.run_id.as_deref())?;
         let began = Instant::now();
         let most = Duration::from_secs(u64::from(params.timeout_seconds.unwrap_or(20)));
         let until = params.until.unwrap_or_default();
@@ -321,7 +321,7 @@ impl Engine {
         let store = self.existing()?;
         let run = match run.parse() {
             Ok(run) => run,
-            Err(_) => store.resolve(run)?,
+            Err(_) => super::reference::resolve(&store, Some(run))?,
         };
         Ok(store.events(&run, after_seq, limit)?)
     }
@@ -331,7 +331,7 @@ impl Engine {
     /// # Errors
     /// `not_found`, `ambiguous`.
     pub fn resolve(&self, reference: &str) -> Result<RunId, Failure> {
-        Ok(self.existing()?.resolve(reference)?)
+        super::reference::resolve(&self.existing()?, Some(reference))
     }
 
     /// The status of a run now.

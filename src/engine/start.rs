@@ -161,7 +161,9 @@ pub(crate) fn invalid(errors: Vec<Value>) -> Failure {
     } else {
         format!("{} arguments are wrong", errors.len())
     };
-    Failure::new(Code::InvalidArguments, format!("{count}: {}", list.join("; "))).with("errors", errors)
+    let mut failure = Failure::new(Code::InvalidArguments, format!("{count}: {}", list.join("; ")));
+    failure.hint = errors.iter().find_map(|e| e["hint"].as_str()).map(str::to_owned);
+    failure.with("errors", errors)
 }
 
 pub(crate) fn unknown_provider(services: &Services, name: &str) -> Failure {

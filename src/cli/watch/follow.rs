@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -21,6 +21,9 @@ use crate::core::run::{RunStatus, StatusReason};
 use crate::engine::params::{OutputParams, StatusParams, Until, WaitParams};
 use crate::engine::view::{ResumedHow, RunView, Woke};
 use crate::engine::{RunHandle, Started};
+
+/// How long a detached run may take to get its process.
+const TAKEN_UP: Duration = Duration::from_secs(10);
 
 /// What ends the watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,19 +68,32 @@ pub struct Job {
     pub joined: bool,
 }
 
-/// Follows a run that was just started, or leaves it to its own process. `before` is the run that was resumed.
-pub fn follow_started(ctx: &mut Context, flags: &FollowFlags, started: Started, before: Option<&RunView>) -> Outcome {
+/// What was there before a run was started.
+#[derive(Debug, Clone, Copy)]
+pub enum Before<'a> {
+    /// Nothing; whether no provider was named or configured.
+    Nothing {
+        /// Nobody chose a provider.
+        unconfigured: bool,
+    },
+    /// The run that was resumed.
+    Resumed(&'a RunView),
+}
+
+/// Follows a run that was just started, or leaves it to its own process.
+pub fn follow_started(ctx: &mut Context, flags: &FollowFlags, started: Started, before: Before<'_>) -> Outcome {
     let Started { run_id, joined, resumed, handle, notices: _ } = started;
     let chatty = !flags.show.quiet && !ctx.global.json && !flags.show.events;
     if chatty {
         opening(ctx, &run_id, joined, resumed, before)?;
     }
     let seen = match (resumed, before) {
-        (Some(ResumedHow::InPlace), Some(view)) => Seen::UpTo(view.next_cursor.parse().unwrap_or(0)),
+        (Some(ResumedHow::InPlace), Before::Resumed(view)) => Seen::UpTo(view.next_cursor.parse().unwrap_or(0)),
         _ => Seen::Nothing,
     };
     let job = Job { run_id, handle, deadline: None, goal: Goal::End, cursor: None, seen, resumed, joined };
     if flags.detach {
+        await_owner(ctx, &job.run_id)?;
         let view = final_view(ctx, &flags.show, &job)?;
         if ctx.global.json {
             ctx.out.json(&view)?;
@@ -90,31 +106,46 @@ pub fn follow_started(ctx: &mut Context, flags: &FollowFlags, started: Started, 
     follow(ctx, &flags.show, &job)
 }
 
+/// Waits until the process of a detached run has taken it up, so that what is printed is where it really stands; a run that
+/// nobody takes up shows as such by itself.
+fn await_owner(ctx: &Context, run_id: &RunId) -> Result<(), Failure> {
+    let until = Instant::now() + TAKEN_UP;
+    while Instant::now() < until && ctx.engine.status_of(run_id)? == RunStatus::Queued {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
 /// What is said before the first fact.
 fn opening(
     ctx: &mut Context,
     run_id: &RunId,
     joined: bool,
     resumed: Option<ResumedHow>,
-    before: Option<&RunView>,
+    before: Before<'_>,
 ) -> Result<(), Failure> {
     if joined {
         ctx.out.note(&format!("joined run {run_id}, started earlier with the same request key"));
     }
     match (resumed, before) {
-        (Some(ResumedHow::InPlace), Some(old)) => {
+        (Some(ResumedHow::InPlace), Before::Resumed(old)) => {
             let to_go = old.counts.running + old.counts.queued;
             let replayed = old.counts.total.saturating_sub(to_go);
             ctx.out.note(&format!("resuming in place: {} replayed, {to_go} to go", plural(replayed, "call")));
         }
-        (Some(ResumedHow::NewRun), Some(old)) => {
+        (Some(ResumedHow::NewRun), Before::Resumed(old)) => {
             ctx.out.note(&format!("resuming {} as a new run {run_id}: finished calls are reused", old.run_id));
         }
         (Some(_) | None, _) => {}
     }
     let facts = status(ctx, run_id)?.run;
     if facts.is_some_and(|f| f.row.provider == "fake") {
-        ctx.out.note("note: FAKE answers, good for testing only");
+        ctx.out.note(match before {
+            Before::Nothing { unconfigured: true } => {
+                "note: no provider is configured: FAKE answers, good for testing only"
+            }
+            Before::Nothing { unconfigured: false } | Before::Resumed(_) => "note: FAKE answers, good for testing only",
+        });
         let here = ctx.engine.providers_here();
         if let Some(first) = here.first().and_then(|p| p.split(' ').next()) {
             ctx.out.note(&format!("      here: {}   for real answers: --provider {first}", here.join(", ")));
