@@ -43,6 +43,8 @@ pub struct RecordedCall {
     pub approval: Option<(ApprovalNote, Option<DecisionInput>)>,
     /// When it was started first.
     pub started_at: Option<Millis>,
+    /// The cache lookup its last attempt made.
+    pub lookup: Option<(Hash, u32)>,
 }
 
 /// A journal, folded. Built event by event; the shell folds the stored journal of a run before it starts the machine.
@@ -140,6 +142,7 @@ impl History {
                         due_at: None,
                         approval: None,
                         started_at: None,
+                        lookup: None,
                     },
                 );
             }
@@ -149,6 +152,7 @@ impl History {
                     call.open = due_at.is_none();
                     call.lost_last = false;
                     call.attempts = *attempt;
+                    call.lookup = cache.as_ref().map(|record| (record.key, record.occurrence));
                     if call.kind != CallKind::Approval {
                         call.approval = None;
                     }

@@ -143,6 +143,7 @@ impl RunLoop {
                 started_by: format!("run {}", self.run),
                 request_key: None,
                 metadata: spec.metadata.clone(),
+                notices: Vec::new(),
                 budget_base: self.machine.spent(),
             };
             match store.create_run(&child, &child_spec, &source, now())? {

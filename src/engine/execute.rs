@@ -120,7 +120,7 @@ fn notices(
     spec: &RunSpec,
     changed: impl Fn(&Outcome) -> bool,
 ) -> Vec<(String, String)> {
-    let mut out = Vec::new();
+    let mut out = spec.notices.clone();
     if let Some(detail) = &spec.diverged {
         let from = spec.resumed_from.as_ref().map_or_else(String::new, ToString::to_string);
         let message = format!("the replay of {from} left its journal, so this run took its place: {detail}");
@@ -313,8 +313,9 @@ impl RunHandle {
         self.shared.stop.store(true, Ordering::Relaxed);
         let state = self.state();
         if let Some(tree) = &state.tree {
-            tree.abort.store(true, Ordering::Relaxed);
+            // The message first: user logic that the flag stops is taken as interrupted, not as failed.
             tree.send_all(|| Message::Interrupt);
+            tree.abort.store(true, Ordering::Relaxed);
         }
     }
 

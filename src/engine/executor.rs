@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::core::budget::Charge;
 use crate::core::machine::{Answer, AttemptReport};
 use crate::core::outcome::{CallError, CostSource, ErrorClass, Usage};
 use crate::providers::schema::CompiledSchema;
-use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind, ReplyAnswer};
+use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind};
 use crate::store::Ticket;
+
+use super::answer::checked;
 
 /// Everything an attempt needs.
 pub(crate) struct Attempt {
@@ -86,58 +86,6 @@ pub(crate) async fn execute(attempt: Attempt) -> Option<AttemptReport> {
     report.duration_ms = began.elapsed().as_millis() as u64;
     report.charge = Charge { tokens: report.usage.output_tokens, cost_nanos: report.cost_nanos.unwrap_or(0), calls: 0 };
     Some(report)
-}
-
-/// Turns an answer into the value the workflow gets: text as it is, or JSON that satisfies the schema.
-fn checked(answer: ReplyAnswer, schema: Option<&CompiledSchema>) -> Result<(Value, Option<String>), CallError> {
-    let missing = || CallError::new(ErrorClass::NoOutput, "an answer by schema was asked for and none came");
-    let Some(schema) = schema else {
-        return match answer {
-            ReplyAnswer::Text(text) => Ok((Value::String(text), None)),
-            ReplyAnswer::Json(value) => in_domain(value).map(|v| (v, None)),
-            ReplyAnswer::Missing => Ok((Value::String(String::new()), None)),
-        };
-    };
-    let (value, text) = match answer {
-        ReplyAnswer::Json(value) => (value, None),
-        ReplyAnswer::Text(text) => {
-            let value = crate::providers::schema::read_answer(&text).ok_or_else(missing)?;
-            (value, Some(text))
-        }
-        ReplyAnswer::Missing => return Err(missing()),
-    };
-    let value = in_domain(value)?;
-    match schema.check(value) {
-        Ok(value) => Ok((value, text)),
-        Err(errors) => {
-            let first = errors.first();
-            let place = first.map_or("", |e| e.pointer.as_str());
-            let what = first.map_or("does not satisfy the schema", |e| e.message.as_str());
-            let got = first.and_then(|e| e.got.as_ref()).map(|g| format!(", got {}", clip(&g.to_string(), 80)));
-            let mut error = CallError::new(
-                ErrorClass::Schema,
-                format!("{} {what}{}", if place.is_empty() { "/" } else { place }, got.unwrap_or_default()),
-            );
-            error.schema_errors = errors;
-            Err(error)
-        }
-    }
-}
-
-fn in_domain(value: Value) -> Result<Value, CallError> {
-    match crate::core::json::check_domain(&value) {
-        Ok(()) => Ok(value),
-        Err(refused) => Err(CallError::new(ErrorClass::Schema, format!("the answer's {refused}"))),
-    }
-}
-
-fn clip(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let mut out: String = text.chars().take(most - 1).collect();
-    out.push('…');
-    out
 }
 
 fn readable(ms: u64) -> String {

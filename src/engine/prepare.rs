@@ -44,7 +44,7 @@ impl Prepared {
         self.provider.reserve(&self.request)
     }
 
-    pub(super) fn context(&self, run_dir: &std::path::Path, call_id: CallId, folders: u32) -> CallContext {
+    pub(super) fn context(run_dir: &std::path::Path, call_id: CallId, folders: u32) -> CallContext {
         let transcript =
             (call_id.0 <= folders).then(|| run_dir.join("calls").join(call_id.to_string()).join("transcript.jsonl"));
         CallContext { transcript }
@@ -132,7 +132,9 @@ impl RunLoop {
         } else {
             let parts = cache_key::parts(spec, &prepared);
             let key = cache_key::key(spec.kind, &parts);
-            let occurrence = self.tree.next_occurrence(key);
+            // An attempt that was lost with its owner made the same lookup.
+            let recorded = self.machine.history().call(call_id).and_then(|r| r.lookup).filter(|(k, _)| *k == key);
+            let occurrence = recorded.map_or_else(|| self.tree.next_occurrence(key), |(_, occurrence)| occurrence);
             let record = CacheRecord { key, occurrence, parts: cache_key::short(&parts) };
             if policy.reads()
                 && let Some(hit) = self.lookup(call_id, &record)

@@ -247,7 +247,7 @@ impl RunLoop {
         let mutation = self.tree.mutation(barrier);
         let work = Attempt {
             provider: Arc::clone(&prepared.provider),
-            context: prepared.context(
+            context: Prepared::context(
                 &self.tree.store.run_dir(&self.run),
                 call_id,
                 self.tree.settings.engine.call_folders,

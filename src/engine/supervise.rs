@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
+use crate::core::run::RunStatus;
 use crate::store::{Store, StoreError};
 
 use super::execute::{Ownership, RunHandle, own};
@@ -41,7 +42,8 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
         })?;
     let until = Instant::now() + TAKE_UP;
     while Instant::now() < until {
-        let taken = store.is_live(run) || store.run(run)?.is_some_and(|row| row.status.is_ended());
+        let row = store.run(run)?;
+        let taken = row.is_some_and(|r| r.status.is_ended() || (r.status == RunStatus::Running && store.is_live(run)));
         if taken || child.try_wait().is_ok_and(|status| status.is_some()) {
             break;
         }
@@ -94,7 +96,6 @@ pub(crate) fn take_up(
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::core::run::RunStatus;
     use crate::engine::params::RunParams;
     use crate::engine::run_end::RunEnd;
     use crate::engine::services::{Defaults, Environment};

@@ -1,5 +1,7 @@
 //! The real process killed at random moments: nothing committed is executed again, nothing is lost, the result is the same.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -21,9 +21,6 @@ use crate::core::run::{RunStatus, StatusReason};
 use crate::engine::params::{OutputParams, StatusParams, Until, WaitParams};
 use crate::engine::view::{ResumedHow, RunView, Woke};
 use crate::engine::{RunHandle, Started};
-
-/// How long a detached run may take to get its process.
-const TAKEN_UP: Duration = Duration::from_secs(10);
 
 /// What ends the watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +79,7 @@ pub enum Before<'a> {
 
 /// Follows a run that was just started, or leaves it to its own process.
 pub fn follow_started(ctx: &mut Context, flags: &FollowFlags, started: Started, before: Before<'_>) -> Outcome {
-    let Started { run_id, joined, resumed, handle, notices: _ } = started;
+    let Started { run_id, joined, resumed, handle } = started;
     let chatty = !flags.show.quiet && !ctx.global.json && !flags.show.events;
     if chatty {
         opening(ctx, &run_id, joined, resumed, before)?;
@@ -93,7 +90,6 @@ pub fn follow_started(ctx: &mut Context, flags: &FollowFlags, started: Started, 
     };
     let job = Job { run_id, handle, deadline: None, goal: Goal::End, cursor: None, seen, resumed, joined };
     if flags.detach {
-        await_owner(ctx, &job.run_id)?;
         let view = final_view(ctx, &flags.show, &job)?;
         if ctx.global.json {
             ctx.out.json(&view)?;
@@ -104,16 +100,6 @@ pub fn follow_started(ctx: &mut Context, flags: &FollowFlags, started: Started, 
         return Ok(Exit::Done);
     }
     follow(ctx, &flags.show, &job)
-}
-
-/// Waits until the process of a detached run has taken it up, so that what is printed is where it really stands; a run that
-/// nobody takes up shows as such by itself.
-fn await_owner(ctx: &Context, run_id: &RunId) -> Result<(), Failure> {
-    let until = Instant::now() + TAKEN_UP;
-    while Instant::now() < until && ctx.engine.status_of(run_id)? == RunStatus::Queued {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
 }
 
 /// What is said before the first fact.
