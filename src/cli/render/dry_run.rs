@@ -186,7 +186,7 @@ fn reuse(out: &mut String, view: &DryRunView) {
         let word = call
             .changed
             .first()
-            .map_or_else(|| call.reason_code.as_str().trim_start_matches("earlier_").to_owned(), Clone::clone);
+            .map_or_else(|| call.reason_code.as_str().trim_start_matches("earlier_").replace('_', " "), Clone::clone);
         *reasons.entry(word).or_default() += 1;
     }
     let mut reasons: Vec<_> = reasons.into_iter().collect();

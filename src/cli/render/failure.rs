@@ -27,9 +27,11 @@ pub fn failure(failure: &Failure, term: &Terminal) -> String {
     let hint = terminal(&clean(failure.hint.as_deref().unwrap_or_default()));
     let mut out = format!("{} {message}\n", paint.red("error:"));
     let further = failure.extra.get("errors").and_then(|errors| errors.as_array()).into_iter().flatten();
-    for text in further.filter_map(|error| error["message"].as_str()) {
-        let text = terminal(&clean(text));
+    for error in further {
+        let text = terminal(&clean(error["message"].as_str().unwrap_or_default()));
         if !message.contains(&text) {
+            let own = error["hint"].as_str().map(|hint| format!("  ({})", terminal(&clean(hint))));
+            let text = format!("{text}{}", own.unwrap_or_default());
             let _ = writeln!(out, "{}", wrap(&format!("  {text}"), WIDTH, 4));
         }
     }

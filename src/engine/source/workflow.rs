@@ -166,7 +166,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
             let near = neighbours(path);
             Err(match near.first() {
                 Some(first) => failure.hint(format!("did you mean {first}?")).allowed(near),
-                None => failure.hint("a relative path starts from the working directory, or from workspace"),
+                None => failure.hint("a relative path starts from the working directory"),
             })
         }
         Err(error) if error.kind() == ErrorKind::IsADirectory => {
