@@ -26,6 +26,7 @@ mod dialect_owf;
 mod dialect_parse;
 mod dialect_realm;
 mod dialect_runs;
+mod drift;
 mod dry_run;
 mod fixtures;
 mod kill_harness;
