@@ -43,7 +43,7 @@ pub struct RecordedCall {
     pub approval: Option<(ApprovalNote, Option<DecisionInput>)>,
     /// When it was started first.
     pub started_at: Option<Millis>,
-    /// The cache lookup its last attempt made, by key and occurrence.
+    /// The cache key and occurrence it was looked up by last.
     pub lookup: Option<(Hash, u32)>,
 }
 
@@ -184,7 +184,9 @@ impl History {
                         call.lost_last = false;
                         call.outcome = Some((position, Arc::new((**outcome).clone())));
                         call.reused.clone_from(reused);
-                        call.lookup = call.lookup.or(outcome.cache.key);
+                        if reused.is_none() {
+                            call.lookup = outcome.cache.key.or(call.lookup);
+                        }
                         call.attempts = call.attempts.max(outcome.attempts);
                     }
                 }

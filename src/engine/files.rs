@@ -81,19 +81,9 @@ impl Files {
         self.push(Job::Write { path: dir.join("manifest.json"), bytes: manifest(run, spec, settings, None) });
     }
 
-    /// The files of a run's end, once what led to it is on disk; returns when everything asked for so far is written.
-    pub(crate) fn finish(
-        &self,
-        committed: Option<Ticket>,
-        (store, run): (&Store, &RunId),
-        spec: &RunSpec,
-        settings: &Settings,
-        outcome: &RunOutcome,
-    ) {
+    /// The files of a run's end; returns when everything asked for so far is written.
+    pub(crate) fn finish(&self, store: &Store, run: &RunId, spec: &RunSpec, settings: &Settings, outcome: &RunOutcome) {
         let dir = store.run_dir(run);
-        if let Some(ticket) = committed {
-            self.push(Job::After(ticket));
-        }
         if let Some(output) = &outcome.output {
             self.push(Job::Write { path: dir.join("output.json"), bytes: pretty(output) });
         }

@@ -1,13 +1,13 @@
 //! The engine's queries: each is one snapshot of the store, and none of them changes a run.
 
-use crate::core::failure::Failure;
+use crate::core::failure::{Code, Failure};
 
 use super::engine::Engine;
 use super::params::{
     ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ExportParams, ListRunsParams, OutputParams,
     PruneParams, ReadArtifactParams, StatusParams,
 };
-use super::query::RunScope;
+use super::query::{RunScope, doctor_without_store};
 use super::view::{
     ApprovalsView, ArtifactsView, CallDetailView, CallsView, ClearedView, DoctorView, ExplainView, ExportView,
     OutputView, PruneView, ReadArtifactView, RunView, RunsView,
@@ -78,15 +78,33 @@ impl Engine {
     /// # Errors
     /// `invalid_arguments` for a bad cursor or time.
     pub fn list_runs(&self, params: &ListRunsParams) -> Result<RunsView, Failure> {
-        self.query(|q| q.list_runs(params))
+        match self.existing() {
+            Err(failure) if failure.code == Code::NotFound => Ok(RunsView {
+                home: self.home().display().to_string(),
+                total: 0,
+                matched: 0,
+                runs: Vec::new(),
+                truncated: false,
+                next_cursor: None,
+                next: "owf_run_workflow starts a run".to_owned(),
+            }),
+            Err(failure) => Err(failure),
+            Ok(_) => self.query(|q| q.list_runs(params)),
+        }
     }
 
-    /// Questions to a person.
+    /// Questions to a person. A home without a store has none.
     ///
     /// # Errors
     /// `not_found`, `ambiguous`.
     pub fn approvals(&self, params: &ApprovalsParams) -> Result<ApprovalsView, Failure> {
-        self.query(|q| q.approvals(params))
+        match self.existing() {
+            Err(failure) if failure.code == Code::NotFound && params.run_id.is_none() => {
+                Ok(ApprovalsView { approvals: Vec::new(), approvals_total: 0, truncated: false })
+            }
+            Err(failure) => Err(failure),
+            Ok(_) => self.query(|q| q.approvals(params)),
+        }
     }
 
     /// Removes ended runs that no other run's reuse points to; the cache keeps their answers.
@@ -122,7 +140,10 @@ impl Engine {
     /// # Errors
     /// Store errors other than a missing store.
     pub fn doctor(&self) -> Result<DoctorView, Failure> {
-        self.writable()?;
-        self.query(|q| q.doctor())
+        match self.existing() {
+            Err(failure) if failure.code == Code::NotFound => Ok(doctor_without_store(&self.query_env(), self.home())),
+            Err(failure) => Err(failure),
+            Ok(_) => self.query(|q| q.doctor()),
+        }
     }
 }

@@ -97,7 +97,7 @@ pub enum StoreError {
         now: u64,
     },
     /// A live process executes the run.
-    #[error("run {run} is executed by {}", owner_text(.owner.as_ref()))]
+    #[error("run {run} is executed by {}", named(owner.as_ref()))]
     Live {
         /// The root of the run tree.
         run: RunId,
@@ -163,6 +163,14 @@ pub enum StoreError {
     Internal(String),
 }
 
+/// The owner of a run, for a message.
+fn named(owner: Option<&OwnerRow>) -> String {
+    owner.map_or_else(
+        || "a live process".to_owned(),
+        |row| format!("process {} on {} since {}", row.owner.pid, row.owner.host, row.since.rfc3339()),
+    )
+}
+
 impl StoreError {
     /// Whether the database itself failed, so that nothing else of its transaction can be trusted to be written.
     pub(super) fn is_fatal(&self) -> bool {
@@ -205,14 +213,6 @@ impl From<serde_json::Error> for StoreError {
             Self::Internal(error.to_string())
         }
     }
-}
-
-/// The owner of a run in words.
-fn owner_text(owner: Option<&OwnerRow>) -> String {
-    owner.map_or_else(
-        || "a live process".to_owned(),
-        |row| format!("process {} on {} since {}", row.owner.pid, row.owner.host, row.since.rfc3339()),
-    )
 }
 
 impl From<StoreError> for Failure {

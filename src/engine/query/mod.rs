@@ -35,5 +35,6 @@ mod testing;
 mod tests;
 
 pub(crate) use bounds::Bound;
+pub(crate) use doctor::doctor_without_store;
 pub(crate) use handle::{Query, QueryEnv};
 pub(crate) use run_view::RunScope;
