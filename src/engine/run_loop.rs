@@ -367,7 +367,7 @@ impl RunLoop {
     }
 
     /// Asks a person by way of the journal; an expiry is watched for.
-    fn ask(&self, approval: &ApprovalNote) {
+    fn ask(&mut self, approval: &ApprovalNote) {
         let Some(expires_at) = approval.expires_at else { return };
         if expires_at <= now() {
             // It expired while no process lived: its answer is in the inbox before the run can pause for it again.
