@@ -11,6 +11,7 @@ use crate::core::run::EngineLimits;
 use crate::engine::{Defaults, Engine, Environment, Services};
 use crate::providers::Registry;
 use crate::providers::fake::FakeProvider;
+use crate::store::StoreOptions;
 
 /// What the surfaces decide about an engine.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +28,10 @@ pub struct AppOptions {
     pub cwd: PathBuf,
     /// Providers beside the known ones, for tests.
     pub registry: Option<Registry>,
-    /// Limits of the engine, for tests.
+    /// Limits of the engine, for tests; the environment overrides them.
     pub limits: Option<EngineLimits>,
+    /// Settings of the store, for tests.
+    pub store: Option<StoreOptions>,
     /// The program that executes detached runs; none = this one.
     pub program: Option<PathBuf>,
 }
@@ -55,13 +58,16 @@ struct Config {
 /// Wires an engine. Nothing is opened, scanned or migrated by this.
 ///
 /// # Errors
-/// A configuration file that cannot be read or has unknown keys; a runtime that cannot start.
+/// A configuration file that cannot be read or has unknown keys, a limit in the environment that is no number in range; a
+/// runtime that cannot start.
 pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
     let cwd = match &options.workspace {
         Some(dir) => {
             let full = options.cwd.join(dir);
-            full.canonicalize().map_err(|e| {
-                Failure::new(Code::NotFound, format!("there is no directory {}: {e}", full.display()))
+            let found = full.canonicalize().ok().filter(|found| found.is_dir());
+            found.ok_or_else(|| {
+                Failure::new(Code::NotFound, format!("there is no directory {}", full.display()))
+                    .hint("a workspace is the directory that relative paths, names and agents start from")
                     .with("what", "file")
             })?
         }
@@ -70,6 +76,7 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
     let user_home = options.env.get("HOME").map(PathBuf::from);
     let config = config(&options.env, user_home.as_deref())
         .map_err(|e| Failure::new(Code::InvalidArguments, format!("{e:#}")))?;
+    let limits = crate::engine::limits(&options.env, options.limits.unwrap_or_default())?;
     let home = match &options.home {
         Some(home) => options.cwd.join(home),
         None => default_home(&options.env, &cwd, user_home.as_deref()),
@@ -82,8 +89,10 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         .build()
         .map_err(|e| Failure::new(Code::Internal, format!("the asynchronous runtime did not start: {e}")))?;
     let started_by = if options.started_by.is_empty() { "cli".to_owned() } else { options.started_by.clone() };
+    let registry = options.registry.unwrap_or_else(|| Registry::new(Arc::new(FakeProvider::new(None, None, false))));
+    check_concurrency(&options.env, &registry)?;
     let services = Services {
-        registry: options.registry.unwrap_or_else(|| Registry::new(Arc::new(FakeProvider::new(None, None, false)))),
+        registry,
         runtime,
         defaults: Defaults {
             provider: options.env.get("OWF_PROVIDER").map(str::to_owned).or(config.provider),
@@ -95,9 +104,23 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         workspace,
         started_by,
         program: options.program,
-        limits: options.limits.unwrap_or_default(),
+        limits,
     };
-    Ok(Engine::new(services, home))
+    Ok(Engine::new(services, home).with_store_options(options.store.unwrap_or_default()))
+}
+
+/// Refuses a concurrency that is no number: a limit that is silently not there is none.
+fn check_concurrency(env: &Environment, registry: &Registry) -> Result<(), Failure> {
+    let own = registry.known_names().into_iter().map(|name| Registry::concurrency_variable(&name));
+    for variable in own.chain(["OWF_MAX_CONCURRENCY".to_owned()]) {
+        if let Some(text) = env.get(&variable)
+            && !text.trim().parse::<u32>().is_ok_and(|n| n > 0)
+        {
+            let message = format!("{variable} must be a whole number of at least 1, got `{text}`");
+            return Err(Failure::new(Code::InvalidArguments, message).hint("correct it, or unset it"));
+        }
+    }
+    Ok(())
 }
 
 fn config(env: &Environment, user_home: Option<&Path>) -> anyhow::Result<Config> {
@@ -114,7 +137,10 @@ fn config(env: &Environment, user_home: Option<&Path>) -> anyhow::Result<Config>
     };
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("failed to read the configuration {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("failed to read the configuration {}", path.display()))
+    toml::from_str(&text).map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        anyhow::anyhow!("the configuration {} is wrong in line {line}: {}", path.display(), error.message())
+    })
 }
 
 /// `OWF_HOME`, else `.workflows` of the main git working tree, else of the working directory; where that is `/`, the user's

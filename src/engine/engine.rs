@@ -8,7 +8,7 @@ use crate::core::event::EventRecord;
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
 use crate::core::run::RunStatus;
-use crate::store::{OpenMode, Store, StoreError};
+use crate::store::{OpenMode, Store, StoreError, StoreOptions};
 
 use super::execute::RunHandle;
 use super::journal::now;
@@ -68,13 +68,21 @@ impl std::fmt::Debug for Engine {
 pub struct Engine {
     services: Arc<Services>,
     home: PathBuf,
+    options: StoreOptions,
     store: Arc<Mutex<Option<Store>>>,
 }
 
 impl Engine {
     /// An engine over the store in `home`, which need not exist yet.
     pub fn new(services: Services, home: PathBuf) -> Self {
-        Self { services: Arc::new(services), home, store: Arc::default() }
+        Self { services: Arc::new(services), home, options: StoreOptions::default(), store: Arc::default() }
+    }
+
+    /// The same with other settings of the store, which is not open yet.
+    #[must_use]
+    pub fn with_store_options(mut self, options: StoreOptions) -> Self {
+        self.options = options;
+        self
     }
 
     /// The home.
@@ -92,7 +100,7 @@ impl Engine {
         if let Some(store) = &*slot {
             return Ok(store.clone());
         }
-        let store = Store::open(&self.home, mode)?;
+        let store = Store::open_with(&self.home, mode, self.options)?;
         *slot = Some(store.clone());
         Ok(store)
     }
@@ -123,11 +131,6 @@ impl Engine {
         ask(Query { store: &store, env: &env })
     }
 
-    /// Whether the home holds a store.
-    pub(crate) fn has_store(&self) -> bool {
-        self.home.join("workflow.sqlite").exists()
-    }
-
     pub(crate) fn query_env(&self) -> QueryEnv {
         let registry = &self.services.registry;
         let row = |name: String| {
@@ -150,7 +153,7 @@ impl Engine {
     /// # Errors
     /// `home_not_a_store`, `not_writable`, `store_newer`.
     pub fn init(&self, _params: &InitParams) -> Result<InitView, Failure> {
-        let there = self.has_store();
+        let there = self.home.join("workflow.sqlite").exists();
         self.writable()?;
         let next = "owf new PATH writes a workflow from a template; owf run FILE runs it".to_owned();
         Ok(InitView { home: self.home.display().to_string(), created: !there, next })
@@ -234,13 +237,13 @@ impl Engine {
     pub fn supervise(&self, run: &str) -> Result<(), Failure> {
         let store = self.existing()?;
         super::supervise::leave_session();
-        let run = store.resolve(run)?;
+        let run = super::reference::resolve(&store, Some(run))?;
         let handle = Arc::new(super::supervise::take_up(&store, &self.services, &run, false)?);
         let told = Arc::clone(&handle);
         self.on_terminate(move || told.interrupt());
         while !handle.wait_ended(Duration::from_hours(1)) {}
         match handle.end() {
-            Some(RunEnd::Lost(why)) => Err(Failure::new(Code::Internal, why)),
+            Some(RunEnd::Lost(why)) => Err(*why),
             Some(_) | None => Ok(()),
         }
     }
@@ -289,7 +292,7 @@ impl Engine {
     /// `not_found`, `invalid_arguments` for a bad cursor.
     pub fn wait(&self, params: &WaitParams) -> Result<RunView, Failure> {
         let store = self.existing()?;
-        let run = store.resolve(params.run_id.as_deref().unwrap_or("latest"))?;
+        let run = super::reference::resolve(&store, params.run_id.as_deref())?;
         let began = Instant::now();
         let most = Duration::from_secs(u64::from(params.timeout_seconds.unwrap_or(20)));
         let until = params.until.unwrap_or_default();
@@ -327,7 +330,7 @@ impl Engine {
         let store = self.existing()?;
         let run = match run.parse() {
             Ok(run) => run,
-            Err(_) => store.resolve(run)?,
+            Err(_) => super::reference::resolve(&store, Some(run))?,
         };
         Ok(store.events(&run, after_seq, limit)?)
     }
@@ -337,7 +340,7 @@ impl Engine {
     /// # Errors
     /// `not_found`, `ambiguous`.
     pub fn resolve(&self, reference: &str) -> Result<RunId, Failure> {
-        Ok(self.existing()?.resolve(reference)?)
+        super::reference::resolve(&self.existing()?, Some(reference))
     }
 
     /// The status of a run now.

@@ -47,8 +47,11 @@ pub(crate) struct Ready {
 
 /// Checks everything, then records what the resume changes: new settings in place, or a new run.
 pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store) -> Result<Ready, Failure> {
-    let reference = params.run_id.as_deref().unwrap_or("latest");
-    let run_id = store.resolve(reference)?;
+    let run_id = super::reference::resolve(store, params.run_id.as_deref())?;
+    // Looked at first: the facts of a run come from its journal, and without one nothing else can be read.
+    if store.events(&run_id, 0, 1)?.is_empty() {
+        return Err(no_journal(&run_id));
+    }
     let row = found(store, &run_id)?;
     refuse_child(&row)?;
     if params.cache_policy == Some(crate::core::call::CachePolicy::Refresh) {
@@ -62,8 +65,7 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
         return Err(StoreError::Live { run: run_id, owner: Some(owner) }.into());
     }
     if row.last_seq == 0 {
-        return Err(Failure::new(Code::NothingToResume, format!("run {run_id} has no journal"))
-            .hint("start the workflow again with owf run"));
+        return Err(no_journal(&run_id));
     }
     let spec = row.spec.clone();
     let workflow = new_source(params, &spec, services)?;
@@ -74,7 +76,8 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     };
     let base = row.settings.clone();
     let cwd = std::path::PathBuf::from(&spec.cwd);
-    let next = settings(&base, &Overrides::from(params), services, store, &cwd)?;
+    let mut next = settings(&base, &Overrides::from(params), services, store, &cwd)?;
+    next.engine = super::limits::limits(&services.env, next.engine)?;
     let changed_source = workflow.as_ref().is_some_and(|w| Hash::of(&w.bytes) != spec.source_hash);
     let changed_args = text(args.as_ref()) != text(spec.args.as_ref());
     let new_run = row.status.is_ended()
@@ -130,6 +133,11 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     Ok(Ready { run_id: new_id, how: ResumedHow::NewRun, joined: false })
 }
 
+fn no_journal(run: &RunId) -> Failure {
+    Failure::new(Code::NothingToResume, format!("run {run} has no journal"))
+        .hint("start the workflow again with owf run")
+}
+
 /// A run as stored, or why it is not there.
 pub(crate) fn found(store: &Store, run: &RunId) -> Result<RunRow, Failure> {
     store
@@ -159,8 +167,8 @@ fn new_source(params: &ResumeParams, spec: &RunSpec, services: &Services) -> Res
         let Some(path) = &spec.source_path else {
             return Err(super::start::invalid(vec![serde_json::json!({
                 "path": "/source",
-                "message": "current needs a file, and this run was started from text",
-                "hint": "pass path or script",
+                "message": "current needs a file, and this run was started from a bundled workflow or from text",
+                "hint": "name the workflow to go on with: path, name or script",
             })]));
         };
         reference.path = Some(path.clone());
