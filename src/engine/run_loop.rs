@@ -419,21 +419,30 @@ impl RunLoop {
     }
 
     /// Asks a person by way of the journal; an expiry is watched for.
-    fn ask(&self, approval: &ApprovalNote) {
+    fn ask(&mut self, approval: &ApprovalNote) {
         let Some(expires_at) = approval.expires_at else { return };
         if expires_at <= now() {
             // It expired while no process lived: its answer is in the inbox before the run can pause for it again.
-            if let Err(error) = self.tree.store.expire(&self.run, approval.approval_id, now()) {
+            let expired =
+                self.journal.commit().and_then(|()| self.tree.store.expire(&self.run, approval.approval_id, now()));
+            if let Err(error) = expired {
                 tracing::warn!(%error, "an approval could not expire");
             }
             return;
         }
+        // The question may still be on its way to the disk when its time is up.
+        let written = self.journal.barrier();
         let store = self.tree.store.clone();
         let run = self.run.clone();
         let id = approval.approval_id;
         let wait = Duration::from_millis(expires_at.since(now()));
         self.tree.services.runtime.spawn(async move {
             tokio::time::sleep(wait).await;
+            if let Some(written) = written
+                && written.committed().await.is_err()
+            {
+                return;
+            }
             // A decision that was faster wins; its row is in the inbox already.
             if let Err(error) = store.expire(&run, id, expires_at.max(now())) {
                 tracing::warn!(%error, "an approval could not expire");
