@@ -14,6 +14,7 @@ mod dialect_owf;
 mod dialect_parse;
 mod dialect_realm;
 mod dialect_runs;
+mod dialect_scripts;
 mod dry_run;
 mod fixtures;
 mod kill_harness;
