@@ -294,6 +294,9 @@ pub struct RunSpec {
     /// Stored with the run, part of no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
+    /// What was worth a word when the run was asked for, as code and sentence: an argument that lost, a hidden file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<(String, String)>,
     /// What a child run's script reads as spent before its first call.
     #[serde(default, skip_serializing_if = "crate::core::call::is_default")]
     pub budget_base: crate::core::budget::Charge,

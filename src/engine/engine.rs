@@ -8,7 +8,7 @@ use crate::core::event::EventRecord;
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
 use crate::core::run::RunStatus;
-use crate::store::{OpenMode, Store, StoreError};
+use crate::store::{OpenMode, Store, StoreError, StoreOptions};
 
 use super::execute::RunHandle;
 use super::journal::now;
@@ -20,7 +20,7 @@ use super::query::{Bound, Query, QueryEnv, RunScope};
 use super::run_end::RunEnd;
 use super::services::{Services, directories};
 use super::view::{
-    DecisionView, DryRunView, InitView, NewWorkflowView, Notice, ProviderRow, ResumedHow, RunView, ValidateView, Woke,
+    DecisionView, DryRunView, InitView, NewWorkflowView, ProviderRow, ResumedHow, RunView, ValidateView, Woke,
     WorkflowsView,
 };
 
@@ -47,8 +47,6 @@ pub struct Started {
     pub joined: bool,
     /// How a resume went on.
     pub resumed: Option<ResumedHow>,
-    /// What the caller should know.
-    pub notices: Vec<Notice>,
     /// The execution, when it is in this process.
     pub handle: Option<RunHandle>,
 }
@@ -70,13 +68,21 @@ impl std::fmt::Debug for Engine {
 pub struct Engine {
     services: Arc<Services>,
     home: PathBuf,
+    options: StoreOptions,
     store: Arc<Mutex<Option<Store>>>,
 }
 
 impl Engine {
     /// An engine over the store in `home`, which need not exist yet.
     pub fn new(services: Services, home: PathBuf) -> Self {
-        Self { services: Arc::new(services), home, store: Arc::default() }
+        Self { services: Arc::new(services), home, options: StoreOptions::default(), store: Arc::default() }
+    }
+
+    /// The same with other settings of the store, which is not open yet.
+    #[must_use]
+    pub fn with_store_options(mut self, options: StoreOptions) -> Self {
+        self.options = options;
+        self
     }
 
     /// The home.
@@ -94,7 +100,7 @@ impl Engine {
         if let Some(store) = &*slot {
             return Ok(store.clone());
         }
-        let store = Store::open(&self.home, mode)?;
+        let store = Store::open_with(&self.home, mode, self.options)?;
         *slot = Some(store.clone());
         Ok(store)
     }
@@ -119,13 +125,18 @@ impl Engine {
     }
 
     /// Runs `ask` over the store as it is.
-    pub(crate) fn query<T>(&self, ask: impl FnOnce(&Query<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) fn query<T>(&self, ask: impl FnOnce(Query<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
         let store = self.existing()?;
         let env = self.query_env();
-        ask(&Query { store: &store, env: &env })
+        ask(Query { store: &store, env: &env })
     }
 
-    fn query_env(&self) -> QueryEnv {
+    /// Whether the home holds a store.
+    pub(crate) fn has_store(&self) -> bool {
+        self.home.join("workflow.sqlite").exists()
+    }
+
+    pub(crate) fn query_env(&self) -> QueryEnv {
         let registry = &self.services.registry;
         let row = |name: String| {
             let found = registry.get(&name)?.availability();
@@ -147,7 +158,7 @@ impl Engine {
     /// # Errors
     /// `home_not_a_store`, `not_writable`, `store_newer`.
     pub fn init(&self, _params: &InitParams) -> Result<InitView, Failure> {
-        let there = self.home.join("workflow.sqlite").exists();
+        let there = self.has_store();
         self.writable()?;
         let next = "owf new PATH writes a workflow from a template; owf run FILE runs it".to_owned();
         Ok(InitView { home: self.home.display().to_string(), created: !there, next })
@@ -194,9 +205,9 @@ impl Engine {
     pub fn start(&self, params: &RunParams, how: Execution) -> Result<Started, Failure> {
         let store = self.writable()?;
         let recorded = super::start::record(params, &self.services, &store)?;
-        let super::start::Recorded { run_id, joined, notices, .. } = recorded;
+        let super::start::Recorded { run_id, joined } = recorded;
         let handle = if joined { None } else { self.execute(&store, &run_id, how)? };
-        Ok(Started { run_id, joined, resumed: None, notices, handle })
+        Ok(Started { run_id, joined, resumed: None, handle })
     }
 
     /// Goes on with a run: in place, or as a new run that reuses finished calls.
@@ -209,7 +220,7 @@ impl Engine {
         let ready = super::resume::prepare(params, &self.services, &store)?;
         let handle = if ready.joined { None } else { self.execute(&store, &ready.run_id, how)? };
         let (run_id, joined) = (ready.run_id, ready.joined);
-        Ok(Started { run_id, joined, resumed: Some(ready.how), notices: Vec::new(), handle })
+        Ok(Started { run_id, joined, resumed: Some(ready.how), handle })
     }
 
     fn execute(&self, store: &Store, run: &RunId, how: Execution) -> Result<Option<RunHandle>, Failure> {
@@ -235,9 +246,9 @@ impl Engine {
         let handle = Arc::new(super::supervise::take_up(&store, &self.services, &run, false)?);
         let told = Arc::clone(&handle);
         self.on_terminate(move || told.interrupt());
-        while !handle.wait_ended(Duration::from_secs(3600)) {}
+        while !handle.wait_ended(Duration::from_hours(1)) {}
         match handle.end() {
-            Some(RunEnd::Lost(why)) => Err(Failure::new(Code::Internal, why)),
+            Some(RunEnd::Lost(why)) => Err(*why),
             Some(_) | None => Ok(()),
         }
     }
@@ -268,9 +279,9 @@ impl Engine {
     /// `already_decided`, `approval_expired`, `content_changed`, `person_required`, `not_found`, `run_ended`.
     pub fn decide(&self, params: &DecideParams, by: &str, via: &str, person: bool) -> Result<RunView, Failure> {
         let store = self.existing()?;
-        let (run, approval) = super::control::decide(&store, &self.services, params, by, via, person)?;
-        let mut view = self.view(&run)?;
-        let rows = self.query(|q| q.approval(&run, approval))?;
+        let decided = super::control::decide(&store, &self.services, params, by, via, person)?;
+        let mut view = self.view(&decided.named)?;
+        let rows = self.query(|q| q.approval(&decided.asker, decided.approval_id))?;
         view.decision = rows.map(|row| DecisionView {
             approval_id: row.approval_id,
             state: row.state,
@@ -292,7 +303,10 @@ impl Engine {
         let until = params.until.unwrap_or_default();
         let cursor = params.cursor.clone();
         let woke = loop {
-            if let Some(woke) = self.query(|q| q.woke(&run, cursor.as_deref(), until))? {
+            // Looking needs neither providers nor programs.
+            let env = QueryEnv { now: now(), ..QueryEnv::default() };
+            let look = Query { store: &store, env: &env };
+            if let Some(woke) = look.woke(&run, cursor.as_deref(), until)? {
                 break woke;
             }
             if began.elapsed() >= most {

@@ -1,6 +1,7 @@
 //! Executing a run tree in this process: lease, journal, driver and machine of the root, and of each child as it starts.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -14,7 +15,7 @@ use crate::core::ids::{CallId, RunId};
 use crate::core::machine::{BudgetView, MachineConfig, Reuse, RunMachine};
 use crate::core::op::DriverState;
 use crate::core::outcome::Outcome;
-use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, is_fake};
+use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, StatusReason, is_fake};
 use crate::front::driver::{Driver, DriverStep};
 use crate::front::script::sandbox::{ScriptConfig, ScriptDriver};
 use crate::front::script::{Origin, check};
@@ -30,6 +31,9 @@ use super::tree::{Tree, TreeParts};
 
 /// Stack of a thread that runs a script: the sandbox allows itself half of it.
 const STACK: usize = 16 << 20;
+
+/// How long the children of a run that has ended may take to record their own ends.
+const CHILDREN_END: Duration = Duration::from_secs(5);
 
 /// One run to be executed by a thread of its own.
 pub(crate) struct Launch {
@@ -66,7 +70,8 @@ pub(crate) fn launch(launch: Launch) -> Result<(), StoreError> {
     let name = format!("owf-{}", run.short());
     let spawned = std::thread::Builder::new().name(name).stack_size(STACK).spawn(move || {
         let told = parent.clone();
-        let end = execute(&tree, &run, loaded, parent, group);
+        let end = catch_unwind(AssertUnwindSafe(|| execute(&tree, &run, loaded, parent, group)));
+        let end = end.unwrap_or_else(|panic| broken_off(&tree, &run, panic.as_ref()));
         match told {
             Some((to, call_id)) => {
                 // A parent that has ended needs no word.
@@ -126,7 +131,7 @@ fn notices(
     spec: &RunSpec,
     changed: impl Fn(&Outcome) -> bool,
 ) -> Vec<(String, String)> {
-    let mut out = Vec::new();
+    let mut out = spec.notices.clone();
     if let Some(detail) = &spec.diverged {
         let from = spec.resumed_from.as_ref().map_or_else(String::new, ToString::to_string);
         let message = format!("the replay of {from} left its journal, so this run took its place: {detail}");
@@ -203,7 +208,7 @@ fn execute(
     let found = crate::front::script::personas(Path::new(&spec.cwd), tree.services.user_home.as_deref());
     let personas = match super::personas::load(found, &history, &tree.store) {
         Ok(personas) => personas,
-        Err(error) => return RunEnd::Lost(error.to_string()),
+        Err(error) => return RunEnd::lost(error),
     };
     let config = MachineConfig {
         run_id: run.clone(),
@@ -267,11 +272,20 @@ fn execute(
         lookups: lookups.by_call,
         parent,
     };
-    let contained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_loop.run()));
-    contained.unwrap_or_else(|_| {
-        tree.unregister(run);
-        RunEnd::Lost("the engine failed (see runner.log)".to_owned())
-    })
+    run_loop.run()
+}
+
+/// The end of a run whose thread panicked: it is journaled as failed, when that can be done.
+fn broken_off(tree: &Tree, run: &RunId, panic: &(dyn std::any::Any + Send)) -> RunEnd {
+    let error = super::collapse::crash(panic);
+    tracing::error!(%run, "{}", error.message);
+    tree.unregister(run);
+    let ended = catch_unwind(AssertUnwindSafe(|| super::collapse::collapse(tree, run, error.clone())));
+    match ended {
+        Ok(Ok(outcome)) => RunEnd::Finished(Box::new(outcome)),
+        Ok(Err(failed)) => RunEnd::lost(failed),
+        Err(_) => RunEnd::fault(error.message),
+    }
 }
 
 /// A driver whose script could not be set up.
@@ -321,8 +335,17 @@ impl RunHandle {
         self.shared.stop.store(true, Ordering::Relaxed);
         let state = self.state();
         if let Some(tree) = &state.tree {
-            tree.abort.store(true, Ordering::Relaxed);
+            // The message first: user logic that the flag stops is taken as interrupted, not as failed.
             tree.send_all(|| Message::Interrupt);
+            tree.abort.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Pauses a run that stayed only for the questions that nobody answers here now.
+    pub fn leave_questions(&self, reason: StatusReason) {
+        let state = self.state();
+        if let Some(tree) = &state.tree {
+            tree.send(&tree.root, Message::Pause { row: None, reason });
         }
     }
 
@@ -372,12 +395,13 @@ pub(crate) fn own(ownership: Ownership) -> RunHandle {
     let spawned = std::thread::Builder::new().name("owf-owner".into()).spawn({
         let shared = Arc::clone(&shared);
         move || {
-            let end = owner(ownership, &shared);
+            let end = catch_unwind(AssertUnwindSafe(|| owner(ownership, &shared)));
+            let end = end.unwrap_or_else(|panic| RunEnd::fault(super::collapse::crash(panic.as_ref()).message));
             finish(&shared, end);
         }
     });
     if let Err(error) = spawned {
-        finish(&shared, RunEnd::Lost(format!("no thread: {error}")));
+        finish(&shared, RunEnd::fault(format!("no thread: {error}")));
     }
     handle
 }
@@ -395,7 +419,7 @@ fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
     loop {
         let end = match incarnation(&store, &services, &run, &lease, &settings, linger, shared) {
             Ok(end) => end,
-            Err(error) => RunEnd::Lost(error.to_string()),
+            Err(error) => RunEnd::lost(error),
         };
         if let RunEnd::Lost(why) = &end {
             tracing::error!(run = %run, "{why}");
@@ -410,7 +434,7 @@ fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
                         settings = next_settings;
                         shared.state.lock().unwrap_or_else(PoisonError::into_inner).run = run.clone();
                     }
-                    Err(failure) => return RunEnd::Lost(failure.message),
+                    Err(failure) => return RunEnd::lost(failure),
                 }
             }
             RunEnd::Paused { .. } if !stopping && has_news(&store, &run) => {
@@ -420,7 +444,7 @@ fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
                 match store.claim(&run, &me, now()) {
                     Ok(next) => lease = next,
                     Err(StoreError::Live { .. }) => return end,
-                    Err(error) => return RunEnd::Lost(error.to_string()),
+                    Err(error) => return RunEnd::lost(error),
                 }
             }
             end => {
@@ -446,7 +470,7 @@ fn incarnation(
 ) -> Result<RunEnd, StoreError> {
     let fake = match super::source::fake_provider(store, services, settings) {
         Ok(fake) => fake,
-        Err(failure) => return Ok(RunEnd::Lost(failure.message)),
+        Err(failure) => return Ok(RunEnd::lost(failure)),
     };
     let tree = Arc::new(Tree::new(TreeParts {
         root: run.clone(),
@@ -471,6 +495,11 @@ fn incarnation(
         inbox.thread().unpark();
         // The poller ends by itself; a panic in it has been reported already.
         let _ = inbox.join();
+    }
+    if matches!(end, RunEnd::Finished(_)) {
+        // Children that nobody awaited were cancelled with the root: their ends are recorded while the lease is held.
+        tree.abort.store(true, Ordering::SeqCst);
+        tree.wait_for_loops(CHILDREN_END);
     }
     tree.send_all(|| Message::Interrupt);
     Ok(end)

@@ -1,16 +1,20 @@
 //! One attempt of one call: barrier, time limit, provider, schema check. Knows nothing of the script.
 
+use std::future::{Future as _, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
-
-use serde_json::Value;
 
 use crate::core::budget::Charge;
 use crate::core::machine::{Answer, AttemptReport};
 use crate::core::outcome::{CallError, CostSource, ErrorClass, Usage};
 use crate::providers::schema::CompiledSchema;
-use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind, ReplyAnswer};
+use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind};
 use crate::store::Ticket;
+
+use super::answer::checked;
+use super::collapse::said;
 
 /// Everything an attempt needs.
 pub(crate) struct Attempt {
@@ -26,9 +30,31 @@ pub(crate) struct Attempt {
     pub(crate) workspace: Option<String>,
 }
 
+/// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
+pub(crate) async fn contained(attempt: Attempt) -> Option<AttemptReport> {
+    let began = Instant::now();
+    let mut report = blank(&attempt);
+    let mut work = Box::pin(execute(attempt));
+    let outcome = poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(said(panic.as_ref()))),
+    });
+    match outcome.await {
+        Ok(report) => report,
+        Err(said) => {
+            let provider = report.provider.as_deref().unwrap_or_default();
+            let message = format!("provider \"{provider}\" broke off: {said}");
+            tracing::error!("{message}");
+            report.result = Err(CallError::new(ErrorClass::Crashed, message));
+            report.duration_ms = began.elapsed().as_millis() as u64;
+            Some(report)
+        }
+    }
+}
+
 /// Carries an attempt out. Returns nothing when the barrier failed: then the process no longer owns the run and nothing may
 /// take effect.
-pub(crate) async fn execute(attempt: Attempt) -> Option<AttemptReport> {
+async fn execute(attempt: Attempt) -> Option<AttemptReport> {
     if !attempt.delay.is_zero() {
         tokio::time::sleep(attempt.delay).await;
     }
@@ -37,19 +63,7 @@ pub(crate) async fn execute(attempt: Attempt) -> Option<AttemptReport> {
     }
     let began = Instant::now();
     let limit = Duration::from_millis(attempt.request.timeout_ms);
-    let simulated = attempt.provider.kind() == ProviderKind::Fake;
-    let mut report = AttemptReport {
-        result: Err(CallError::new(ErrorClass::Other, "no answer")),
-        usage: Usage::default(),
-        cost_nanos: None,
-        cost_source: if simulated { CostSource::Simulated } else { CostSource::Unknown },
-        provider: Some(attempt.provider.name().to_owned()),
-        model: attempt.request.model.clone(),
-        simulated,
-        charge: Charge::default(),
-        duration_ms: 0,
-        rule: None,
-    };
+    let mut report = blank(&attempt);
     match tokio::time::timeout(limit, attempt.provider.call(&attempt.request, &attempt.context)).await {
         Err(_) => {
             let message = format!("no answer in {}", readable(attempt.request.timeout_ms));
@@ -71,7 +85,7 @@ pub(crate) async fn execute(attempt: Attempt) -> Option<AttemptReport> {
             }
             if let (Some(path), Some(transcript)) = (&attempt.context.transcript, &reply.transcript) {
                 // A transcript is for readers; an answer is not thrown away because it could not be written.
-                if let Err(error) = std::fs::write(path, transcript) {
+                if let Err(error) = super::files::write(path, transcript.as_bytes()) {
                     tracing::warn!(%error, "transcript not written");
                 }
             }
@@ -88,56 +102,21 @@ pub(crate) async fn execute(attempt: Attempt) -> Option<AttemptReport> {
     Some(report)
 }
 
-/// Turns an answer into the value the workflow gets: text as it is, or JSON that satisfies the schema.
-fn checked(answer: ReplyAnswer, schema: Option<&CompiledSchema>) -> Result<(Value, Option<String>), CallError> {
-    let missing = || CallError::new(ErrorClass::NoOutput, "an answer by schema was asked for and none came");
-    let Some(schema) = schema else {
-        return match answer {
-            ReplyAnswer::Text(text) => Ok((Value::String(text), None)),
-            ReplyAnswer::Json(value) => in_domain(value).map(|v| (v, None)),
-            ReplyAnswer::Missing => Ok((Value::String(String::new()), None)),
-        };
-    };
-    let (value, text) = match answer {
-        ReplyAnswer::Json(value) => (value, None),
-        ReplyAnswer::Text(text) => {
-            let value = crate::providers::schema::read_answer(&text).ok_or_else(missing)?;
-            (value, Some(text))
-        }
-        ReplyAnswer::Missing => return Err(missing()),
-    };
-    let value = in_domain(value)?;
-    match schema.check(value) {
-        Ok(value) => Ok((value, text)),
-        Err(errors) => {
-            let first = errors.first();
-            let place = first.map_or("", |e| e.pointer.as_str());
-            let what = first.map_or("does not satisfy the schema", |e| e.message.as_str());
-            let got = first.and_then(|e| e.got.as_ref()).map(|g| format!(", got {}", clip(&g.to_string(), 80)));
-            let mut error = CallError::new(
-                ErrorClass::Schema,
-                format!("{} {what}{}", if place.is_empty() { "/" } else { place }, got.unwrap_or_default()),
-            );
-            error.schema_errors = errors;
-            Err(error)
-        }
+/// The report of an attempt before it has begun.
+fn blank(attempt: &Attempt) -> AttemptReport {
+    let simulated = attempt.provider.kind() == ProviderKind::Fake;
+    AttemptReport {
+        result: Err(CallError::new(ErrorClass::Other, "no answer")),
+        usage: Usage::default(),
+        cost_nanos: None,
+        cost_source: if simulated { CostSource::Simulated } else { CostSource::Unknown },
+        provider: Some(attempt.provider.name().to_owned()),
+        model: attempt.request.model.clone(),
+        simulated,
+        charge: Charge::default(),
+        duration_ms: 0,
+        rule: None,
     }
-}
-
-fn in_domain(value: Value) -> Result<Value, CallError> {
-    match crate::core::json::check_domain(&value) {
-        Ok(()) => Ok(value),
-        Err(refused) => Err(CallError::new(ErrorClass::Schema, format!("the answer's {refused}"))),
-    }
-}
-
-fn clip(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let mut out: String = text.chars().take(most - 1).collect();
-    out.push('…');
-    out
 }
 
 fn readable(ms: u64) -> String {

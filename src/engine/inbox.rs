@@ -55,11 +55,11 @@ fn poll(tree: &Weak<Tree>, stop: &AtomicBool) {
 
 fn deliver(tree: &Tree, row: &InboxRow) -> bool {
     let message = message(row);
-    if let Message::Cancel { call_id: None, .. } = message
-        && row.run_id == tree.root
-    {
-        // User logic that runs right now is to end too.
+    let ends = matches!(message, Message::Cancel { call_id: None, .. }) && row.run_id == tree.root;
+    let sent = tree.send(&row.run_id, message);
+    if ends && sent {
+        // User logic that runs right now is to end too; the message is there before it notices.
         tree.abort.store(true, Ordering::Relaxed);
     }
-    tree.send(&row.run_id, message)
+    sent
 }

@@ -44,7 +44,7 @@ impl Prepared {
         self.provider.reserve(&self.request)
     }
 
-    pub(super) fn context(&self, run_dir: &std::path::Path, call_id: CallId, folders: u32) -> CallContext {
+    pub(super) fn context(run_dir: &std::path::Path, call_id: CallId, folders: u32) -> CallContext {
         let transcript =
             (call_id.0 <= folders).then(|| run_dir.join("calls").join(call_id.to_string()).join("transcript.jsonl"));
         CallContext { transcript }

@@ -20,7 +20,7 @@ use super::start::{Overrides, plain_settings};
 use super::view::DryRunView;
 
 /// Wall clock a dry run may take.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// Rehearses a workflow; reads the store only to compare, and writes nothing.
 pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunView, Failure> {
@@ -65,7 +65,14 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
         workflow,
         args,
         provider: params.provider.clone().or_else(|| services.defaults.provider.clone()),
-        model: params.model.clone().or_else(|| services.defaults.model.clone()),
+        // A configured model belongs to the configured provider.
+        model: params.model.clone().or_else(|| {
+            services
+                .defaults
+                .model
+                .clone()
+                .filter(|_| params.provider.is_none() || params.provider == services.defaults.provider)
+        }),
         settings,
         registry: services.registry.clone(),
         fixtures,

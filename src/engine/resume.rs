@@ -77,7 +77,8 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     };
     let base = row.settings.clone();
     let cwd = std::path::PathBuf::from(&spec.cwd);
-    let next = settings(&base, &Overrides::from(params), services, store, &cwd)?;
+    let mut next = settings(&base, &Overrides::from(params), services, store, &cwd)?;
+    next.engine = super::limits::limits(&services.env, next.engine)?;
     let changed_source = workflow.as_ref().is_some_and(|w| Hash::of(&w.bytes) != spec.source_hash);
     let changed_args = text(args.as_ref()) != text(spec.args.as_ref());
     let new_run = row.status.is_ended()

@@ -15,7 +15,6 @@ use crate::store::{Created, Store};
 use super::params::{RunParams, args_value};
 use super::services::Services;
 use super::source::{Reference, Workflow};
-use super::view::Notice;
 
 /// What a run or a resume may set, whatever it is called in its parameters.
 #[derive(Debug, Clone, Default)]
@@ -209,7 +208,6 @@ pub(crate) struct Recorded {
     pub(crate) run_id: RunId,
     /// An earlier run that the request key found.
     pub(crate) joined: bool,
-    pub(crate) notices: Vec<Notice>,
 }
 
 /// Checks everything, then records the run.
@@ -226,9 +224,6 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     let at = super::journal::now();
     spec.request_key = params.request_key.as_ref().map(|key| (key.clone(), request_hash(&spec)));
     let run_id = RunId::new(at, super::services::random());
-    let mut notices = workflow.notices;
-    let warned = workflow.checked.diagnostics.iter().filter(|d| d.severity == crate::front::script::Severity::Warning);
-    notices.extend(warned.map(|d| Notice::new(d.code.clone(), format!("{}:{} {}", d.line, d.column, d.message))));
     let (run_id, joined) = match store.create_run(&run_id, &spec, &workflow.bytes, at)? {
         Created::New => (run_id, false),
         Created::Joined { run_id } => (run_id, true),
@@ -241,7 +236,7 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
             .with("run_id", run_id.to_string()));
         }
     };
-    Ok(Recorded { run_id, joined, notices })
+    Ok(Recorded { run_id, joined })
 }
 
 /// The facts of a new run of a workflow.
@@ -272,6 +267,7 @@ pub(crate) fn spec_of(
         started_by: services.started_by.clone(),
         request_key: None,
         metadata: None,
+        notices: workflow.notices.iter().map(|n| (n.code.clone(), n.message.clone())).collect(),
         budget_base: Charge::default(),
     }
 }

@@ -37,6 +37,7 @@ fn spec() -> RunSpec {
         started_by: "cli".to_owned(),
         request_key: None,
         metadata: None,
+        notices: Vec::new(),
         budget_base: owf::core::budget::Charge::default(),
     }
 }

@@ -444,35 +444,23 @@ proptest! {
     }
 }
 
-/// The variable that tells the crashing child where to write.
-const CRASH_DIR: &str = "OWF_TEST_CRASH_DIR";
-
-#[test]
-#[ignore = "ends its own process: run by the test below"]
-fn crashing_child() {
-    let Some(directory) = std::env::var_os(CRASH_DIR).map(std::path::PathBuf::from) else { return };
-    let rules = "owf_fixtures: 1\ninvocation_log: calls.jsonl\nrules:\n  - write: {done.txt: '{{ label }}'}\n    crash: after_answer\n    text: x\n";
-    let provider = FakeProvider::new(Some(fixtures_at(&directory.join("f.yaml"), rules)), None, true);
-    let mut request = request("a");
-    request.cwd.clone_from(&directory);
-    request.spec.ask.write_scope = Some(vec![".".into()]);
-    drop(ask(&provider, &request));
-    std::fs::write(directory.join("survived"), "").unwrap();
-}
-
 #[test]
 fn a_crash_after_the_answer_ends_the_process_when_log_and_files_are_written() {
     use std::os::unix::process::ExitStatusExt as _;
-    let directory = tempfile::tempdir().unwrap();
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "fixtures::crashing_child", "--ignored"])
-        .env(CRASH_DIR, directory.path())
-        .output()
-        .unwrap();
+    let place = crate::support::cli::Place::new();
+    place.file(
+        "crash.js",
+        "export const meta = {name: 'crash', description: 'd'};\nreturn await agent('x', {label: 'a', writeScope: ['.']});",
+    );
+    place.file(
+        "f.yaml",
+        "owf_fixtures: 1\ninvocation_log: calls.jsonl\nrules:\n  - write: {done.txt: '{{ label }}'}\n    crash: after_answer\n    text: x\n",
+    );
+    let output = place.command(&["run", "crash.js", "--fixtures", "f.yaml", "--no-input"]).output().unwrap();
     assert_eq!(output.status.signal(), Some(9));
-    assert_eq!(std::fs::read_to_string(directory.path().join("done.txt")).unwrap(), "a");
-    assert_eq!(std::fs::read_to_string(directory.path().join("calls.jsonl")).unwrap().lines().count(), 1);
-    assert!(!directory.path().join("survived").exists());
+    assert_eq!(std::fs::read_to_string(place.path().join("done.txt")).unwrap(), "a");
+    assert_eq!(place.log("calls.jsonl").len(), 1);
+    assert_eq!(place.json(&["status", "--json"])["status"], "interrupted");
 }
 
 #[test]

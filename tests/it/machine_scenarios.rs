@@ -81,6 +81,7 @@ impl Setup {
             started_by: "test".to_owned(),
             request_key: None,
             metadata: None,
+            notices: Vec::new(),
             budget_base: Charge::default(),
         };
         let journal = vec![(Millis(0), Event::RunCreated { spec: Box::new(spec) })];
@@ -241,7 +242,7 @@ fn agents(count: usize) -> Vec<CallSpec> {
 fn mutating(prompt: &str) -> CallSpec {
     let mut spec = agent(prompt);
     spec.ask.write_scope = Some(vec!["src".to_owned()]);
-    spec.label = prompt.to_owned();
+    prompt.clone_into(&mut spec.label);
     spec
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn spec(name: &str) -> RunSpec {
         started_by: "test".to_owned(),
         request_key: None,
         metadata: None,
+        notices: Vec::new(),
         budget_base: Charge::default(),
     }
 }

@@ -59,6 +59,7 @@ pub(super) fn spec(workflow: &str) -> RunSpec {
         started_by: "cli".to_owned(),
         request_key: None,
         metadata: None,
+        notices: Vec::new(),
         budget_base: crate::core::budget::Charge::default(),
     }
 }

@@ -215,6 +215,7 @@ pub(crate) fn run_spec() -> RunSpec {
         started_by: "test".to_owned(),
         request_key: None,
         metadata: None,
+        notices: Vec::new(),
         budget_base: owf::core::budget::Charge::default(),
     }
 }

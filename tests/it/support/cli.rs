@@ -1,5 +1,7 @@
 //! The real binary in a directory of its own, with an environment of its own.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -7,47 +9,47 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// A directory with a home and nothing from the user's configuration.
-pub struct Place {
-    pub dir: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
 }
 
 /// What a command printed and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Printed {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Printed {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Printed {
     /// The one JSON document on stdout.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("not one JSON document ({e}): {self:?}"))
     }
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.path().join("home")
     }
 
     /// Writes a file below the directory.
-    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         path
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_owf"));
         command
             .args(args)
@@ -64,36 +66,36 @@ impl Place {
     }
 
     /// Runs a command to its end.
-    pub fn owf(&self, args: &[&str]) -> Printed {
+    pub(crate) fn owf(&self, args: &[&str]) -> Printed {
         printed(&self.command(args).output().unwrap())
     }
 
     /// Runs a command that must succeed and prints one JSON document.
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let printed = self.owf(args);
         assert_eq!(printed.code, 0, "owf {args:?}: {printed:?}");
         printed.json()
     }
 
     /// Starts a command and leaves it running.
-    pub fn spawn(&self, args: &[&str]) -> Child {
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
         self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// The store of this place.
-    pub fn store(&self) -> owf::store::Store {
+    pub(crate) fn store(&self) -> owf::store::Store {
         owf::store::Store::open(&self.home(), owf::store::OpenMode::Existing).unwrap()
     }
 
     /// The lines of an invocation log below the directory, as JSON.
-    pub fn log(&self, name: &str) -> Vec<Value> {
+    pub(crate) fn log(&self, name: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path().join(name)).unwrap_or_default();
         // A process killed while it wrote may leave half a line, which is no invocation.
         text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
     }
 }
 
-pub fn printed(output: &Output) -> Printed {
+pub(crate) fn printed(output: &Output) -> Printed {
     Printed {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -102,7 +104,7 @@ pub fn printed(output: &Output) -> Printed {
 }
 
 /// Waits until `reached` holds, for ten times the figure it is expected to take.
-pub fn eventually(figure: Duration, what: &str, mut reached: impl FnMut() -> bool) {
+pub(crate) fn eventually(figure: Duration, what: &str, mut reached: impl FnMut() -> bool) {
     let until = Instant::now() + 10 * figure;
     while !reached() {
         assert!(Instant::now() < until, "not within {:?}: {what}", 10 * figure);

@@ -1,4 +1,4 @@
 //! What several tests need.
 
-pub mod cli;
-pub mod script_harness;
+pub(crate) mod cli;
+pub(crate) mod script_harness;
