@@ -263,6 +263,7 @@ fn execute(
         driving_since,
         prepared: std::collections::HashMap::new(),
         attempts: std::collections::HashMap::new(),
+        at_barrier: std::collections::VecDeque::new(),
         personas,
         effects: std::collections::VecDeque::new(),
         end: None,
