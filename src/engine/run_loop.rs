@@ -98,14 +98,16 @@ impl RunLoop {
     fn leave(mut self, end: RunEnd) -> RunEnd {
         self.attempts.clear();
         self.prepared.clear();
-        self.tree.unregister(&self.run);
-        match &end {
+        let end = match end {
             RunEnd::Lost(_) => end,
-            _ => match self.journal.commit() {
+            end => match self.journal.commit() {
                 Ok(()) => end,
                 Err(error) => RunEnd::lost(error),
             },
-        }
+        };
+        // Whoever waits for the loops of the tree waits for their last commit.
+        self.tree.unregister(&self.run);
+        end
     }
 
     fn drive(&mut self, go: impl FnOnce(&mut dyn Driver) -> DriverStep) -> DriverStep {

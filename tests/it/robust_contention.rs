@@ -102,7 +102,10 @@ fn twenty_processes_run_and_read_one_home_at_once() {
         assert_eq!(printed.code, 0, "{printed:?}");
         let view = printed.json();
         if let Some(id) = view["run_id"].as_str() {
-            assert_eq!((&view["status"], &view["output"], &view["counts"]["done"]), (&json!("done"), &json!(5), &json!(5)));
+            assert_eq!(
+                (&view["status"], &view["output"], &view["counts"]["done"]),
+                (&json!("done"), &json!(5), &json!(5))
+            );
             assert!(ids.insert(id.to_owned()));
         } else {
             assert!(view["runs"].is_array(), "{view}");

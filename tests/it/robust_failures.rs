@@ -39,8 +39,9 @@ fn a_provider_that_panics_is_a_crashed_call_and_the_run_goes_on() {
             .iter()
             .map(|r| json!([r["ok"], r["status"], r["text"], r["error"]["class"], r["error"]["message"]]))
             .collect();
-        let crashed =
-            |n: u32| json!([false, "failed", null, "crashed", format!("provider \"scripted\" broke off: no answer to bad {n}")]);
+        let crashed = |n: u32| {
+            json!([false, "failed", null, "crashed", format!("provider \"scripted\" broke off: no answer to bad {n}")])
+        };
         assert_eq!(seen, [crashed(1), json!([true, "done", "fine", null, null]), crashed(2)]);
         let classes: Vec<_> = local
             .journal(&run)

@@ -33,7 +33,10 @@ fn a_home_that_not_even_root_can_write_is_refused_with_exit_4() {
             let printed = with_home(&place, &home, &args);
             assert_eq!(printed.code, 4, "{printed:?}");
             let error = error(&printed);
-            assert_eq!((&error["code"], &error["home"]), (&json!(Code::NotWritable.as_str()), &json!(home.display().to_string())));
+            assert_eq!(
+                (&error["code"], &error["home"]),
+                (&json!(Code::NotWritable.as_str()), &json!(home.display().to_string()))
+            );
             let start = format!("{} cannot be written: ", home.display());
             assert!(error["message"].as_str().unwrap().starts_with(&start), "{error}");
         }
@@ -67,7 +70,9 @@ fn a_newer_store_is_read_with_a_warning_and_never_written() {
     let codes: Vec<&Value> = status["warnings"].as_array().unwrap().iter().map(|w| &w["code"]).collect();
     assert!(codes.contains(&&json!("store_newer")), "{status}");
     assert_eq!(place.owf(&["output", &run]).out, "kept\n");
-    for args in [&["runs"][..], &["calls", &run], &["events", &run], &["approvals"], &["explain-cache", &run], &["doctor"]] {
+    for args in
+        [&["runs"][..], &["calls", &run], &["events", &run], &["approvals"], &["explain-cache", &run], &["doctor"]]
+    {
         let printed = place.owf(args);
         assert_eq!(printed.code, 0, "{args:?}: {printed:?}");
     }

@@ -158,11 +158,7 @@ impl Provider for Scripted {
         Charge { calls: 1, ..Charge::default() }
     }
 
-    fn call<'a>(
-        &'a self,
-        request: &'a AttemptRequest,
-        _: &'a CallContext,
-    ) -> BoxFuture<'a, Result<Reply, ReplyError>> {
+    fn call<'a>(&'a self, request: &'a AttemptRequest, _: &'a CallContext) -> BoxFuture<'a, Result<Reply, ReplyError>> {
         Box::pin(async move {
             if self.later {
                 tokio::time::sleep(Duration::from_millis(2)).await;
