@@ -133,7 +133,12 @@ impl Engine {
         ask(Query { store: &store, env: &env })
     }
 
-    fn query_env(&self) -> QueryEnv {
+    /// Whether the home holds a store.
+    pub(crate) fn has_store(&self) -> bool {
+        self.home.join("workflow.sqlite").exists()
+    }
+
+    pub(crate) fn query_env(&self) -> QueryEnv {
         let registry = &self.services.registry;
         let row = |name: String| {
             let found = registry.get(&name)?.availability();
@@ -155,7 +160,7 @@ impl Engine {
     /// # Errors
     /// `home_not_a_store`, `not_writable`, `store_newer`.
     pub fn init(&self, _params: &InitParams) -> Result<InitView, Failure> {
-        let there = self.home.join("workflow.sqlite").exists();
+        let there = self.has_store();
         self.writable()?;
         let next = "owf new PATH writes a workflow from a template; owf run FILE runs it".to_owned();
         Ok(InitView { home: self.home.display().to_string(), created: !there, next })
@@ -276,9 +281,9 @@ impl Engine {
     /// `already_decided`, `approval_expired`, `content_changed`, `person_required`, `not_found`, `run_ended`.
     pub fn decide(&self, params: &DecideParams, by: &str, via: &str, person: bool) -> Result<RunView, Failure> {
         let store = self.existing()?;
-        let (run, approval) = super::control::decide(&store, &self.services, params, by, via, person)?;
-        let mut view = self.view(&run)?;
-        let rows = self.query(|q| q.approval(&run, approval))?;
+        let decided = super::control::decide(&store, &self.services, params, by, via, person)?;
+        let mut view = self.view(&decided.named)?;
+        let rows = self.query(|q| q.approval(&decided.asker, decided.approval_id))?;
         view.decision = rows.map(|row| DecisionView {
             approval_id: row.approval_id,
             state: row.state,

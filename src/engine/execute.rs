@@ -15,13 +15,14 @@ use crate::core::ids::{CallId, RunId};
 use crate::core::machine::{BudgetView, MachineConfig, Reuse, RunMachine};
 use crate::core::op::DriverState;
 use crate::core::outcome::Outcome;
-use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, is_fake};
+use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, StatusReason, is_fake};
 use crate::front::driver::{Driver, DriverStep};
 use crate::front::script::sandbox::{ScriptConfig, ScriptDriver};
 use crate::front::script::{Origin, check};
 use crate::store::{Lease, Store, StoreError};
 
 use super::journal::{Journal, now};
+use super::lookups::Lookups;
 use super::message::Message;
 use super::run_end::RunEnd;
 use super::run_loop::RunLoop;
@@ -31,8 +32,8 @@ use super::tree::{Tree, TreeParts};
 /// Stack of a thread that runs a script: the sandbox allows itself half of it.
 const STACK: usize = 16 << 20;
 
-/// How long children get to end after their root.
-const CHILDREN: Duration = Duration::from_secs(2);
+/// How long the children of a run that has ended may take to record their own ends.
+const CHILDREN_END: Duration = Duration::from_secs(5);
 
 /// One run to be executed by a thread of its own.
 pub(crate) struct Launch {
@@ -50,6 +51,7 @@ struct Loaded {
     history: History,
     reuse: Reuse,
     earlier_children: std::collections::HashMap<(crate::core::ids::Hash, u32), RunId>,
+    lookups: Lookups,
     /// Fixture rules that answered in the runs this one resumes.
     rules: BTreeSet<u32>,
     source: Vec<u8>,
@@ -87,6 +89,8 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     let Some(spec) = history.spec.clone() else {
         return Err(StoreError::NotFound { what: "run", name: run.to_string(), nearest: Vec::new() });
     };
+    let mut lookups = Lookups::default();
+    lookups.add(store, &history)?;
     let source = store.source(&spec.source_hash)?.unwrap_or_default();
     let mut reuse = Reuse::default();
     let mut earlier_children = std::collections::HashMap::new();
@@ -99,6 +103,7 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     while let Some(earlier) = next {
         let (history, _) = read_history(store, &earlier)?;
         rules.extend(&history.rules);
+        lookups.add(store, &history)?;
         for (id, call) in &history.calls {
             if let Some((_, outcome)) = &call.outcome
                 && let Some(child) = &outcome.child_run
@@ -115,7 +120,8 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
         next = history.spec.and_then(|s| s.resumed_from);
     }
     let notices = notices(&reuse, &tree.settings, &spec, changed);
-    Ok(Loaded { spec: Arc::new(*spec), history, reuse, earlier_children, rules, source, last_seq, notices })
+    let spec = Arc::new(*spec);
+    Ok(Loaded { spec, history, reuse, earlier_children, lookups, rules, source, last_seq, notices })
 }
 
 /// Warnings about answers that a resume would reuse although something about them differs now.
@@ -178,7 +184,7 @@ fn execute(
     parent: Option<(Sender<Message>, CallId)>,
     group: Option<String>,
 ) -> RunEnd {
-    let Loaded { spec, mut history, reuse, earlier_children, rules, source, last_seq, notices } = loaded;
+    let Loaded { spec, mut history, reuse, earlier_children, lookups, rules, source, last_seq, notices } = loaded;
     if let Some(outcome) = &history.finished {
         // A child that had ended before its parent's process did.
         return RunEnd::Finished(outcome.clone());
@@ -196,8 +202,8 @@ fn execute(
     if last_seq <= 1 {
         tree.files.begin(&tree.store, run, &spec, &tree.settings, source.clone());
     }
-    for (key, occurrence) in std::mem::take(&mut history.lookups) {
-        tree.recorded_occurrence(key, occurrence);
+    for (key, occurrence) in &lookups.made {
+        tree.recorded_occurrence(*key, *occurrence);
     }
     let found = crate::front::script::personas(Path::new(&spec.cwd), tree.services.user_home.as_deref());
     let personas = match super::personas::load(found, &history, &tree.store) {
@@ -262,6 +268,7 @@ fn execute(
         consumed: Vec::new(),
         children: std::collections::HashMap::new(),
         earlier_children,
+        lookups: lookups.by_call,
         parent,
     };
     run_loop.run()
@@ -330,6 +337,14 @@ impl RunHandle {
             // The message first: user logic that the flag stops is taken as interrupted, not as failed.
             tree.send_all(|| Message::Interrupt);
             tree.abort.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Pauses a run that stayed only for the questions that nobody answers here now.
+    pub fn leave_questions(&self, reason: StatusReason) {
+        let state = self.state();
+        if let Some(tree) = &state.tree {
+            tree.send(&tree.root, Message::Pause { row: None, reason });
         }
     }
 
@@ -480,10 +495,11 @@ fn incarnation(
         // The poller ends by itself; a panic in it has been reported already.
         let _ = inbox.join();
     }
-    tree.send_all(|| Message::Interrupt);
-    // A child that was told to end with the root gets the time to journal it.
-    if !tree.all_ended(CHILDREN) {
-        tracing::warn!(run = %run, "a child run is left as it stands");
+    if matches!(end, RunEnd::Finished(_)) {
+        // Children that nobody awaited were cancelled with the root: their ends are recorded while the lease is held.
+        tree.abort.store(true, Ordering::SeqCst);
+        tree.wait_for_loops(CHILDREN_END);
     }
+    tree.send_all(|| Message::Interrupt);
     Ok(end)
 }

@@ -85,7 +85,7 @@ async fn execute(attempt: Attempt) -> Option<AttemptReport> {
             }
             if let (Some(path), Some(transcript)) = (&attempt.context.transcript, &reply.transcript) {
                 // A transcript is for readers; an answer is not thrown away because it could not be written.
-                if let Err(error) = std::fs::write(path, transcript) {
+                if let Err(error) = super::files::write(path, transcript.as_bytes()) {
                     tracing::warn!(%error, "transcript not written");
                 }
             }

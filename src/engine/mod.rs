@@ -15,6 +15,7 @@ mod gates;
 mod inbox;
 mod journal;
 mod limits;
+mod lookups;
 mod message;
 pub mod params;
 mod personas;

@@ -1,13 +1,13 @@
 //! The engine's queries: each is one snapshot of the store, and none of them changes a run.
 
-use crate::core::failure::Failure;
+use crate::core::failure::{Code, Failure};
 
 use super::engine::Engine;
 use super::params::{
     ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ExportParams, ListRunsParams, OutputParams,
     PruneParams, ReadArtifactParams, StatusParams,
 };
-use super::query::RunScope;
+use super::query::{RunScope, doctor_without_store, no_runs};
 use super::view::{
     ApprovalsView, ArtifactsView, CallDetailView, CallsView, ClearedView, DoctorView, ExplainView, ExportView,
     OutputView, PruneView, ReadArtifactView, RunView, RunsView,
@@ -78,7 +78,10 @@ impl Engine {
     /// # Errors
     /// `invalid_arguments` for a bad cursor or time.
     pub fn list_runs(&self, params: &ListRunsParams) -> Result<RunsView, Failure> {
-        self.query(|q| q.list_runs(params))
+        match self.query(|q| q.list_runs(params)) {
+            Err(failure) if !self.has_store() && failure.code == Code::NotFound => Ok(no_runs(self.home())),
+            other => other,
+        }
     }
 
     /// Questions to a person.
@@ -86,7 +89,12 @@ impl Engine {
     /// # Errors
     /// `not_found`, `ambiguous`.
     pub fn approvals(&self, params: &ApprovalsParams) -> Result<ApprovalsView, Failure> {
-        self.query(|q| q.approvals(params))
+        match self.query(|q| q.approvals(params)) {
+            Err(failure) if !self.has_store() && params.run_id.is_none() && failure.code == Code::NotFound => {
+                Ok(ApprovalsView { approvals: Vec::new(), approvals_total: 0, truncated: false })
+            }
+            other => other,
+        }
     }
 
     /// Removes ended runs that no other run's reuse points to; the cache keeps their answers.
@@ -122,7 +130,9 @@ impl Engine {
     /// # Errors
     /// Store errors other than a missing store.
     pub fn doctor(&self) -> Result<DoctorView, Failure> {
-        self.writable()?;
+        if !self.has_store() {
+            return Ok(doctor_without_store(&self.query_env(), self.home()));
+        }
         self.query(|q| q.doctor())
     }
 }

@@ -49,6 +49,10 @@ pub(crate) struct Ready {
 pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store) -> Result<Ready, Failure> {
     let reference = params.run_id.as_deref().unwrap_or("latest");
     let run_id = store.resolve(reference)?;
+    // Looked at first: the facts of a run come from its journal, and without one nothing else can be read.
+    if store.events(&run_id, 0, 1)?.is_empty() {
+        return Err(no_journal(&run_id));
+    }
     let row = found(store, &run_id)?;
     refuse_child(&row)?;
     if params.cache_policy == Some(crate::core::call::CachePolicy::Refresh) {
@@ -62,8 +66,7 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
         return Err(StoreError::Live { run: run_id, owner: Some(owner) }.into());
     }
     if row.last_seq == 0 {
-        return Err(Failure::new(Code::NothingToResume, format!("run {run_id} has no journal"))
-            .hint("start the workflow again with owf run"));
+        return Err(no_journal(&run_id));
     }
     let spec = row.spec.clone();
     let workflow = new_source(params, &spec, services)?;
@@ -129,6 +132,11 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
         close_superseded(store, &run_id, &lease, last_seq_of(store, &run_id)?, &new_id)?;
     }
     Ok(Ready { run_id: new_id, how: ResumedHow::NewRun, joined: false })
+}
+
+fn no_journal(run: &RunId) -> Failure {
+    Failure::new(Code::NothingToResume, format!("run {run} has no journal"))
+        .hint("start the workflow again with owf run")
 }
 
 /// A run as stored, or why it is not there.

@@ -49,9 +49,11 @@ pub(crate) struct RunLoop {
     pub(super) driving_since: Arc<AtomicI64>,
     pub(super) prepared: HashMap<CallId, Prepared>,
     pub(super) attempts: HashMap<CallId, Running>,
-    pub(super) personas: HashMap<String, super::personas::Pinnable>,
+    pub(super) personas: std::collections::BTreeMap<String, super::personas::Pinnable>,
     /// Child runs that calls of earlier runs started.
     pub(super) earlier_children: HashMap<(Hash, u32), RunId>,
+    /// Cache keys and occurrences by which calls were looked up before, in this run or in one it resumes.
+    pub(super) lookups: HashMap<(Hash, u32), (Hash, u32)>,
     pub(super) effects: VecDeque<Effect>,
     pub(super) end: Option<RunEnd>,
     /// Inbox rows answered by the next append.
@@ -111,6 +113,8 @@ impl RunLoop {
     }
 
     fn drive(&mut self, go: impl FnOnce(&mut dyn Driver) -> DriverStep) -> DriverStep {
+        // Readers see how far the run is while user logic works, and the watchdog ends a journal that is complete.
+        self.journal.hand_over();
         self.driving_since.store(self.tree.clock(), Ordering::Relaxed);
         let step = go(self.driver.as_mut());
         self.driving_since.store(0, Ordering::Relaxed);
@@ -121,6 +125,13 @@ impl RunLoop {
         // A cancel stops user logic through the abort flag: the cancel counts, not the error it causes.
         self.drain_inbox();
         if self.end.is_some() || self.machine.is_over() {
+            return;
+        }
+        if self.parent.is_some()
+            && matches!(step.state, DriverState::Failed(_))
+            && self.tree.abort.load(Ordering::SeqCst)
+        {
+            // The whole tree was stopped; the word for this child comes through its parent.
             return;
         }
         for op in &step.ops {
@@ -177,7 +188,6 @@ impl RunLoop {
                         continue;
                     }
                     self.prepared.remove(&call_id);
-                    self.journal.hand_over();
                     let step = self.drive(|driver| driver.deliver(call_id, &outcome, &budget));
                     self.ran(step);
                 }
@@ -399,6 +409,13 @@ impl RunLoop {
     /// Asks a person by way of the journal; an expiry is watched for.
     fn ask(&self, approval: &ApprovalNote) {
         let Some(expires_at) = approval.expires_at else { return };
+        if expires_at <= now() {
+            // It expired while no process lived: its answer is in the inbox before the run can pause for it again.
+            if let Err(error) = self.tree.store.expire(&self.run, approval.approval_id, now()) {
+                tracing::warn!(%error, "an approval could not expire");
+            }
+            return;
+        }
         let store = self.tree.store.clone();
         let run = self.run.clone();
         let id = approval.approval_id;

@@ -17,7 +17,7 @@ use super::services::Services;
 /// How long the starter waits for the new process to take the run up.
 const TAKE_UP: Duration = Duration::from_secs(10);
 
-/// Starts a process that executes `run`; returns when it has taken the run up, or after ten seconds.
+/// Starts a process that executes `run`; returns when it has said so in the journal, or after ten seconds.
 pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(), Failure> {
     let program = program(services)?;
     let log_path = store.run_dir(run).join("runner.log");
@@ -26,6 +26,7 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
     }
     let log = OpenOptions::new().create(true).append(true).open(&log_path).map_err(|e| log_failure(&log_path, &e))?;
     let errors = log.try_clone().map_err(|e| log_failure(&log_path, &e))?;
+    let before = store.last_seq(run)?;
     let mut child = Command::new(&program)
         .arg("--home")
         .arg(store.home())
@@ -41,7 +42,8 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
         })?;
     let until = Instant::now() + TAKE_UP;
     while Instant::now() < until {
-        let taken = store.is_live(run) || store.run(run)?.is_some_and(|row| row.status.is_ended());
+        // The lock comes first, the first event of the new owner says that the run is under way.
+        let taken = store.last_seq(run)? > before;
         if taken || child.try_wait().is_ok_and(|status| status.is_some()) {
             break;
         }

@@ -137,6 +137,18 @@ impl Tree {
         self.gates.release_run(run);
     }
 
+    /// Waits until no loop of the tree runs, at most `patience`; whether that is so.
+    pub(crate) fn wait_for_loops(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while !self.loops().is_empty() {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        true
+    }
+
     fn loops(&self) -> MutexGuard<'_, HashMap<RunId, LoopHandle>> {
         self.loops.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,18 +178,6 @@ impl Tree {
     /// Milliseconds since the tree was taken up, from 1: a clock that nobody sets.
     pub(crate) fn clock(&self) -> i64 {
         self.began.elapsed().as_millis() as i64 + 1
-    }
-
-    /// Waits until no run of the tree has a loop any more, at most `most`; whether it came to that.
-    pub(crate) fn all_ended(&self, most: Duration) -> bool {
-        let until = Instant::now() + most;
-        while !self.loops().is_empty() {
-            if Instant::now() >= until {
-                return false;
-            }
-            std::thread::park_timeout(Duration::from_millis(2));
-        }
-        true
     }
 
     /// The run whose user logic has run longest without a pause, and for how many milliseconds.

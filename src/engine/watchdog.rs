@@ -33,7 +33,7 @@ pub(crate) fn check(tree: &Tree) {
         // The loops above it are alive and end their runs themselves; the root's end is the tree's.
         tree.send(&tree.root, Message::Fail(error));
     }
-    if !tree.all_ended(OTHERS) {
+    if !tree.wait_for_loops(OTHERS) {
         tracing::warn!(%run, "other runs of the tree are left as they stand");
     }
     tree.give_up(end);

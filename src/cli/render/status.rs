@@ -69,10 +69,7 @@ pub fn screen(view: &RunView, now: Millis, term: &Terminal) -> String {
             let _ = writeln!(out, "{}", cut_dots(&line, 100));
         }
     }
-    for row in &view.approvals {
-        out.push_str(&approvals::pending_line(row));
-        out.push_str(&approvals::how_to_answer(row, view.approvals.len() > 1));
-    }
+    out.push_str(&approvals::block(view));
     if let Some(value) = &view.output {
         let _ = writeln!(out, "result: {}", sketch(value, 60).0);
     } else if let Some(outline) = &view.outline {

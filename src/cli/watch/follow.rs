@@ -200,7 +200,9 @@ pub fn follow(ctx: &mut Context, show: &ShowFlags, job: &Job) -> Outcome {
 
 /// The view that ends the command.
 fn final_view(ctx: &Context, show: &ShowFlags, job: &Job) -> Result<RunView, Failure> {
-    let run_id = Some(job.run_id.to_string());
+    // A replay that left its journal went on as another run.
+    let run = job.handle.as_ref().map_or_else(|| job.run_id.clone(), RunHandle::run_id);
+    let run_id = Some(run.to_string());
     let mut view = if ctx.global.json || show.events {
         let params = WaitParams {
             run_id,
@@ -218,7 +220,7 @@ fn final_view(ctx: &Context, show: &ShowFlags, job: &Job) -> Result<RunView, Fai
         }
         view
     } else {
-        status(ctx, &job.run_id)?
+        status(ctx, &run)?
     };
     view.resumed = job.resumed.or(view.resumed);
     if job.joined {

@@ -1,5 +1,6 @@
 //! Whether the home, the store, git and the providers are in order.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::core::failure::Failure;
@@ -7,7 +8,7 @@ use crate::engine::view::{DoctorCheck, DoctorView, Health};
 use crate::store::RunFilter;
 
 use super::bounds::{Room, finish};
-use super::handle::Query;
+use super::handle::{Query, QueryEnv, absolute};
 
 fn check(name: &str, health: Health, message: impl Into<String>) -> DoctorCheck {
     DoctorCheck { name: name.to_owned(), health, message: message.into(), hint: None }
@@ -77,26 +78,37 @@ impl Query<'_> {
                 "keep a copy of the home; owf export writes what is readable",
             ),
         });
-        checks.push(git());
-        for provider in &self.env.providers {
-            let name = format!("provider {}", provider.name);
-            let version = provider.version.as_ref().map(|v| format!(" {v}")).unwrap_or_default();
-            let said = provider.message.clone();
-            checks.push(if provider.available {
-                check(&name, Health::Ok, said.unwrap_or_else(|| format!("found{version}")))
-            } else {
-                check(&name, Health::Warn, said.unwrap_or_else(|| "not here".to_owned()))
-            });
-        }
-        let mut view = DoctorView {
-            ok: checks.iter().all(|check| check.health != Health::Fail),
-            runtime_version: env!("CARGO_PKG_VERSION").to_owned(),
-            home: self.home(),
-            size_bytes,
-            checks: Vec::new(),
-        };
-        Room::beside(self.env.bound, &view).keep(&mut checks);
-        view.checks = checks;
-        Ok(finish(self.env.bound, view))
+        Ok(concluded(self.env, self.home(), size_bytes, checks))
     }
+}
+
+/// The same for a home that does not exist yet, which looking at it does not change.
+pub(crate) fn without_store(env: &QueryEnv, home: &Path) -> DoctorView {
+    let home = absolute(home);
+    let checks = vec![check("home", Health::Ok, format!("{home}: not there yet, the first run makes it"))];
+    concluded(env, home, 0, checks)
+}
+
+fn concluded(env: &QueryEnv, home: String, size_bytes: u64, mut checks: Vec<DoctorCheck>) -> DoctorView {
+    checks.push(git());
+    for provider in &env.providers {
+        let name = format!("provider {}", provider.name);
+        let version = provider.version.as_ref().map(|v| format!(" {v}")).unwrap_or_default();
+        let said = provider.message.clone();
+        checks.push(if provider.available {
+            check(&name, Health::Ok, said.unwrap_or_else(|| format!("found{version}")))
+        } else {
+            check(&name, Health::Warn, said.unwrap_or_else(|| "not here".to_owned()))
+        });
+    }
+    let mut view = DoctorView {
+        ok: checks.iter().all(|check| check.health != Health::Fail),
+        runtime_version: env!("CARGO_PKG_VERSION").to_owned(),
+        home,
+        size_bytes,
+        checks: Vec::new(),
+    };
+    Room::beside(env.bound, &view).keep(&mut checks);
+    view.checks = checks;
+    finish(env.bound, view)
 }

@@ -93,6 +93,7 @@ impl Query<'_> {
     }
 }
 
-fn absolute(path: &std::path::Path) -> String {
+/// A path that does not depend on the working directory.
+pub(super) fn absolute(path: &std::path::Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }

@@ -34,6 +34,19 @@ pub(super) fn before(now: Millis, age: Duration) -> Millis {
     Millis(now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
 }
 
+/// The list of a home without a store.
+pub(crate) fn no_runs(home: &std::path::Path) -> RunsView {
+    RunsView {
+        home: super::handle::absolute(home),
+        total: 0,
+        matched: 0,
+        runs: Vec::new(),
+        truncated: false,
+        next_cursor: None,
+        next: advice(&[]),
+    }
+}
+
 impl Query<'_> {
     fn run_row(&self, row: &store::RunRow, status: RunStatus, reason: Option<StatusReason>) -> RunRow {
         let (cost_usd, cost_source) = Spent::from(row).cost(&row.settings);
@@ -129,7 +142,7 @@ impl Query<'_> {
     /// What the store says.
     pub(crate) fn approval(&self, run: &RunId, id: ApprovalId) -> Result<Option<ApprovalRow>, Failure> {
         let all = self.store.approvals(Some(run), None)?;
-        Ok(all.iter().find(|asked| asked.note.approval_id == id).map(super::approvals::row))
+        Ok(all.iter().find(|asked| asked.note.approval_id == id).map(|q| super::approvals::row(q, self.env.now)))
     }
 }
 
