@@ -17,6 +17,7 @@ mod kill_harness;
 mod layering;
 mod machine_scenarios;
 mod model;
+mod readme;
 mod rust_source;
 mod script_lints;
 mod store_home;
