@@ -11,6 +11,7 @@ use crate::core::run::EngineLimits;
 use crate::engine::{Defaults, Engine, Environment, Services};
 use crate::providers::Registry;
 use crate::providers::fake::FakeProvider;
+use crate::store::StoreOptions;
 
 /// What the surfaces decide about an engine.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +28,10 @@ pub struct AppOptions {
     pub cwd: PathBuf,
     /// Providers beside the known ones, for tests.
     pub registry: Option<Registry>,
-    /// Limits of the engine, for tests.
+    /// Limits of the engine, for tests; the environment overrides them.
     pub limits: Option<EngineLimits>,
+    /// Settings of the store, for tests.
+    pub store: Option<StoreOptions>,
     /// The program that executes detached runs; none = this one.
     pub program: Option<PathBuf>,
 }
@@ -55,7 +58,8 @@ struct Config {
 /// Wires an engine. Nothing is opened, scanned or migrated by this.
 ///
 /// # Errors
-/// A configuration file that cannot be read or has unknown keys; a runtime that cannot start.
+/// A configuration file that cannot be read or has unknown keys, a limit in the environment that is no number in range; a
+/// runtime that cannot start.
 pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
     let cwd = match &options.workspace {
         Some(dir) => {
@@ -72,6 +76,7 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
     let user_home = options.env.get("HOME").map(PathBuf::from);
     let config = config(&options.env, user_home.as_deref())
         .map_err(|e| Failure::new(Code::InvalidArguments, format!("{e:#}")))?;
+    let limits = crate::engine::limits(&options.env, options.limits.unwrap_or_default())?;
     let home = match &options.home {
         Some(home) => options.cwd.join(home),
         None => default_home(&options.env, &cwd, user_home.as_deref()),
@@ -99,9 +104,9 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         workspace,
         started_by,
         program: options.program,
-        limits: options.limits.unwrap_or_default(),
+        limits,
     };
-    Ok(Engine::new(services, home))
+    Ok(Engine::new(services, home).with_store_options(options.store.unwrap_or_default()))
 }
 
 /// Refuses a concurrency that is no number: a limit that is silently not there is none.

@@ -43,7 +43,7 @@ pub struct RecordedCall {
     pub approval: Option<(ApprovalNote, Option<DecisionInput>)>,
     /// When it was started first.
     pub started_at: Option<Millis>,
-    /// The cache lookup its last attempt made.
+    /// The cache key and occurrence it was looked up by last.
     pub lookup: Option<(Hash, u32)>,
 }
 
@@ -147,8 +147,10 @@ impl History {
                 );
             }
             Event::AttemptStarted { call_id, attempt, due_at, cache, .. } => {
-                self.lookups.extend(cache.as_ref().map(|record| (record.key, record.occurrence)));
+                let lookup = cache.as_ref().map(|record| (record.key, record.occurrence));
+                self.lookups.extend(lookup);
                 if let Some(call) = self.call_mut(*call_id) {
+                    call.lookup = lookup.or(call.lookup);
                     call.open = due_at.is_none();
                     call.lost_last = false;
                     call.attempts = *attempt;
@@ -183,6 +185,9 @@ impl History {
                         call.lost_last = false;
                         call.outcome = Some((position, Arc::new((**outcome).clone())));
                         call.reused.clone_from(reused);
+                        if reused.is_none() {
+                            call.lookup = outcome.cache.key.or(call.lookup);
+                        }
                         call.attempts = call.attempts.max(outcome.attempts);
                     }
                 }

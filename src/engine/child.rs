@@ -94,7 +94,7 @@ impl RunLoop {
                 self.children.insert(call_id, child);
             }
             Err(error @ (StoreError::LostOwnership { .. } | StoreError::Full(_) | StoreError::Io(_))) => {
-                self.lost(&error.to_string());
+                self.lost(error);
             }
             Err(error) => {
                 let error = CallError::new(ErrorClass::Other, format!("failed to start the child: {error}"));
@@ -177,7 +177,7 @@ impl RunLoop {
                 self.child_report(call_id, Err(error), Totals::default());
             }
             RunEnd::Interrupted => self.end = Some(RunEnd::Interrupted),
-            RunEnd::Lost(why) => self.lost(&why),
+            RunEnd::Lost(why) => self.lost(*why),
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::core::failure::Failure;
+use crate::core::failure::{Code, Failure};
 use crate::core::ids::{ApprovalId, CallId, RunId};
 use crate::core::machine::{Input, MachineConfig, Reuse, RunMachine};
 use crate::core::run::OnProviderDown;
-use crate::store::{CallState, InboxMessage, Store, StoreError};
+use crate::core::time::Millis;
+use crate::store::{ApprovalState, CallState, InboxMessage, Store, StoreError};
 
 use super::execute::read_history;
 use super::journal::{Journal, now};
@@ -109,7 +110,8 @@ pub(crate) fn pause(store: &Store, run: &str, by: &str) -> Result<RunId, Failure
     Ok(run)
 }
 
-/// Records a decision; a run that waits for it and has no process is started again.
+/// Records a decision; a run that waits for it and has no process is started again. Returns the run that was named, and the
+/// one of its tree that asked.
 pub(crate) fn decide(
     store: &Store,
     services: &Services,
@@ -117,14 +119,15 @@ pub(crate) fn decide(
     by: &str,
     via: &str,
     person: bool,
-) -> Result<(RunId, ApprovalId), Failure> {
-    let run = named(store, &params.run_id)?;
-    let row = found(store, &run)?;
+) -> Result<Decided, Failure> {
+    let named = named(store, &params.run_id)?;
+    let row = found(store, &named)?;
     let approval_id: ApprovalId = params.approval_id.parse().map_err(|_| {
         super::start::invalid(vec![serde_json::json!({
             "path": "/approval_id", "message": "must look like a1", "got": params.approval_id,
         })])
     })?;
+    let asker = asker(store, &named, approval_id)?;
     let message = InboxMessage::Decide {
         approval_id,
         decision: params.decision,
@@ -134,13 +137,97 @@ pub(crate) fn decide(
         reason: Some(params.reason.clone()).filter(|r| !r.is_empty()),
         person,
     };
-    let sent = store.send(&run, &message, now())?;
-    let root = row.spec.root.clone().unwrap_or_else(|| run.clone());
+    let root = row.spec.root.clone().unwrap_or_else(|| named.clone());
+    let sent = store.send(&asker, &message, now()).map_err(|error| closed(store, &asker, &root, approval_id, error))?;
     if !sent.live_owner {
         super::supervise::spawn(store, services, &root)?;
     }
     wait_until(|| store.inbox(&root, 0).is_ok_and(|rows| rows.is_empty()));
-    Ok((run, approval_id))
+    Ok(Decided { named, asker, approval_id })
+}
+
+/// A decision that was recorded.
+pub(crate) struct Decided {
+    /// The run that the decider named.
+    pub(crate) named: RunId,
+    /// The run that asked: that one, or one below it.
+    pub(crate) asker: RunId,
+    /// The question.
+    pub(crate) approval_id: ApprovalId,
+}
+
+/// The run that asks a question named by one of the runs above it: questions are counted per run, so an open one wins, and
+/// two open ones are told apart by their own runs' ids.
+fn asker(store: &Store, named: &RunId, approval_id: ApprovalId) -> Result<RunId, Failure> {
+    let mut tree = vec![named.clone()];
+    let (mut open, mut any) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while let Some(run) = tree.get(at).cloned() {
+        let asked = store.approvals(Some(&run), None)?;
+        if let Some(question) = asked.iter().find(|q| q.note.approval_id == approval_id) {
+            if question.state == ApprovalState::Pending {
+                open.push(run.clone());
+            }
+            any.push(run.clone());
+        }
+        tree.extend(store.children(&run)?.into_iter().map(|c| c.run_id));
+        at += 1;
+    }
+    match open.as_slice() {
+        [] => Ok(any.into_iter().next().unwrap_or_else(|| named.clone())),
+        [one] => Ok(one.clone()),
+        [first, ..] if first == named => Ok(first.clone()),
+        several => Err(Failure::new(
+            Code::Ambiguous,
+            format!("{} runs below {named} ask a question {approval_id}", several.len()),
+        )
+        .allowed(several.iter().map(ToString::to_string))
+        .hint("name the run that asks")),
+    }
+}
+
+/// Why a decision came too late, in full: who was faster, or what the expiry counted as.
+fn closed(store: &Store, asker: &RunId, root: &RunId, approval_id: ApprovalId, error: StoreError) -> Failure {
+    let question = store
+        .approvals(Some(asker), None)
+        .ok()
+        .and_then(|all| all.into_iter().find(|q| q.note.approval_id == approval_id));
+    let (Some(question), StoreError::AlreadyDecided(_) | StoreError::ApprovalExpired) = (question, &error) else {
+        return error.into();
+    };
+    let clock = |at: Option<Millis>| {
+        at.map(|at| format!(" at {}Z", at.rfc3339().get(11..19).unwrap_or_default())).unwrap_or_default()
+    };
+    let mut failure = Failure::from(error);
+    match failure.code {
+        Code::AlreadyDecided => {
+            let word = match question.state {
+                ApprovalState::Approved => "approved",
+                ApprovalState::Denied => "denied",
+                ApprovalState::Pending | ApprovalState::Expired | ApprovalState::Cancelled => "withdrawn",
+            };
+            let by = match (&question.decided_via, &question.decided_by) {
+                (Some(via), Some(by)) if via != by => format!(" by {via} ({by})"),
+                (_, Some(by)) => format!(" by {by}"),
+                (_, None) => String::new(),
+            };
+            let why = question.reason.map(|r| format!(": \"{r}\"")).unwrap_or_default();
+            failure.message = format!("approval {approval_id} was {word}{}{by}{why}", clock(question.decided_at));
+            failure.hint(format!("owf status {} shows how the run went on", root.short()))
+        }
+        _ => {
+            let answer = question.note.on_timeout.as_str();
+            failure.message =
+                format!("approval {approval_id} expired{}, which counts as {answer}", clock(question.note.expires_at));
+            let waits = question.state == ApprovalState::Pending;
+            let short = root.short();
+            failure.hint(if waits {
+                format!("owf resume {short} goes on with that answer")
+            } else {
+                format!("owf status {short} shows how the run went on")
+            })
+        }
+    }
 }
 
 /// A run that was named: `latest` is refused, it might be somebody else's.

@@ -8,7 +8,7 @@ use crate::core::event::EventRecord;
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
 use crate::core::run::RunStatus;
-use crate::store::{OpenMode, Store, StoreError};
+use crate::store::{OpenMode, Store, StoreError, StoreOptions};
 
 use super::execute::RunHandle;
 use super::journal::now;
@@ -68,13 +68,21 @@ impl std::fmt::Debug for Engine {
 pub struct Engine {
     services: Arc<Services>,
     home: PathBuf,
+    options: StoreOptions,
     store: Arc<Mutex<Option<Store>>>,
 }
 
 impl Engine {
     /// An engine over the store in `home`, which need not exist yet.
     pub fn new(services: Services, home: PathBuf) -> Self {
-        Self { services: Arc::new(services), home, store: Arc::default() }
+        Self { services: Arc::new(services), home, options: StoreOptions::default(), store: Arc::default() }
+    }
+
+    /// The same with other settings of the store, which is not open yet.
+    #[must_use]
+    pub fn with_store_options(mut self, options: StoreOptions) -> Self {
+        self.options = options;
+        self
     }
 
     /// The home.
@@ -92,7 +100,7 @@ impl Engine {
         if let Some(store) = &*slot {
             return Ok(store.clone());
         }
-        let store = Store::open(&self.home, mode)?;
+        let store = Store::open_with(&self.home, mode, self.options)?;
         *slot = Some(store.clone());
         Ok(store)
     }
@@ -123,7 +131,7 @@ impl Engine {
         ask(Query { store: &store, env: &env })
     }
 
-    pub(super) fn query_env(&self) -> QueryEnv {
+    pub(crate) fn query_env(&self) -> QueryEnv {
         let registry = &self.services.registry;
         let row = |name: String| {
             let found = registry.get(&name)?.availability();
@@ -235,7 +243,7 @@ impl Engine {
         self.on_terminate(move || told.interrupt());
         while !handle.wait_ended(Duration::from_hours(1)) {}
         match handle.end() {
-            Some(RunEnd::Lost(why)) => Err(Failure::new(Code::Internal, why)),
+            Some(RunEnd::Lost(why)) => Err(*why),
             Some(_) | None => Ok(()),
         }
     }
@@ -266,9 +274,9 @@ impl Engine {
     /// `already_decided`, `approval_expired`, `content_changed`, `person_required`, `not_found`, `run_ended`.
     pub fn decide(&self, params: &DecideParams, by: &str, via: &str, person: bool) -> Result<RunView, Failure> {
         let store = self.existing()?;
-        let (run, approval) = super::control::decide(&store, &self.services, params, by, via, person)?;
-        let mut view = self.view(&run)?;
-        let rows = self.query(|q| q.approval(&run, approval))?;
+        let decided = super::control::decide(&store, &self.services, params, by, via, person)?;
+        let mut view = self.view(&decided.named)?;
+        let rows = self.query(|q| q.approval(&decided.asker, decided.approval_id))?;
         view.decision = rows.map(|row| DecisionView {
             approval_id: row.approval_id,
             state: row.state,

@@ -1,6 +1,7 @@
 //! Executing a run tree in this process: lease, journal, driver and machine of the root, and of each child as it starts.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -14,13 +15,14 @@ use crate::core::ids::{CallId, RunId};
 use crate::core::machine::{BudgetView, MachineConfig, Reuse, RunMachine};
 use crate::core::op::DriverState;
 use crate::core::outcome::Outcome;
-use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, is_fake};
+use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, StatusReason, is_fake};
 use crate::front::driver::{Driver, DriverStep};
 use crate::front::script::sandbox::{ScriptConfig, ScriptDriver};
 use crate::front::script::{Origin, check};
 use crate::store::{Lease, Store, StoreError};
 
 use super::journal::{Journal, now};
+use super::lookups::Lookups;
 use super::message::Message;
 use super::run_end::RunEnd;
 use super::run_loop::RunLoop;
@@ -29,6 +31,9 @@ use super::tree::{Tree, TreeParts};
 
 /// Stack of a thread that runs a script: the sandbox allows itself half of it.
 const STACK: usize = 16 << 20;
+
+/// How long the children of a run that has ended may take to record their own ends.
+const CHILDREN_END: Duration = Duration::from_secs(5);
 
 /// One run to be executed by a thread of its own.
 pub(crate) struct Launch {
@@ -46,6 +51,7 @@ struct Loaded {
     history: History,
     reuse: Reuse,
     earlier_children: std::collections::HashMap<(crate::core::ids::Hash, u32), RunId>,
+    lookups: Lookups,
     /// Fixture rules that answered in the runs this one resumes.
     rules: BTreeSet<u32>,
     source: Vec<u8>,
@@ -64,7 +70,8 @@ pub(crate) fn launch(launch: Launch) -> Result<(), StoreError> {
     let name = format!("owf-{}", run.short());
     let spawned = std::thread::Builder::new().name(name).stack_size(STACK).spawn(move || {
         let told = parent.clone();
-        let end = execute(&tree, &run, loaded, parent, group);
+        let end = catch_unwind(AssertUnwindSafe(|| execute(&tree, &run, loaded, parent, group)));
+        let end = end.unwrap_or_else(|panic| broken_off(&tree, &run, panic.as_ref()));
         match told {
             Some((to, call_id)) => {
                 // A parent that has ended needs no word.
@@ -82,6 +89,8 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     let Some(spec) = history.spec.clone() else {
         return Err(StoreError::NotFound { what: "run", name: run.to_string(), nearest: Vec::new() });
     };
+    let mut lookups = Lookups::default();
+    lookups.add(store, &history)?;
     let source = store.source(&spec.source_hash)?.unwrap_or_default();
     let mut reuse = Reuse::default();
     let mut earlier_children = std::collections::HashMap::new();
@@ -94,6 +103,7 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     while let Some(earlier) = next {
         let (history, _) = read_history(store, &earlier)?;
         rules.extend(&history.rules);
+        lookups.add(store, &history)?;
         for (id, call) in &history.calls {
             if let Some((_, outcome)) = &call.outcome
                 && let Some(child) = &outcome.child_run
@@ -110,7 +120,8 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
         next = history.spec.and_then(|s| s.resumed_from);
     }
     let notices = notices(&reuse, &tree.settings, &spec, changed);
-    Ok(Loaded { spec: Arc::new(*spec), history, reuse, earlier_children, rules, source, last_seq, notices })
+    let spec = Arc::new(*spec);
+    Ok(Loaded { spec, history, reuse, earlier_children, lookups, rules, source, last_seq, notices })
 }
 
 /// Warnings about answers that a resume would reuse although something about them differs now.
@@ -173,7 +184,7 @@ fn execute(
     parent: Option<(Sender<Message>, CallId)>,
     group: Option<String>,
 ) -> RunEnd {
-    let Loaded { spec, mut history, reuse, earlier_children, rules, source, last_seq, notices } = loaded;
+    let Loaded { spec, mut history, reuse, earlier_children, lookups, rules, source, last_seq, notices } = loaded;
     if let Some(outcome) = &history.finished {
         // A child that had ended before its parent's process did.
         return RunEnd::Finished(outcome.clone());
@@ -191,13 +202,13 @@ fn execute(
     if last_seq <= 1 {
         tree.files.begin(&tree.store, run, &spec, &tree.settings, source.clone());
     }
-    for (key, occurrence) in std::mem::take(&mut history.lookups) {
-        tree.recorded_occurrence(key, occurrence);
+    for (key, occurrence) in &lookups.made {
+        tree.recorded_occurrence(*key, *occurrence);
     }
     let found = crate::front::script::personas(Path::new(&spec.cwd), tree.services.user_home.as_deref());
     let personas = match super::personas::load(found, &history, &tree.store) {
         Ok(personas) => personas,
-        Err(error) => return RunEnd::Lost(error.to_string()),
+        Err(error) => return RunEnd::lost(error),
     };
     let config = MachineConfig {
         run_id: run.clone(),
@@ -257,13 +268,23 @@ fn execute(
         consumed: Vec::new(),
         children: std::collections::HashMap::new(),
         earlier_children,
+        lookups: lookups.by_call,
         parent,
     };
-    let contained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_loop.run()));
-    contained.unwrap_or_else(|_| {
-        tree.unregister(run);
-        RunEnd::Lost("the engine failed (see runner.log)".to_owned())
-    })
+    run_loop.run()
+}
+
+/// The end of a run whose thread panicked: it is journaled as failed, when that can be done.
+fn broken_off(tree: &Tree, run: &RunId, panic: &(dyn std::any::Any + Send)) -> RunEnd {
+    let error = super::collapse::crash(panic);
+    tracing::error!(%run, "{}", error.message);
+    tree.unregister(run);
+    let ended = catch_unwind(AssertUnwindSafe(|| super::collapse::collapse(tree, run, error.clone())));
+    match ended {
+        Ok(Ok(outcome)) => RunEnd::Finished(Box::new(outcome)),
+        Ok(Err(failed)) => RunEnd::lost(failed),
+        Err(_) => RunEnd::fault(error.message),
+    }
 }
 
 /// A driver whose script could not be set up.
@@ -319,6 +340,14 @@ impl RunHandle {
         }
     }
 
+    /// Pauses a run that stayed only for the questions that nobody answers here now.
+    pub fn leave_questions(&self, reason: StatusReason) {
+        let state = self.state();
+        if let Some(tree) = &state.tree {
+            tree.send(&tree.root, Message::Pause { row: None, reason });
+        }
+    }
+
     /// Ends at once: the same, for a caller that is about to exit.
     pub fn kill(&self) {
         self.interrupt();
@@ -365,12 +394,13 @@ pub(crate) fn own(ownership: Ownership) -> RunHandle {
     let spawned = std::thread::Builder::new().name("owf-owner".into()).spawn({
         let shared = Arc::clone(&shared);
         move || {
-            let end = owner(ownership, &shared);
+            let end = catch_unwind(AssertUnwindSafe(|| owner(ownership, &shared)));
+            let end = end.unwrap_or_else(|panic| RunEnd::fault(super::collapse::crash(panic.as_ref()).message));
             finish(&shared, end);
         }
     });
     if let Err(error) = spawned {
-        finish(&shared, RunEnd::Lost(format!("no thread: {error}")));
+        finish(&shared, RunEnd::fault(format!("no thread: {error}")));
     }
     handle
 }
@@ -388,7 +418,7 @@ fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
     loop {
         let end = match incarnation(&store, &services, &run, &lease, &settings, linger, shared) {
             Ok(end) => end,
-            Err(error) => RunEnd::Lost(error.to_string()),
+            Err(error) => RunEnd::lost(error),
         };
         if let RunEnd::Lost(why) = &end {
             tracing::error!(run = %run, "{why}");
@@ -403,7 +433,7 @@ fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
                         settings = next_settings;
                         shared.state.lock().unwrap_or_else(PoisonError::into_inner).run = run.clone();
                     }
-                    Err(failure) => return RunEnd::Lost(failure.message),
+                    Err(failure) => return RunEnd::lost(failure),
                 }
             }
             RunEnd::Paused { .. } if !stopping && has_news(&store, &run) => {
@@ -413,7 +443,7 @@ fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
                 match store.claim(&run, &me, now()) {
                     Ok(next) => lease = next,
                     Err(StoreError::Live { .. }) => return end,
-                    Err(error) => return RunEnd::Lost(error.to_string()),
+                    Err(error) => return RunEnd::lost(error),
                 }
             }
             end => {
@@ -439,7 +469,7 @@ fn incarnation(
 ) -> Result<RunEnd, StoreError> {
     let fake = match super::source::fake_provider(store, services, settings) {
         Ok(fake) => fake,
-        Err(failure) => return Ok(RunEnd::Lost(failure.message)),
+        Err(failure) => return Ok(RunEnd::lost(failure)),
     };
     let tree = Arc::new(Tree::new(TreeParts {
         root: run.clone(),
@@ -464,6 +494,11 @@ fn incarnation(
         inbox.thread().unpark();
         // The poller ends by itself; a panic in it has been reported already.
         let _ = inbox.join();
+    }
+    if matches!(end, RunEnd::Finished(_)) {
+        // Children that nobody awaited were cancelled with the root: their ends are recorded while the lease is held.
+        tree.abort.store(true, Ordering::SeqCst);
+        tree.wait_for_loops(CHILDREN_END);
     }
     tree.send_all(|| Message::Interrupt);
     Ok(end)

@@ -1,6 +1,9 @@
 //! One attempt of one call: barrier, time limit, provider, schema check. Knows nothing of the script.
 
+use std::future::{Future as _, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::core::budget::Charge;
@@ -11,6 +14,7 @@ use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind};
 use crate::store::Ticket;
 
 use super::answer::checked;
+use super::collapse::said;
 
 /// Everything an attempt needs.
 pub(crate) struct Attempt {
@@ -26,9 +30,31 @@ pub(crate) struct Attempt {
     pub(crate) workspace: Option<String>,
 }
 
+/// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
+pub(crate) async fn contained(attempt: Attempt) -> Option<AttemptReport> {
+    let began = Instant::now();
+    let mut report = blank(&attempt);
+    let mut work = Box::pin(execute(attempt));
+    let outcome = poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(said(panic.as_ref()))),
+    });
+    match outcome.await {
+        Ok(report) => report,
+        Err(said) => {
+            let provider = report.provider.as_deref().unwrap_or_default();
+            let message = format!("provider \"{provider}\" broke off: {said}");
+            tracing::error!("{message}");
+            report.result = Err(CallError::new(ErrorClass::Crashed, message));
+            report.duration_ms = began.elapsed().as_millis() as u64;
+            Some(report)
+        }
+    }
+}
+
 /// Carries an attempt out. Returns nothing when the barrier failed: then the process no longer owns the run and nothing may
 /// take effect.
-pub(crate) async fn execute(attempt: Attempt) -> Option<AttemptReport> {
+async fn execute(attempt: Attempt) -> Option<AttemptReport> {
     if !attempt.delay.is_zero() {
         tokio::time::sleep(attempt.delay).await;
     }
@@ -37,19 +63,7 @@ pub(crate) async fn execute(attempt: Attempt) -> Option<AttemptReport> {
     }
     let began = Instant::now();
     let limit = Duration::from_millis(attempt.request.timeout_ms);
-    let simulated = attempt.provider.kind() == ProviderKind::Fake;
-    let mut report = AttemptReport {
-        result: Err(CallError::new(ErrorClass::Other, "no answer")),
-        usage: Usage::default(),
-        cost_nanos: None,
-        cost_source: if simulated { CostSource::Simulated } else { CostSource::Unknown },
-        provider: Some(attempt.provider.name().to_owned()),
-        model: attempt.request.model.clone(),
-        simulated,
-        charge: Charge::default(),
-        duration_ms: 0,
-        rule: None,
-    };
+    let mut report = blank(&attempt);
     match tokio::time::timeout(limit, attempt.provider.call(&attempt.request, &attempt.context)).await {
         Err(_) => {
             let message = format!("no answer in {}", readable(attempt.request.timeout_ms));
@@ -71,7 +85,7 @@ pub(crate) async fn execute(attempt: Attempt) -> Option<AttemptReport> {
             }
             if let (Some(path), Some(transcript)) = (&attempt.context.transcript, &reply.transcript) {
                 // A transcript is for readers; an answer is not thrown away because it could not be written.
-                if let Err(error) = std::fs::write(path, transcript) {
+                if let Err(error) = super::files::write(path, transcript.as_bytes()) {
                     tracing::warn!(%error, "transcript not written");
                 }
             }
@@ -86,6 +100,23 @@ pub(crate) async fn execute(attempt: Attempt) -> Option<AttemptReport> {
     report.duration_ms = began.elapsed().as_millis() as u64;
     report.charge = Charge { tokens: report.usage.output_tokens, cost_nanos: report.cost_nanos.unwrap_or(0), calls: 0 };
     Some(report)
+}
+
+/// The report of an attempt before it has begun.
+fn blank(attempt: &Attempt) -> AttemptReport {
+    let simulated = attempt.provider.kind() == ProviderKind::Fake;
+    AttemptReport {
+        result: Err(CallError::new(ErrorClass::Other, "no answer")),
+        usage: Usage::default(),
+        cost_nanos: None,
+        cost_source: if simulated { CostSource::Simulated } else { CostSource::Unknown },
+        provider: Some(attempt.provider.name().to_owned()),
+        model: attempt.request.model.clone(),
+        simulated,
+        charge: Charge::default(),
+        duration_ms: 0,
+        rule: None,
+    }
 }
 
 fn readable(ms: u64) -> String {

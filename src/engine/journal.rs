@@ -13,6 +13,17 @@ pub(crate) fn now() -> Millis {
     Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Where the events of a run are. A failure is for good: the store writes nothing of an owner after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Committed.
+    OnDisk,
+    /// On their way.
+    Queued,
+    /// Not written.
+    Failed,
+}
+
 /// Writes the events of one run in order.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -90,6 +101,15 @@ impl Journal {
     pub(crate) fn barrier(&mut self) -> Option<Ticket> {
         self.hand_over();
         self.last.clone()
+    }
+
+    /// Where everything so far is, without waiting.
+    pub(crate) fn standing(&self) -> Standing {
+        match self.last.as_ref().map(Ticket::result) {
+            None | Some(Some(Ok(()))) => Standing::OnDisk,
+            Some(None) => Standing::Queued,
+            Some(Some(Err(_))) => Standing::Failed,
+        }
     }
 
     /// Waits until everything so far is on disk.

@@ -2,7 +2,7 @@
 
 use crate::core::ids::CallId;
 use crate::core::machine::{AttemptReport, DecisionInput, Plan};
-use crate::core::run::StatusReason;
+use crate::core::run::{RunError, StatusReason};
 
 use super::run_end::RunEnd;
 
@@ -74,4 +74,6 @@ pub(crate) enum Message {
     Interrupt,
     /// The store failed: the same, and the run is no longer ours.
     StoreFailed,
+    /// The run fails with this error, for a reason outside its own script.
+    Fail(RunError),
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod cache_key;
 mod child;
+mod collapse;
 mod control;
 mod dry_run;
 #[expect(clippy::module_inception, reason = "the handle has the name of its module")]
@@ -13,6 +14,8 @@ mod files;
 mod gates;
 mod inbox;
 mod journal;
+mod limits;
+mod lookups;
 mod message;
 pub mod params;
 mod personas;
@@ -38,6 +41,7 @@ mod workspace;
 
 pub use engine::{Engine, Execution, Started};
 pub use execute::RunHandle;
+pub use limits::limits;
 pub use run_end::RunEnd;
 pub use services::{Defaults, Environment, Services};
 pub use workspace::{main_tree as git_main_tree, top_level as git_top_level};

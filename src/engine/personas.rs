@@ -1,6 +1,6 @@
 //! Agent personas as a run uses them: found once, pinned by content at first use.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::core::history::History;
 use crate::core::ids::Hash;
@@ -31,8 +31,8 @@ pub(crate) fn load(
     found: Vec<PersonaFile>,
     history: &History,
     store: &Store,
-) -> Result<HashMap<String, Pinnable>, StoreError> {
-    let mut out: HashMap<String, Pinnable> = found
+) -> Result<BTreeMap<String, Pinnable>, StoreError> {
+    let mut out: BTreeMap<String, Pinnable> = found
         .into_iter()
         .map(|p| {
             let persona = Persona { name: p.name.clone(), system: p.system, tools: p.tools, model: p.model };

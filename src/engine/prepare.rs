@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::core::budget::Charge;
 use crate::core::call::{CachePolicy, CallKind, CallSpec};
 use crate::core::event::CacheRecord;
-use crate::core::ids::CallId;
+use crate::core::ids::{CallId, Hash};
 use crate::core::machine::Plan;
 use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallRef, CallStatus, ErrorClass, Outcome, ReasonCode};
 use crate::providers::schema::CompiledSchema;
@@ -132,9 +132,7 @@ impl RunLoop {
         } else {
             let parts = cache_key::parts(spec, &prepared);
             let key = cache_key::key(spec.kind, &parts);
-            // An attempt that was lost with its owner made the same lookup.
-            let recorded = self.machine.history().call(call_id).and_then(|r| r.lookup).filter(|(k, _)| *k == key);
-            let occurrence = recorded.map_or_else(|| self.tree.next_occurrence(key), |(_, occurrence)| occurrence);
+            let occurrence = self.cache_occurrence(call_id, key);
             let record = CacheRecord { key, occurrence, parts: cache_key::short(&parts) };
             if policy.reads()
                 && let Some(hit) = self.lookup(call_id, &record)
@@ -166,6 +164,16 @@ impl RunLoop {
         };
         self.prepared.insert(call_id, prepared);
         Some(plan)
+    }
+
+    /// The occurrence a call is looked up by: the one it had before, so that a call that runs again asks for its own answer and
+    /// never for that of a sibling; else the next of the tree.
+    fn cache_occurrence(&self, call_id: CallId, key: Hash) -> u32 {
+        let before = self.machine.identity(call_id).and_then(|id| self.lookups.get(&id));
+        match before {
+            Some((earlier, occurrence)) if *earlier == key => *occurrence,
+            Some(_) | None => self.tree.next_occurrence(key),
+        }
     }
 
     fn lookup(&self, call_id: CallId, record: &CacheRecord) -> Option<Plan> {
@@ -208,7 +216,7 @@ impl RunLoop {
         provider: &dyn Provider,
         default_provider: bool,
     ) -> AttemptRequest {
-        let (request_key, occurrence) = self.machine.identity(call_id).unwrap_or((crate::core::ids::Hash::of(""), 1));
+        let (request_key, occurrence) = self.machine.identity(call_id).unwrap_or((Hash::of(""), 1));
         let persona = spec.ask.agent_type.as_ref().and_then(|name| self.personas.get(name));
         let model = spec
             .ask

@@ -48,6 +48,10 @@ pub(crate) struct Ready {
 /// Checks everything, then records what the resume changes: new settings in place, or a new run.
 pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store) -> Result<Ready, Failure> {
     let run_id = super::reference::resolve(store, params.run_id.as_deref())?;
+    // Looked at first: the facts of a run come from its journal, and without one nothing else can be read.
+    if store.events(&run_id, 0, 1)?.is_empty() {
+        return Err(no_journal(&run_id));
+    }
     let row = found(store, &run_id)?;
     refuse_child(&row)?;
     if params.cache_policy == Some(crate::core::call::CachePolicy::Refresh) {
@@ -61,8 +65,7 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
         return Err(StoreError::Live { run: run_id, owner: Some(owner) }.into());
     }
     if row.last_seq == 0 {
-        return Err(Failure::new(Code::NothingToResume, format!("run {run_id} has no journal"))
-            .hint("start the workflow again with owf run"));
+        return Err(no_journal(&run_id));
     }
     let spec = row.spec.clone();
     let workflow = new_source(params, &spec, services)?;
@@ -73,7 +76,8 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     };
     let base = row.settings.clone();
     let cwd = std::path::PathBuf::from(&spec.cwd);
-    let next = settings(&base, &Overrides::from(params), services, store, &cwd)?;
+    let mut next = settings(&base, &Overrides::from(params), services, store, &cwd)?;
+    next.engine = super::limits::limits(&services.env, next.engine)?;
     let changed_source = workflow.as_ref().is_some_and(|w| Hash::of(&w.bytes) != spec.source_hash);
     let changed_args = text(args.as_ref()) != text(spec.args.as_ref());
     let new_run = row.status.is_ended()
@@ -127,6 +131,11 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
         close_superseded(store, &run_id, &lease, last_seq_of(store, &run_id)?, &new_id)?;
     }
     Ok(Ready { run_id: new_id, how: ResumedHow::NewRun, joined: false })
+}
+
+fn no_journal(run: &RunId) -> Failure {
+    Failure::new(Code::NothingToResume, format!("run {run} has no journal"))
+        .hint("start the workflow again with owf run")
 }
 
 /// A run as stored, or why it is not there.

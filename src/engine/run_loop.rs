@@ -3,11 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::core::event::{ApprovalNote, Event};
+use crate::core::failure::Failure;
 use crate::core::ids::{CallId, Hash, RunId};
 use crate::core::machine::{Effect, Input, RunMachine, Step};
 use crate::core::op::{DriverState, Op};
@@ -16,12 +17,24 @@ use crate::core::run::{RunError, RunErrorCode, RunSpec, StatusReason};
 use crate::front::driver::{Driver, DriverStep};
 use crate::store::{CacheWrite, PauseResult};
 
-use super::executor::{Attempt, execute};
-use super::journal::{Journal, now};
+use super::executor::{Attempt, contained};
+use super::journal::{Journal, Standing, now};
 use super::message::Message;
 use super::prepare::Prepared;
 use super::run_end::RunEnd;
 use super::tree::Tree;
+
+/// How often a loop that has nothing to do looks whether its last events reached the disk.
+const COMMIT_LOOK: Duration = Duration::from_millis(20);
+
+/// A task that ends with the loop that started it, however the loop ends.
+pub(super) struct Running(tokio::task::AbortHandle);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// Executes one run.
 pub(crate) struct RunLoop {
@@ -35,10 +48,12 @@ pub(crate) struct RunLoop {
     pub(super) inbox: Receiver<Message>,
     pub(super) driving_since: Arc<AtomicI64>,
     pub(super) prepared: HashMap<CallId, Prepared>,
-    pub(super) attempts: HashMap<CallId, tokio::task::AbortHandle>,
-    pub(super) personas: HashMap<String, super::personas::Pinnable>,
+    pub(super) attempts: HashMap<CallId, Running>,
+    pub(super) personas: std::collections::BTreeMap<String, super::personas::Pinnable>,
     /// Child runs that calls of earlier runs started.
     pub(super) earlier_children: HashMap<(Hash, u32), RunId>,
+    /// Cache keys and occurrences by which calls were looked up before, in this run or in one it resumes.
+    pub(super) lookups: HashMap<(Hash, u32), (Hash, u32)>,
     pub(super) effects: VecDeque<Effect>,
     pub(super) end: Option<RunEnd>,
     /// Inbox rows answered by the next append.
@@ -60,31 +75,47 @@ impl RunLoop {
                 return self.leave(end);
             }
             self.journal.hand_over();
-            match self.inbox.recv() {
-                Ok(message) => self.message(message),
+            let message = self.next();
+            self.message(message);
+        }
+    }
+
+    /// Waits for the next message. While something is on its way to disk, its failure is news too.
+    fn next(&self) -> Message {
+        loop {
+            let received = match self.journal.standing() {
+                Standing::OnDisk => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Standing::Queued => self.inbox.recv_timeout(COMMIT_LOOK),
+                Standing::Failed => return Message::StoreFailed,
+            };
+            match received {
+                Ok(message) => return message,
+                Err(RecvTimeoutError::Timeout) => {}
                 // Cannot happen while `to_self` lives.
-                Err(_) => return self.leave(RunEnd::Interrupted),
+                Err(RecvTimeoutError::Disconnected) => return Message::Interrupt,
             }
         }
     }
 
     fn leave(mut self, end: RunEnd) -> RunEnd {
-        for (_, attempt) in self.attempts.drain() {
-            attempt.abort();
-        }
+        self.attempts.clear();
         self.prepared.clear();
-        self.tree.unregister(&self.run);
-        match &end {
+        let end = match &end {
             RunEnd::Lost(_) => end,
             _ => match self.journal.commit() {
                 Ok(()) => end,
-                Err(error) => RunEnd::Lost(error.to_string()),
+                Err(error) => RunEnd::lost(error),
             },
-        }
+        };
+        // Whoever waits for the loops of the tree finds everything on disk.
+        self.tree.unregister(&self.run);
+        end
     }
 
     fn drive(&mut self, go: impl FnOnce(&mut dyn Driver) -> DriverStep) -> DriverStep {
-        self.driving_since.store(now().0, Ordering::Relaxed);
+        // Readers see how far the run is while user logic works, and the watchdog ends a journal that is complete.
+        self.journal.hand_over();
+        self.driving_since.store(self.tree.clock(), Ordering::Relaxed);
         let step = go(self.driver.as_mut());
         self.driving_since.store(0, Ordering::Relaxed);
         step
@@ -96,12 +127,19 @@ impl RunLoop {
         if self.end.is_some() || self.machine.is_over() {
             return;
         }
+        if self.parent.is_some()
+            && matches!(step.state, DriverState::Failed(_))
+            && self.tree.abort.load(Ordering::SeqCst)
+        {
+            // The whole tree was stopped; the word for this child comes through its parent.
+            return;
+        }
         for op in &step.ops {
             if let Op::Pin { kind, name, .. } = op
                 && kind == "persona"
                 && let Err(error) = self.pin_persona(name)
             {
-                return self.lost(&error.to_string());
+                return self.lost(error);
             }
         }
         let mut ops = step.ops;
@@ -123,6 +161,9 @@ impl RunLoop {
         while self.end.is_none()
             && let Some(effect) = self.effects.pop_front()
         {
+            if self.journal.standing() == Standing::Failed {
+                return self.store_failed();
+            }
             match effect {
                 Effect::Prepare { call_id } => {
                     if let Some(plan) = self.plan(call_id) {
@@ -147,7 +188,6 @@ impl RunLoop {
                         continue;
                     }
                     self.prepared.remove(&call_id);
-                    self.journal.hand_over();
                     let step = self.drive(|driver| driver.deliver(call_id, &outcome, &budget));
                     self.ran(step);
                 }
@@ -182,9 +222,11 @@ impl RunLoop {
         let consumed = std::mem::take(&mut self.consumed);
         self.journal.append(events, cache, consumed);
         if let Some(event) = last {
-            self.journal.hand_over();
-            // The files of a run are complete before its end is on record.
+            // The files of a run are complete before its end is on record, and written only when everything they tell is.
             if let Event::RunFinished { outcome } = &event {
+                if self.journal.commit().is_err() {
+                    return self.store_failed();
+                }
                 self.tree.files.finish(&self.tree.store, &self.run, &self.spec, &self.tree.settings, outcome);
             }
             self.journal.append(vec![event], Vec::new(), Vec::new());
@@ -244,6 +286,7 @@ impl RunLoop {
         let Some(prepared) = self.prepared.get_mut(&call_id) else { return };
         let mut request = prepared.request.clone();
         request.attempt = attempt;
+        let committed = barrier || prepared.provider.wants_commit(&request);
         let mutation = self.tree.mutation(barrier);
         let work = Attempt {
             provider: Arc::clone(&prepared.provider),
@@ -253,14 +296,14 @@ impl RunLoop {
                 self.tree.settings.engine.call_folders,
             ),
             schema: prepared.schema.clone(),
-            barrier: if barrier { self.journal.barrier() } else { None },
+            barrier: if committed { self.journal.barrier() } else { None },
             delay: Duration::from_millis(delay_ms),
             workspace: prepared.workspace.clone(),
             request,
         };
         let to = self.to_self.clone();
         let mut future = Box::pin(async move {
-            let report = execute(work).await;
+            let report = contained(work).await;
             drop(mutation);
             report
         });
@@ -270,7 +313,7 @@ impl RunLoop {
             Poll::Ready(Some(report)) => {
                 self.feed(Input::AttemptEnded { call_id, attempt, report: Box::new(report) });
             }
-            Poll::Ready(None) => self.lost("the journal could not be written"),
+            Poll::Ready(None) => self.store_failed(),
             Poll::Pending => {
                 self.journal.hand_over();
                 let task = self.tree.services.runtime.spawn(async move {
@@ -281,7 +324,7 @@ impl RunLoop {
                     // A loop that has ended no longer needs the answer.
                     let _ = to.send(message);
                 });
-                self.attempts.insert(call_id, task.abort_handle());
+                self.attempts.insert(call_id, Running(task.abort_handle()));
             }
         }
     }
@@ -292,21 +335,27 @@ impl RunLoop {
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
             let _ = to.send(Message::Timer(call_id));
         });
-        self.attempts.insert(call_id, task.abort_handle());
+        self.attempts.insert(call_id, Running(task.abort_handle()));
     }
 
     fn abort(&mut self, call_id: CallId) {
-        if let Some(task) = self.attempts.remove(&call_id) {
-            task.abort();
-        }
+        self.attempts.remove(&call_id);
         if let Some(child) = self.children.get(&call_id) {
             let (by, reason) = ("parent".to_owned(), Some("its parent no longer needs it".to_owned()));
             self.tree.send(child, Message::Cancel { row: None, call_id: None, by, reason });
         }
     }
 
-    pub(super) fn lost(&mut self, why: &str) {
-        self.end = Some(RunEnd::Lost(why.to_owned()));
+    pub(super) fn lost(&mut self, why: impl Into<Failure>) {
+        self.end = Some(RunEnd::lost(why));
+    }
+
+    /// Ends the ownership: what was queued is not on disk, so nothing that follows from it may take effect.
+    fn store_failed(&mut self) {
+        match self.journal.commit() {
+            Err(error) => self.lost(error),
+            Ok(()) => self.end = Some(RunEnd::fault("the journal could not be written")),
+        }
     }
 
     /// The error of a run whose strict fixtures hold a rule that never answered.
@@ -353,13 +402,20 @@ impl RunLoop {
                 self.journal.append(vec![event], Vec::new(), Vec::new());
                 self.end = Some(RunEnd::Paused { reason, message });
             }
-            Err(error) => self.lost(&error.to_string()),
+            Err(error) => self.lost(error),
         }
     }
 
     /// Asks a person by way of the journal; an expiry is watched for.
     fn ask(&self, approval: &ApprovalNote) {
         let Some(expires_at) = approval.expires_at else { return };
+        if expires_at <= now() {
+            // It expired while no process lived: its answer is in the inbox before the run can pause for it again.
+            if let Err(error) = self.tree.store.expire(&self.run, approval.approval_id, now()) {
+                tracing::warn!(%error, "an approval could not expire");
+            }
+            return;
+        }
         let store = self.tree.store.clone();
         let run = self.run.clone();
         let id = approval.approval_id;
@@ -417,7 +473,8 @@ impl RunLoop {
             Message::ChildWaiting { call_id, reason } => self.feed(Input::ChildWaiting { call_id, reason }),
             Message::ChildEnded { call_id, end } => self.child_ended(call_id, *end),
             Message::Interrupt => self.end = Some(RunEnd::Interrupted),
-            Message::StoreFailed => self.lost("the journal could not be written"),
+            Message::StoreFailed => self.store_failed(),
+            Message::Fail(error) => self.feed(Input::Ran { ops: Vec::new(), state: DriverState::Failed(error) }),
         }
     }
 }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
-use crate::core::run::RunStatus;
 use crate::store::{Store, StoreError};
 
 use super::execute::{Ownership, RunHandle, own};
@@ -18,7 +17,7 @@ use super::services::Services;
 /// How long the starter waits for the new process to take the run up.
 const TAKE_UP: Duration = Duration::from_secs(10);
 
-/// Starts a process that executes `run`; returns when it has taken the run up, or after ten seconds.
+/// Starts a process that executes `run`; returns when it has said so in the journal, or after ten seconds.
 pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(), Failure> {
     let program = program(services)?;
     let log_path = store.run_dir(run).join("runner.log");
@@ -27,6 +26,7 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
     }
     let log = OpenOptions::new().create(true).append(true).open(&log_path).map_err(|e| log_failure(&log_path, &e))?;
     let errors = log.try_clone().map_err(|e| log_failure(&log_path, &e))?;
+    let before = store.last_seq(run)?;
     let mut child = Command::new(&program)
         .arg("--home")
         .arg(store.home())
@@ -42,8 +42,8 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
         })?;
     let until = Instant::now() + TAKE_UP;
     while Instant::now() < until {
-        let row = store.run(run)?;
-        let taken = row.is_some_and(|r| r.status.is_ended() || (r.status == RunStatus::Running && store.is_live(run)));
+        // The lock comes first, the first event of the new owner says that the run is under way.
+        let taken = store.last_seq(run)? > before;
         if taken || child.try_wait().is_ok_and(|status| status.is_some()) {
             break;
         }
@@ -96,6 +96,7 @@ pub(crate) fn take_up(
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::core::run::RunStatus;
     use crate::engine::params::RunParams;
     use crate::engine::run_end::RunEnd;
     use crate::engine::services::{Defaults, Environment};

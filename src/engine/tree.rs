@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -19,7 +20,6 @@ use crate::store::Store;
 
 use super::files::Files;
 use super::gates::Gates;
-use super::journal::now;
 use super::message::Message;
 use super::run_end::RunEnd;
 use super::services::Services;
@@ -45,6 +45,7 @@ pub(crate) struct Tree {
     pub(crate) abort: Arc<AtomicBool>,
     /// Whether the process stays while only approvals are pending.
     pub(crate) linger: bool,
+    began: Instant,
     loops: Mutex<HashMap<RunId, LoopHandle>>,
     occurrences: Mutex<HashMap<Hash, u32>>,
     mutations: Arc<Mutations>,
@@ -72,7 +73,7 @@ impl Drop for Mutation {
 #[derive(Debug, Clone)]
 struct LoopHandle {
     to: Sender<Message>,
-    /// Since when user logic runs, in Unix milliseconds; 0 = it does not.
+    /// Since when user logic runs, by [`Tree::clock`]; 0 = it does not.
     driving_since: Arc<AtomicI64>,
 }
 
@@ -109,6 +110,7 @@ impl Tree {
             files: Files::start(),
             abort: Arc::new(AtomicBool::new(false)),
             linger,
+            began: Instant::now(),
             loops: Mutex::default(),
             occurrences: Mutex::default(),
             mutations: Arc::default(),
@@ -133,6 +135,18 @@ impl Tree {
     pub(crate) fn unregister(&self, run: &RunId) {
         self.loops().remove(run);
         self.gates.release_run(run);
+    }
+
+    /// Waits until no loop of the tree runs, at most `patience`; whether that is so.
+    pub(crate) fn wait_for_loops(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while !self.loops().is_empty() {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        true
     }
 
     fn loops(&self) -> MutexGuard<'_, HashMap<RunId, LoopHandle>> {
@@ -161,13 +175,18 @@ impl Tree {
         }
     }
 
+    /// Milliseconds since the tree was taken up, from 1: a clock that nobody sets.
+    pub(crate) fn clock(&self) -> i64 {
+        self.began.elapsed().as_millis() as i64 + 1
+    }
+
     /// The run whose user logic has run longest without a pause, and for how many milliseconds.
     pub(crate) fn longest_stretch(&self) -> Option<(RunId, u64)> {
-        let at = now();
+        let at = self.clock();
         let loops = self.loops();
         let running = loops.iter().filter_map(|(run, handle)| {
             let since = handle.driving_since.load(Ordering::Relaxed);
-            (since > 0).then(|| (run.clone(), at.since(crate::core::time::Millis(since))))
+            (since > 0).then(|| (run.clone(), (at - since).max(0) as u64))
         });
         running.max_by_key(|(_, ms)| *ms)
     }

@@ -171,6 +171,12 @@ pub trait Provider: Send + Sync {
     /// Whether an attempt is worth a claim against other processes asking the same.
     fn wants_claim(&self, request: &AttemptRequest) -> bool;
 
+    /// Whether the attempt's start must be on disk before it is carried out, although the call changes nothing: the attempt may
+    /// end this process, and counts all the same.
+    fn wants_commit(&self, _request: &AttemptRequest) -> bool {
+        false
+    }
+
     /// The most this attempt may charge, as far as it can be told. `calls` is 1.
     fn reserve(&self, request: &AttemptRequest) -> Charge;
 

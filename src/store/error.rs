@@ -97,7 +97,7 @@ pub enum StoreError {
         now: u64,
     },
     /// A live process executes the run.
-    #[error("run {run} is executed by a live process")]
+    #[error("run {run} is executed by {}", named(owner.as_ref()))]
     Live {
         /// The root of the run tree.
         run: RunId,
@@ -161,6 +161,14 @@ pub enum StoreError {
     /// A fault of owf itself.
     #[error("the store met a fault of its own: {0}")]
     Internal(String),
+}
+
+/// The owner of a run, for a message.
+fn named(owner: Option<&OwnerRow>) -> String {
+    owner.map_or_else(
+        || "a live process".to_owned(),
+        |row| format!("process {} on {} since {}", row.owner.pid, row.owner.host, row.since.rfc3339()),
+    )
 }
 
 impl StoreError {

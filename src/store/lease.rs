@@ -23,6 +23,8 @@ use crate::store::store::Store;
 const GLANCE: Duration = Duration::from_millis(150);
 /// How long an owner that has given the run up may take to let go of the lock.
 const LEAVING: Duration = Duration::from_secs(5);
+/// How long a new owner may take from its lock to its row, which is its predecessor's until then.
+const NAMING: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(2);
 
 /// A process as the store records it, for messages.
@@ -125,6 +127,13 @@ pub(super) fn recorded(db: &Connection, root: i64) -> Result<Option<OwnerRow>, S
     Ok(row.optional()?)
 }
 
+/// Whether a process with the owner's number is there. Good for messages only: numbers are used again, and those of another
+/// container mean nothing here.
+fn is_alive(row: &OwnerRow) -> bool {
+    let pid = i32::try_from(row.owner.pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
 /// Records that nobody owns the root any more, if `epoch` still does.
 pub(super) fn clear(db: &Connection, root: i64, epoch: u64) -> Result<(), StoreError> {
     db.prepare_cached(
@@ -180,7 +189,11 @@ impl Store {
                 let no = journal::number(db, root)?.ok_or_else(|| StoreError::no_run(root))?;
                 recorded(db, no)
             })?;
-            let patience = if owner.is_some() { GLANCE } else { LEAVING };
+            let patience = match &owner {
+                Some(row) if is_alive(row) => GLANCE,
+                Some(_) => NAMING,
+                None => LEAVING,
+            };
             if begun.elapsed() >= patience {
                 return Err(StoreError::Live { run: root.clone(), owner });
             }
@@ -207,12 +220,20 @@ impl Store {
     /// # Errors
     /// `NotFound`, or what the database says.
     pub fn owner(&self, run: &RunId) -> Result<Option<OwnerRow>, StoreError> {
-        let (root, row) = self.read(|db| {
-            let root = root_of(db, run)?;
-            let no = journal::number(db, &root)?.ok_or_else(|| StoreError::no_run(run))?;
-            Ok((root, recorded(db, no)?))
-        })?;
-        Ok(row.filter(|_| held(self.home(), &root)))
+        let begun = Instant::now();
+        loop {
+            let (root, row) = self.read(|db| {
+                let root = root_of(db, run)?;
+                let no = journal::number(db, &root)?.ok_or_else(|| StoreError::no_run(run))?;
+                Ok((root, recorded(db, no)?))
+            })?;
+            let Some(row) = row.filter(|_| held(self.home(), &root)) else { return Ok(None) };
+            // The lock is held, and not by the dead: its holder is about to say who it is.
+            if is_alive(&row) || begun.elapsed() >= NAMING {
+                return Ok(Some(row));
+            }
+            std::thread::sleep(STEP);
+        }
     }
 
     /// Whether a process executes the run's tree now.

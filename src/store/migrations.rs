@@ -33,11 +33,12 @@ pub(super) enum State {
 
 /// Reads the format.
 pub(super) fn state(db: &Connection) -> Result<State, StoreError> {
-    let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    // Tables first: another process may commit both between the two questions, and a table without the id is foreign.
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables == 0 {
         return Ok(State::Empty);
     }
+    let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if id != APPLICATION_ID {
         return Ok(State::Foreign);
     }

@@ -1,11 +1,27 @@
 //! The only integration-test binary.
 
+mod acca_basics;
+mod acca_cache;
+mod acca_files;
+mod acca_item4;
+mod acca_resume;
+mod acca_support;
+mod accb_approve;
+mod accb_budget;
+mod accb_cancel;
+mod accb_cli;
+mod accb_fanout;
+mod accb_terminal;
 mod cli_args;
 mod cli_screens;
 mod cli_watch;
 mod dialect_agent;
+mod dialect_e2e_agent;
+mod dialect_e2e_children;
+mod dialect_e2e_runs;
 mod dialect_fanout;
 mod dialect_hostile;
+mod dialect_lab;
 mod dialect_owf;
 mod dialect_parse;
 mod dialect_realm;
@@ -18,6 +34,10 @@ mod layering;
 mod machine_scenarios;
 mod model;
 mod readme;
+mod robust_contention;
+mod robust_failures;
+mod robust_homes;
+mod robust_local;
 mod rust_source;
 mod script_lints;
 mod store_home;

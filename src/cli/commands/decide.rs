@@ -33,8 +33,10 @@ pub fn run(ctx: &mut Context, args: &DecideArgs, decision: Decision) -> Outcome 
     }
     let run_id = ctx.engine.resolve(&args.run)?;
     let question = find(ctx, run_id.as_str(), args.approval.as_deref())?;
+    // An open question is found from any run above it; one that is closed is looked up where it was asked.
+    let asked_by = if question.state == ApprovalState::Pending { run_id } else { question.run_id.clone() };
     let params = DecideParams {
-        run_id: run_id.to_string(),
+        run_id: asked_by.to_string(),
         approval_id: question.approval_id.clone(),
         decision,
         content_hash: args.content_hash.clone().unwrap_or_else(|| question.content_hash.clone()),
@@ -84,7 +86,7 @@ fn find(ctx: &Context, run_id: &str, named: Option<&str>) -> Result<ApprovalRow,
                 .hint("owf approvals lists the questions of all runs")
         }),
         several => Err(Failure::new(Code::Ambiguous, format!("run {run_id} asks {} questions", several.len()))
-            .allowed(several.iter().map(|row| row.approval_id.clone()))
+            .allowed(several.iter().map(|row| format!("{} {}", row.run_id.short(), row.approval_id)))
             .hint("name one: owf approvals shows them")),
     }
 }

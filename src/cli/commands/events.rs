@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::json;
 
 use crate::cli::exit::goes_on;
 use crate::cli::{Context, Exit, Outcome};
@@ -25,10 +26,11 @@ pub struct EventsArgs {
     pub after: u64,
 }
 
-/// Prints one event a line; with `--follow` until the run has no owner any more.
+/// Prints one event a line, with `--json` all of them as one document; with `--follow` until the run has no owner any more.
 pub fn run(ctx: &mut Context, args: &EventsArgs) -> Outcome {
     let run_id = ctx.engine.resolve(args.run.as_deref().unwrap_or("latest"))?;
     let mut after = args.after;
+    let mut all = Vec::new();
     loop {
         // The state is read before the events, so that none of the last ones is missed.
         let goes_on = args.follow && {
@@ -39,7 +41,11 @@ pub fn run(ctx: &mut Context, args: &EventsArgs) -> Outcome {
             let events = ctx.engine.events(run_id.as_str(), after, PAGE)?;
             for record in &events {
                 after = record.seq;
-                ctx.out.json(&EventView::from(record))?;
+                if ctx.global.json {
+                    all.push(EventView::from(record));
+                } else {
+                    ctx.out.json(&EventView::from(record))?;
+                }
             }
             if ctx.out.broken() {
                 return Ok(Exit::Done);
@@ -49,6 +55,9 @@ pub fn run(ctx: &mut Context, args: &EventsArgs) -> Outcome {
             }
         }
         if !goes_on {
+            if ctx.global.json {
+                ctx.out.json(&json!({ "run_id": run_id, "events": all, "truncated": false }))?;
+            }
             return Ok(Exit::Done);
         }
         std::thread::sleep(Duration::from_millis(250));

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::text::{clean, cut_middle, hour_minute, wrap};
 use crate::core::call::Decision;
 use crate::core::ids::RunId;
-use crate::engine::view::{ApprovalRow, ApprovalsView, RunView};
+use crate::engine::view::{ApprovalRow, ApprovalState, ApprovalsView, RunView};
 
 /// `16:32 UTC, then deny`; empty when the question does not expire.
 fn until(row: &ApprovalRow) -> String {
@@ -24,6 +24,27 @@ pub fn pending_line(row: &ApprovalRow) -> String {
         text => format!("  until {}", text.replace(" UTC", "")),
     };
     format!("question {}: {}{until}\n", row.approval_id, clean(&row.message))
+}
+
+/// The questions of a run and the commands that answer them; for one that expired unnoticed, the command that goes on.
+pub fn block(view: &RunView) -> String {
+    let mut out = String::new();
+    for row in &view.approvals {
+        if row.state == ApprovalState::Expired {
+            let answer = row.on_timeout.map_or("deny", Decision::as_str);
+            let _ = writeln!(
+                out,
+                "question {}: {}  expired, which counts as {answer}\n  go on: owf resume {}",
+                row.approval_id,
+                clean(&row.message),
+                view.run_id.short()
+            );
+        } else {
+            out.push_str(&pending_line(row));
+            out.push_str(&how_to_answer(row, view.approvals.len() > 1));
+        }
+    }
+    out
 }
 
 /// The two commands that answer a question.

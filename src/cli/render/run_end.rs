@@ -218,13 +218,11 @@ fn paused(out: &mut String, view: &RunView, term: &Terminal) {
             let waiting = view.approvals.len() as u64;
             let calls = plural(view.counts.total, "call");
             let _ = writeln!(out, "{head}  {time}  {calls}: {done} done, {waiting} waiting for an answer");
-            for row in &view.approvals {
-                out.push_str(&approvals::pending_line(row));
-                out.push_str(&approvals::how_to_answer(row, view.approvals.len() > 1));
-            }
+            out.push_str(&approvals::block(view));
         }
         _ => {
             let _ = writeln!(out, "{head}  {time}  {}", tally(view));
+            out.push_str(&approvals::block(view));
             let _ = writeln!(out, "  go on: owf resume {short}");
         }
     }

@@ -67,10 +67,7 @@ pub fn screen(view: &RunView, now: Millis, term: &Terminal) -> String {
             let _ = writeln!(out, "{}", wrap(&cut_dots(&line, 240), term.width, 8));
         }
     }
-    for row in &view.approvals {
-        out.push_str(&approvals::pending_line(row));
-        out.push_str(&approvals::how_to_answer(row, view.approvals.len() > 1));
-    }
+    out.push_str(&approvals::block(view));
     let short = view.run_id.short();
     match view.status {
         RunStatus::Interrupted | RunStatus::Cancelled | RunStatus::Failed => {

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use crate::core::call::Decision;
-use crate::engine::view::ApprovalRow;
+use crate::engine::view::{ApprovalRow, ApprovalState};
 
 /// An answer that was typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,9 +79,14 @@ impl Keyboard {
         }
     }
 
+    /// What tells a question from those of other runs of the tree.
+    pub(super) fn name(row: &ApprovalRow) -> String {
+        format!("{}/{}", row.run_id, row.approval_id)
+    }
+
     /// The first question not put off.
     pub(super) fn next<'a>(&self, pending: &'a [ApprovalRow]) -> Option<&'a ApprovalRow> {
-        pending.iter().find(|row| !self.later.contains(&row.approval_id))
+        pending.iter().find(|row| row.state == ApprovalState::Pending && !self.later.contains(&Self::name(row)))
     }
 }
 

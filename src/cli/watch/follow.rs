@@ -15,12 +15,12 @@ use crate::cli::exit::goes_on;
 use crate::cli::render::run_end;
 use crate::cli::render::text::{plural, value_text};
 use crate::cli::{Context, Exit, Outcome};
-use crate::core::failure::Failure;
+use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
 use crate::core::run::{RunStatus, StatusReason};
 use crate::engine::params::{OutputParams, StatusParams, Until, WaitParams};
 use crate::engine::view::{ResumedHow, RunView, Woke};
-use crate::engine::{RunHandle, Started};
+use crate::engine::{RunEnd, RunHandle, Started};
 
 /// What ends the watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,6 +188,13 @@ pub fn follow(ctx: &mut Context, show: &ShowFlags, job: &Job) -> Outcome {
     if let Progress::Screen(redraw) = &mut watcher.progress {
         redraw.clear(&mut ctx.out);
     }
+    if let Some(RunEnd::Lost(failure)) = job.handle.as_ref().and_then(RunHandle::end) {
+        // Nothing is told of a run whose last events may not be on disk. One that went on elsewhere is shown as it stands.
+        if failure.code != Code::RunIsLive {
+            return Err(failure.with("run_id", job.run_id.to_string()));
+        }
+        ctx.out.note(&failure.message);
+    }
     let mut view = final_view(ctx, show, job)?;
     if job.handle.is_none() && !job.joined {
         view.waited_ms = Some(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
@@ -210,7 +217,9 @@ pub fn follow(ctx: &mut Context, show: &ShowFlags, job: &Job) -> Outcome {
 
 /// The view that ends the command.
 fn final_view(ctx: &Context, show: &ShowFlags, job: &Job) -> Result<RunView, Failure> {
-    let run_id = Some(job.run_id.to_string());
+    // A replay that left its journal went on as another run.
+    let run = job.handle.as_ref().map_or_else(|| job.run_id.clone(), RunHandle::run_id);
+    let run_id = Some(run.to_string());
     let mut view = if ctx.global.json || show.events {
         let params = WaitParams {
             run_id,
@@ -228,7 +237,7 @@ fn final_view(ctx: &Context, show: &ShowFlags, job: &Job) -> Result<RunView, Fai
         }
         view
     } else {
-        status(ctx, &job.run_id)?
+        status(ctx, &run)?
     };
     view.resumed = job.resumed.or(view.resumed);
     if job.joined {

@@ -15,9 +15,11 @@ use crate::cli::exit::goes_on;
 use crate::cli::render::approvals;
 use crate::cli::render::text::plural;
 use crate::core::call::Decision;
+use crate::core::event::ApprovalKind;
 use crate::core::failure::Failure;
+use crate::core::run::StatusReason;
 use crate::engine::params::{DecideParams, Until, WaitParams};
-use crate::engine::view::{ApprovalRow, EventView, RunView, Woke};
+use crate::engine::view::{ApprovalRow, ApprovalState, EventView, RunView, Woke};
 
 const TICK: Duration = Duration::from_millis(250);
 const REDRAW: Duration = Duration::from_secs(1);
@@ -82,7 +84,8 @@ impl Watcher<'_> {
             if let Some(verdict) = self.mind_interrupts(ctx) {
                 return Ok(verdict);
             }
-            let due = self.live.at_rest || looked.is_none_or(|at| at.elapsed() >= REDRAW);
+            let asks = self.asking && self.live.questions > 0;
+            let due = self.live.at_rest || asks || looked.is_none_or(|at| at.elapsed() >= REDRAW);
             if due && (self.job.handle.is_none() || self.asking) {
                 looked = Some(Instant::now());
                 let view = status(ctx, &self.job.run_id)?;
@@ -210,7 +213,10 @@ impl Watcher<'_> {
         let Some(row) = self.keyboard.next(&view.approvals).cloned() else {
             if view.counts.running + view.counts.queued <= view.approvals.len() as u64 {
                 self.asking = false;
-                ctx.engine.pause(self.job.run_id.as_str(), &ctx.term.user.clone())?;
+                if let Some(handle) = &self.job.handle {
+                    let repeat = view.approvals.first().is_some_and(|row| row.kind == ApprovalKind::Repeat);
+                    handle.leave_questions(if repeat { StatusReason::Repeat } else { StatusReason::Approval });
+                }
             }
             return Ok(());
         };
@@ -223,7 +229,7 @@ impl Watcher<'_> {
                 Typed::Nothing => {}
                 Typed::End => {
                     ctx.out.note("");
-                    self.keyboard.later.extend(view.approvals.iter().map(|row| row.approval_id.clone()));
+                    self.keyboard.later.extend(view.approvals.iter().map(Keyboard::name));
                     return Ok(());
                 }
                 Typed::Line(line) => match answer(&line) {
@@ -232,7 +238,7 @@ impl Watcher<'_> {
                         return Ok(());
                     }
                     Answer::Later => {
-                        self.keyboard.later.insert(row.approval_id);
+                        self.keyboard.later.insert(Keyboard::name(&row));
                         return Ok(());
                     }
                     Answer::Show => {
@@ -247,7 +253,8 @@ impl Watcher<'_> {
                 return Ok(());
             }
             let still = status(ctx, &self.job.run_id)?.approvals;
-            if !still.iter().any(|other| other.approval_id == row.approval_id && other.run_id == row.run_id) {
+            let same = |other: &&ApprovalRow| Keyboard::name(other) == Keyboard::name(&row);
+            if still.iter().find(same).is_none_or(|other| other.state != ApprovalState::Pending) {
                 ctx.out.note(&format!("\n{} was answered elsewhere, or expired", row.approval_id));
                 return Ok(());
             }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
+use crate::core::time::Millis;
 use crate::engine::params::ApprovalsParams;
 use crate::engine::view::{ApprovalRow, ApprovalState, ApprovalsView};
 use crate::store;
@@ -34,8 +35,16 @@ fn stored(state: ApprovalState) -> store::ApprovalState {
     }
 }
 
+/// Where a question stands now: one whose time has passed while no process lived takes no answer any more.
+fn state_now(asked: &store::ApprovalRow, now: Millis) -> ApprovalState {
+    match asked.state {
+        store::ApprovalState::Pending if asked.note.expires_at.is_some_and(|at| at <= now) => ApprovalState::Expired,
+        state => state_of(state),
+    }
+}
+
 /// A question as a row. Data that is too long is shown as the beginning of its JSON text.
-pub(super) fn row(asked: &store::ApprovalRow) -> ApprovalRow {
+pub(super) fn row(asked: &store::ApprovalRow, now: Millis) -> ApprovalRow {
     let note = &asked.note;
     let (approve_means, deny_means) = ApprovalRow::meanings(note.kind);
     let metadata = note.metadata.as_ref().map(|data| {
@@ -51,37 +60,60 @@ pub(super) fn row(asked: &store::ApprovalRow) -> ApprovalRow {
         metadata,
         content_hash: note.content_hash.clone(),
         decider: note.decider,
-        state: state_of(asked.state),
+        state: state_now(asked, now),
         created_at: asked.created_at.rfc3339(),
-        expires_at: note.expires_at.map(crate::core::time::Millis::rfc3339),
+        expires_at: note.expires_at.map(Millis::rfc3339),
         on_timeout: note.expires_at.map(|_| note.on_timeout),
         approve_means: approve_means.to_owned(),
         deny_means: deny_means.to_owned(),
-        decided_at: asked.decided_at.map(crate::core::time::Millis::rfc3339),
+        decided_at: asked.decided_at.map(Millis::rfc3339),
         decided_via: asked.decided_via.clone(),
         reason: asked.reason.as_deref().map(|text| clip(text, TEXT)),
     }
 }
 
 impl Query<'_> {
-    /// The open questions of a run and of the child runs in it.
+    /// The open questions of a run and of the runs below it, those included whose time has passed unnoticed.
     pub(super) fn pending(&self, run: &RunId, children: &[RunId]) -> Result<Vec<store::ApprovalRow>, Failure> {
         let mut found = self.store.approvals(Some(run), Some(store::ApprovalState::Pending))?;
         for child in children {
-            found.extend(self.store.approvals(Some(child), Some(store::ApprovalState::Pending))?);
+            for run in self.tree(child)? {
+                found.extend(self.store.approvals(Some(&run), Some(store::ApprovalState::Pending))?);
+            }
         }
         found.sort_by_key(|q| q.created_at);
         Ok(found)
     }
 
-    /// Questions of one run or of all, in one state (pending unless asked otherwise), oldest first.
+    /// A run and all runs below it.
+    fn tree(&self, run: &RunId) -> Result<Vec<RunId>, Failure> {
+        let mut tree = vec![run.clone()];
+        let mut at = 0;
+        while let Some(run) = tree.get(at).cloned() {
+            tree.extend(self.store.children(&run)?.into_iter().map(|child| child.run_id));
+            at += 1;
+        }
+        Ok(tree)
+    }
+
+    /// Questions of one run and the runs below it, or of all runs, in one state (pending unless asked otherwise), oldest first.
     ///
     /// # Errors
     /// `not_found`, or what the store says.
     pub(crate) fn approvals(&self, params: &ApprovalsParams) -> Result<ApprovalsView, Failure> {
         let run = params.run_id.as_deref().map(|r| self.resolve(Some(r))).transpose()?;
-        let found = self.store.approvals(run.as_ref(), Some(stored(params.state.unwrap_or_default())))?;
-        let mut rows: Vec<ApprovalRow> = found.iter().map(row).collect();
+        let state = params.state.unwrap_or_default();
+        let mut asked = Vec::new();
+        for run in run.map(|run| self.tree(&run)).transpose()?.map_or(vec![None], |t| t.into_iter().map(Some).collect())
+        {
+            asked.extend(self.store.approvals(run.as_ref(), Some(stored(state)))?);
+            if state == ApprovalState::Expired {
+                asked.extend(self.store.approvals(run.as_ref(), Some(store::ApprovalState::Pending))?);
+            }
+        }
+        asked.sort_by_key(|q| q.created_at);
+        let mut rows: Vec<ApprovalRow> = asked.iter().map(|q| row(q, self.env.now)).collect();
+        rows.retain(|row| row.state == state);
         let mut view = ApprovalsView { approvals: Vec::new(), approvals_total: rows.len() as u64, truncated: false };
         view.truncated = Room::beside(self.env.bound, &view).keep(&mut rows);
         view.approvals = rows;

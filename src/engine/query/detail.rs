@@ -7,6 +7,7 @@ use crate::core::event::{Event, EventRecord};
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::{CallId, RunId};
 use crate::core::outcome::{CallStatus, Outcome, SchemaError};
+use crate::core::run::RunStatus;
 use crate::engine::params::CallsParams;
 use crate::engine::view::{AttemptRow, CallDetail, CallDetailView, CallErrorView, CallFiles, CallState};
 use crate::store::{CallRequest, CallRow};
@@ -213,13 +214,15 @@ fn schema_errors(events: &[EventRecord], outcome: Option<&Outcome>) -> Vec<Schem
 
 /// Whether a mutating attempt was begun and its process ended before it did.
 fn possibly_repeated(run: &Snapshot, events: &[EventRecord], call: &CallRow) -> Option<bool> {
+    // What a process that is gone left behind: before the last start, or everything when nobody took over.
+    let gone = if run.status == RunStatus::Interrupted { u64::MAX } else { run.starts.last_seq };
     let lost = |seq: u64| {
         let ended = events.iter().any(|e| {
             e.seq > seq
                 && matches!(e.event, Event::AttemptFailed { .. } | Event::CallFinished { .. })
-                && e.seq < run.starts.last_seq.max(seq)
+                && e.seq < gone.max(seq)
         });
-        !ended && seq < run.starts.last_seq
+        !ended && seq < gone
     };
     let starts = events.iter().filter(|e| matches!(e.event, Event::AttemptStarted { .. }));
     (call.mutating && starts.map(|e| e.seq).any(lost)).then_some(true)

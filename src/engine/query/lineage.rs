@@ -89,9 +89,19 @@ impl<'a> Lineage<'a> {
         Ok(request)
     }
 
-    /// The cache key that an attempt of a call recorded.
+    /// The cache key that an attempt of a call recorded; of a call taken over from elsewhere, that of the call it was taken from.
     pub(super) fn record(&self, run: &RunId, call: &CallRow) -> Result<Option<CacheRecord>, Failure> {
-        let Some(seq) = call.cached_seq.filter(|seq| *seq > 0) else { return Ok(None) };
+        let Some(seq) = call.cached_seq.filter(|seq| *seq > 0) else {
+            let from = call.reused.as_ref().or(call.cache.as_ref().and_then(|note| note.from.as_ref()));
+            return match from {
+                // Whatever was taken over was executed there.
+                Some(from) => match self.store.call(&from.run_id, from.call_id)? {
+                    Some(there) if there.cached_seq.is_some() => self.record(&from.run_id, &there),
+                    Some(_) | None => Ok(None),
+                },
+                None => Ok(None),
+            };
+        };
         let events = self.store.events(run, seq - 1, 1)?;
         Ok(events.into_iter().find_map(|e| match e.event {
             Event::AttemptStarted { cache, .. } => cache,

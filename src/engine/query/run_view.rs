@@ -101,7 +101,7 @@ impl Query<'_> {
         view.next = "x".repeat(260);
         let mut notices = std::mem::take(&mut view.warnings);
         let mut room = Room::beside(bound, &view);
-        view.approvals = asked.iter().map(approvals::row).collect();
+        view.approvals = asked.iter().map(|q| approvals::row(q, self.env.now)).collect();
         room.keep(&mut view.approvals);
         room.keep_within(NOTICES, &mut notices);
         view.warnings = notices;

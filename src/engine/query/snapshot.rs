@@ -71,9 +71,11 @@ impl Snapshot {
     }
 }
 
-/// Where a call stands, as shown: an attempt of a process that is gone, or of a run that waits, does not run.
+/// Where a call stands, as shown: an attempt of a process that is gone, or of a run that waits, does not run, and a call
+/// that another run took over waits for nothing.
 pub(super) fn state(call: &CallRow, status: RunStatus, starts: Starts) -> view::CallState {
     match call.state {
+        CallState::Queued | CallState::Running if status.is_ended() => view::CallState::Cancelled,
         CallState::Queued => view::CallState::Queued,
         CallState::Running if status != RunStatus::Running || call.changed_seq < starts.last_seq => {
             view::CallState::Queued

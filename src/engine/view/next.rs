@@ -1,6 +1,6 @@
 //! The sentences of `next`: which tool, or command, with which values.
 
-use super::approvals::ApprovalRow;
+use super::approvals::{ApprovalRow, ApprovalState};
 use super::run::RunView;
 use crate::core::ids::RunId;
 use crate::core::run::{RunStatus, StatusReason};
@@ -30,6 +30,15 @@ pub fn ask_the_person(question: Option<&ApprovalRow>) -> String {
     )
 }
 
+/// For a run whose question expired while no process executed it.
+pub fn question_expired(run_id: &RunId, question: &ApprovalRow) -> String {
+    let answer = question.on_timeout.map_or("deny", crate::core::call::Decision::as_str);
+    format!(
+        "Question {} has expired, which counts as {answer}: owf_resume with run_id {run_id} goes on with that answer.",
+        question.approval_id
+    )
+}
+
 /// For a run that ended well.
 pub fn done(view: &RunView) -> String {
     let place = if view.output.is_some() {
@@ -56,7 +65,13 @@ pub fn of_run(view: &RunView) -> String {
     match view.status {
         RunStatus::Queued | RunStatus::Running => keep_waiting(run_id, &view.next_cursor),
         RunStatus::Paused => match view.status_reason {
-            Some(StatusReason::Approval | StatusReason::Repeat) => ask_the_person(view.approvals.first()),
+            Some(StatusReason::Approval | StatusReason::Repeat) => {
+                let open = view.approvals.iter().find(|q| q.state == ApprovalState::Pending);
+                match (open, view.approvals.first()) {
+                    (None, Some(expired)) => question_expired(run_id, expired),
+                    (open, _) => ask_the_person(open),
+                }
+            }
             Some(StatusReason::ProviderAuth) => "Tell the person. After the login: owf_resume.".to_owned(),
             Some(StatusReason::ProviderQuota) => {
                 "Tell the person. When there is quota again, or with another provider: owf_resume.".to_owned()

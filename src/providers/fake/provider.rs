@@ -191,6 +191,11 @@ impl Provider for FakeProvider {
         find_rule(self.fixtures.as_deref(), request).is_some_and(|(_, rule)| rule.takes_time())
     }
 
+    fn wants_commit(&self, request: &AttemptRequest) -> bool {
+        let may_crash = self.fixtures.as_ref().is_some_and(|f| f.rules.iter().any(|rule| rule.crash.is_some()));
+        may_crash && request.attempt == 1 && self.plan(request).rule.is_some_and(|rule| rule.crash.is_some())
+    }
+
     fn reserve(&self, request: &AttemptRequest) -> Charge {
         let plan = self.plan(request);
         Charge { tokens: plan.usage.output_tokens, cost_nanos: plan.cost_nanos.unwrap_or(0), calls: 1 }

@@ -30,6 +30,7 @@ pub(super) fn text(shape: &Map<String, Value>, wanted: &Wanted<'_>) -> String {
     let max = bound("maxLength").unwrap_or(usize::MAX).max(min);
     let format = shape.get("format").and_then(Value::as_str).and_then(|format| by_format(format, wanted));
     let plain = match (wanted.mood, format) {
+        (Mood::Empty, _) if wanted.salt > 0 => wanted.salt.to_string(),
         (Mood::Empty, _) => String::new(),
         (Mood::Happy | Mood::Unhappy | Mood::Fail, Some(text)) => text,
         (Mood::Happy | Mood::Unhappy | Mood::Fail, None) => by_name(wanted),

@@ -1,0 +1,70 @@
+//! The engine's limits as the environment sets them.
+
+use std::ops::RangeInclusive;
+
+use crate::core::failure::Failure;
+use crate::core::run::EngineLimits;
+
+use super::services::Environment;
+use super::start::invalid;
+
+/// Milliseconds of one synchronous stretch of a script.
+const SYNC: &str = "OWF_SYNC_LIMIT_MS";
+/// Megabytes of JavaScript memory.
+const MEMORY: &str = "OWF_MEMORY_LIMIT_MB";
+/// Levels of child workflows.
+const NESTING: &str = "OWF_NESTING";
+
+/// `base` with what the environment sets: `OWF_SYNC_LIMIT_MS`, `OWF_MEMORY_LIMIT_MB`, `OWF_NESTING`.
+///
+/// # Errors
+/// `invalid_arguments` for values that are no numbers in range, all at once.
+pub fn limits(env: &Environment, base: EngineLimits) -> Result<EngineLimits, Failure> {
+    let mut wrong = Vec::new();
+    let mut read = |name: &str, range: RangeInclusive<u64>| {
+        let text = env.get(name)?;
+        let number = text.trim().parse().ok().filter(|n| range.contains(n));
+        if number.is_none() {
+            let message = format!("must be a whole number from {} to {}", range.start(), range.end());
+            wrong.push(serde_json::json!({"path": name, "message": message, "got": text}));
+        }
+        number
+    };
+    let sync_ms = read(SYNC, 1..=3_600_000);
+    let memory_mb = read(MEMORY, 8..=65_536);
+    let nesting = read(NESTING, 0..=5);
+    if !wrong.is_empty() {
+        return Err(invalid(wrong));
+    }
+    Ok(EngineLimits {
+        sync_ms: sync_ms.unwrap_or(base.sync_ms),
+        memory_bytes: memory_mb.map_or(base.memory_bytes, |mb| mb << 20),
+        nesting: nesting.map_or(base.nesting, |n| n as u32),
+        ..base
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn with(vars: &[(&str, &str)]) -> Result<EngineLimits, Failure> {
+        let env = Environment::new(vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+        limits(&env, EngineLimits::default())
+    }
+
+    #[test]
+    fn the_environment_sets_limits_and_every_bad_value_is_named() {
+        let base = EngineLimits::default();
+        assert_eq!(with(&[]).unwrap(), base);
+        let set = with(&[(SYNC, "200"), (MEMORY, "64"), (NESTING, "5")]).unwrap();
+        assert_eq!(set, EngineLimits { sync_ms: 200, memory_bytes: 64 << 20, nesting: 5, ..base });
+        let failure = with(&[(SYNC, "0"), (MEMORY, "lots"), (NESTING, "6")]).unwrap_err();
+        assert_eq!(
+            failure.message,
+            "3 arguments are wrong: OWF_SYNC_LIMIT_MS must be a whole number from 1 to 3600000; OWF_MEMORY_LIMIT_MB must be \
+             a whole number from 8 to 65536; OWF_NESTING must be a whole number from 0 to 5"
+        );
+    }
+}
