@@ -36,6 +36,7 @@ mod layering;
 mod machine_scenarios;
 mod model;
 mod numbers;
+mod readme;
 mod robust_contention;
 mod robust_failures;
 mod robust_homes;
