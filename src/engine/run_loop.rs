@@ -51,13 +51,9 @@ pub(crate) struct RunLoop {
     pub(super) inbox: Receiver<Message>,
     pub(super) driving_since: Arc<AtomicI64>,
     pub(super) prepared: HashMap<CallId, Prepared>,
-<<<<<<< HEAD
     pub(super) attempts: HashMap<CallId, tokio::task::AbortHandle>,
     /// Attempts whose start has yet to reach the disk, in the order they will begin.
     pub(super) at_barrier: VecDeque<AtBarrier>,
-=======
-    pub(super) attempts: HashMap<CallId, Running>,
->>>>>>> main
     pub(super) personas: std::collections::BTreeMap<String, super::personas::Pinnable>,
     /// Child runs that calls of earlier runs started.
     pub(super) earlier_children: HashMap<(Hash, u32), RunId>,
@@ -120,9 +116,9 @@ impl RunLoop {
     fn leave(mut self, end: RunEnd) -> RunEnd {
         self.attempts.clear();
         self.prepared.clear();
-        let end = match &end {
+        let end = match end {
             RunEnd::Lost(_) => end,
-            _ => {
+            end => {
                 self.hand_over();
                 match self.journal.commit() {
                     Ok(()) => end,
@@ -130,7 +126,7 @@ impl RunLoop {
                 }
             }
         };
-        // Whoever waits for the loops of the tree finds everything on disk.
+        // Whoever waits for the loops of the tree waits for their last commit.
         self.tree.unregister(&self.run);
         end
     }
@@ -331,23 +327,13 @@ impl RunLoop {
                 self.tree.settings.engine.call_folders,
             ),
             schema: prepared.schema.clone(),
-<<<<<<< HEAD
             barrier: ticket.clone(),
-=======
-            barrier: if committed { self.journal.barrier() } else { None },
->>>>>>> main
             delay: Duration::from_millis(delay_ms),
             workspace: prepared.workspace.clone(),
             request,
         };
-<<<<<<< HEAD
         let future = Box::pin(async move {
             let report = execute(work).await;
-=======
-        let to = self.to_self.clone();
-        let mut future = Box::pin(async move {
-            let report = contained(work).await;
->>>>>>> main
             drop(mutation);
             report
         });
@@ -411,14 +397,10 @@ impl RunLoop {
     }
 
     fn abort(&mut self, call_id: CallId) {
-<<<<<<< HEAD
         if let Some(task) = self.attempts.remove(&call_id) {
             task.abort();
         }
         self.at_barrier.retain(|waiting| waiting.call_id != call_id);
-=======
-        self.attempts.remove(&call_id);
->>>>>>> main
         if let Some(child) = self.children.get(&call_id) {
             let (by, reason) = ("parent".to_owned(), Some("its parent no longer needs it".to_owned()));
             self.tree.send(child, Message::Cancel { row: None, call_id: None, by, reason });
