@@ -51,7 +51,7 @@ pub(crate) struct RunLoop {
     pub(super) inbox: Receiver<Message>,
     pub(super) driving_since: Arc<AtomicI64>,
     pub(super) prepared: HashMap<CallId, Prepared>,
-    pub(super) attempts: HashMap<CallId, tokio::task::AbortHandle>,
+    pub(super) attempts: HashMap<CallId, Running>,
     /// Attempts whose start has yet to reach the disk, in the order they will begin.
     pub(super) at_barrier: VecDeque<AtBarrier>,
     pub(super) personas: std::collections::BTreeMap<String, super::personas::Pinnable>,
@@ -318,7 +318,7 @@ impl RunLoop {
         request.attempt = attempt;
         let committed = barrier || prepared.provider.wants_commit(&request);
         let mutation = self.tree.mutation(barrier);
-        let ticket = if barrier { self.journal.barrier() } else { None };
+        let ticket = if committed { self.journal.barrier() } else { None };
         let work = Attempt {
             provider: Arc::clone(&prepared.provider),
             context: Prepared::context(
@@ -333,7 +333,7 @@ impl RunLoop {
             request,
         };
         let future = Box::pin(async move {
-            let report = execute(work).await;
+            let report = contained(work).await;
             drop(mutation);
             report
         });
@@ -397,9 +397,7 @@ impl RunLoop {
     }
 
     fn abort(&mut self, call_id: CallId) {
-        if let Some(task) = self.attempts.remove(&call_id) {
-            task.abort();
-        }
+        self.attempts.remove(&call_id);
         self.at_barrier.retain(|waiting| waiting.call_id != call_id);
         if let Some(child) = self.children.get(&call_id) {
             let (by, reason) = ("parent".to_owned(), Some("its parent no longer needs it".to_owned()));
