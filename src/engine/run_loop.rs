@@ -51,7 +51,7 @@ pub(crate) struct RunLoop {
     pub(super) inbox: Receiver<Message>,
     pub(super) driving_since: Arc<AtomicI64>,
     pub(super) prepared: HashMap<CallId, Prepared>,
-    pub(super) attempts: HashMap<CallId, tokio::task::AbortHandle>,
+    pub(super) attempts: HashMap<CallId, Running>,
     /// Attempts whose start has yet to reach the disk, in the order they will begin.
     pub(super) at_barrier: VecDeque<AtBarrier>,
     pub(super) personas: std::collections::BTreeMap<String, super::personas::Pinnable>,
@@ -318,7 +318,7 @@ impl RunLoop {
         request.attempt = attempt;
         let committed = barrier || prepared.provider.wants_commit(&request);
         let mutation = self.tree.mutation(barrier);
-        let ticket = if barrier { self.journal.barrier() } else { None };
+        let ticket = if committed { self.journal.barrier() } else { None };
         let work = Attempt {
             provider: Arc::clone(&prepared.provider),
             context: Prepared::context(
@@ -333,7 +333,7 @@ impl RunLoop {
             request,
         };
         let future = Box::pin(async move {
-            let report = execute(work).await;
+            let report = contained(work).await;
             drop(mutation);
             report
         });
