@@ -35,8 +35,8 @@ interface Retry {
   delayMs?: number;
   /** Factor by which the delay grows, 1 when absent. */
   backoff?: number;
-  /** Error classes that are retried; absent = all retryable ones. */
-  on?: string[];
+  /** Error classes that are retried (`rate_limited`, `timeout`, ...); absent = all retryable ones. */
+  on?: string | string[];
 }
 
 /** Options of `agent`. Unknown ones are ignored. */
@@ -57,6 +57,10 @@ interface AgentOptions {
   agentType?: string;
   /** Tools it may not use. */
   disallowedTools?: string[];
+  /** Beginnings of the shell commands it may run. */
+  bashCommandClamp?: string | string[];
+  /** How many characters at the beginning of the prompt are the same in all calls of a fan-out. */
+  sharedHeadLength?: number;
 
   // What follows is owf's own; other runtimes ignore it.
 
@@ -64,16 +68,16 @@ interface AgentOptions {
   provider?: string;
   /** Milliseconds one attempt may take. */
   timeoutMs?: number;
-  /** Retries of failed attempts: how, or how many attempts in all. */
-  retry?: Retry | number;
+  /** Retries of failed attempts. */
+  retry?: Retry;
   /** How the cache across runs is used for this call. */
   cache?: "auto" | "refresh" | "read_only" | "disabled";
   /** Keeps cache entries apart. */
   cacheNamespace?: string;
   /** Paths below the workspace that the agent reads. */
-  readScope?: string[];
+  readScope?: string | string[];
   /** Paths below the workspace that the agent may write; with one, the call counts as changing things. */
-  writeScope?: string[];
+  writeScope?: string | string[];
   /** The system prompt. */
   system?: string;
   /** Tools it may use; absent = all. */
@@ -144,20 +148,43 @@ declare function setTimeout(callback: () => void, ms?: number): number;
 /** Takes a timer back. */
 declare function clearTimeout(timer?: number): void;
 
+/** The query of a `URL`; changes show in its `search`. */
+interface URLSearchParams {
+  readonly size: number;
+  get(name: string): string | null;
+  getAll(name: string): string[];
+  has(name: string): boolean;
+  append(name: string, value: string): void;
+  set(name: string, value: string): void;
+  delete(name: string): void;
+  sort(): void;
+  forEach(visit: (value: string, name: string) => void): void;
+  entries(): IterableIterator<[string, string]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+  [Symbol.iterator](): IterableIterator<[string, string]>;
+  toString(): string;
+}
+
 /** A parsed URL. */
 declare class URL {
   constructor(url: string, base?: string);
+  static canParse(url: string, base?: string): boolean;
+  static parse(url: string, base?: string): URL | null;
   readonly href: string;
+  readonly origin: string;
   readonly protocol: string;
+  readonly username: string;
+  readonly password: string;
   readonly host: string;
   readonly hostname: string;
   readonly port: string;
-  readonly pathname: string;
-  readonly search: string;
-  readonly hash: string;
-  readonly origin: string;
-  readonly searchParams: { get(name: string): string | null; getAll(name: string): string[]; has(name: string): boolean };
+  pathname: string;
+  search: string;
+  hash: string;
+  readonly searchParams: URLSearchParams;
   toString(): string;
+  toJSON(): string;
 }
 
 /** What owf adds. A script that uses it runs only with owf. */
@@ -167,6 +194,21 @@ declare namespace owf {
     | "done" | "failed" | "schema_failed" | "provider_failed" | "timeout" | "worktree_failed" | "budget_exhausted"
     | "denied" | "skipped" | "cancelled";
 
+  /** Why a call failed. */
+  interface CallError {
+    /** Its class: `timeout`, `schema`, `auth`, ... */
+    class: string;
+    message: string;
+    /** The name of the error that `agent` would throw, where it throws. */
+    name?: string;
+    /** What to do about it. */
+    hint?: string;
+    /** Where the answer broke its schema. */
+    schemaErrors?: { pointer: string; message: string; got?: Json }[];
+    /** How long the provider asked to wait. */
+    retryAfterMs?: number;
+  }
+
   /** Everything known about a finished call. */
   interface Result<T = any> {
     /** Whether it is done. */
@@ -175,18 +217,24 @@ declare namespace owf {
     status: Status;
     /** The text of the answer. */
     text: string | null;
-    /** The value, when a schema was asked for. */
+    /** The value; without a schema the text. */
     value: T | null;
     /** Why it failed. */
-    error: { class: string; message: string } | null;
-    /** The call, such as `c0009`. */
-    callId: string;
-    /** Where the answer comes from. */
-    cacheStatus: "replayed" | "hit" | "miss" | "bypassed" | "disabled";
+    error: CallError | null;
+    /** The call, such as `c0009`; `null` for what never was a call. */
+    callId: string | null;
+    /** Where the answer came from when it was given; `null` for what never was a call. */
+    cacheStatus: "replayed" | "hit" | "miss" | "bypassed" | "disabled" | null;
     /** Tokens. */
-    usage: { inputTokens: number; outputTokens: number };
+    usage: { inputTokens: number; outputTokens: number; cacheReadTokens: number; cacheWriteTokens: number };
     /** Cost in US dollars, when known. */
     costUsd: number | null;
+    /** The provider that answered. */
+    provider: string | null;
+    /** The model that answered. */
+    model: string | null;
+    /** Attempts made; 0 when none was. */
+    attempts: number;
     /** The worktree that was kept. */
     worktreePath: string | null;
     /** Its branch. */
@@ -195,6 +243,8 @@ declare namespace owf {
     changedFiles: string[];
     /** Files that belong to the call. */
     artifacts: { path: string; kind: string; sizeBytes: number }[];
+    /** `true` when the fake provider invented the answer. */
+    simulated?: true;
     /** Itself; throws when the call is not done. */
     requireOk(): Result<T>;
     /** The value; throws when there is none. */
@@ -204,42 +254,41 @@ declare namespace owf {
   }
 
   /** A slot of a fan-out that failed. */
-  interface Failed {
+  interface Failed extends Result<any> {
     ok: false;
-    status: Status;
-    error: { class: string; message: string };
+  }
+
+  /** Options of `owf.parallel` and `owf.pipeline`, given last. */
+  interface FanOutOptions {
+    /** At most so many slots at once. */
+    concurrency?: number;
+    /** Cancels the others when one fails. */
+    failFast?: boolean;
+    /** Starts no further slot after one failed. */
+    stopOnError?: boolean;
   }
 
   /** Like the global `agent`, with the whole result instead of the answer; it does not throw when the call fails. */
   function agent<T = any>(prompt: string, options?: AgentOptions): Promise<Result<T>>;
 
-  /** Like the global `parallel`, with bounds; a slot that failed is an object with `ok: false`. */
-  function parallel<T>(
-    thunks: (() => T | Promise<T>)[],
-    options?: {
-      /** At most so many at once. */
-      concurrency?: number;
-      /** Cancels the others when one fails. */
-      failFast?: boolean;
-    },
+  /**
+   * Like the global `parallel`, with bounds; a slot that failed is an object with `ok: false`. Stages may follow the functions:
+   * each gets what the one before gave.
+   */
+  function parallel<T>(thunks: (() => T | Promise<T>)[], options?: FanOutOptions): Promise<(T | Failed)[]>;
+  function parallel<T = any>(
+    thunks: (() => any)[],
+    ...stagesAndOptions: (Stage<any, any, any> | FanOutOptions)[]
   ): Promise<(T | Failed)[]>;
-
-  /** Options of `owf.pipeline`, given after the stages. */
-  interface PipelineOptions {
-    /** Starts no further item after one failed. */
-    stopOnError?: boolean;
-    /** At most so many items at once. */
-    concurrency?: number;
-  }
 
   /** Like the global `pipeline`, with bounds; an item that failed is an object with `ok: false`. */
   function pipeline<I, T = any>(
     items: I[],
-    ...stagesAndOptions: (Stage<any, I, any> | PipelineOptions)[]
+    ...stagesAndOptions: (Stage<any, I, any> | FanOutOptions)[]
   ): Promise<(T | Failed)[]>;
 
   /** Asks a person or the client and waits, for days if need be. Never throws. */
-  function approve(question: {
+  function approve(question: string | {
     /** The question. */
     message: string;
     /** Data to show with it. */
@@ -266,9 +315,9 @@ declare namespace owf {
     readonly tokens: { readonly total: number | null; spent(): number; remaining(): number };
     readonly cost: { readonly total: number | null; spent(): number; remaining(): number };
     readonly calls: { readonly total: number | null; spent(): number; remaining(): number };
-    /** Whether so much is left. */
-    canSpend(amount: { tokens?: number; costUsd?: number; calls?: number }): boolean;
+    /** Whether so much is left: tokens, or an object; cost in US dollars. */
+    canSpend(amount: number | { tokens?: number; cost?: number; calls?: number }): boolean;
     /** Sets so much aside for the script; false when it does not fit. */
-    reserve(amount: { tokens?: number; costUsd?: number; calls?: number }): boolean;
+    reserve(amount: number | { tokens?: number; cost?: number; calls?: number }): boolean;
   };
 }

@@ -107,7 +107,9 @@ impl Engine {
 
     /// The store, made when it is not there.
     pub(crate) fn writable(&self) -> Result<Store, Failure> {
-        Ok(self.open(OpenMode::Create)?)
+        let store = self.open(OpenMode::Create)?;
+        store.writable()?;
+        Ok(store)
     }
 
     /// The store as it is.

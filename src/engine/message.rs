@@ -18,6 +18,8 @@ pub(crate) enum Message {
         /// How it ended.
         report: Box<AttemptReport>,
     },
+    /// The journal has reached the disk as far as some attempt waits for.
+    Written,
     /// A plan that could not be made at once.
     Planned {
         /// The call.

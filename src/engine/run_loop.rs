@@ -1,6 +1,7 @@
 //! The run loop: one thread a run, which owns its driver and its machine and waits for nothing else.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -10,12 +11,12 @@ use std::time::Duration;
 use crate::core::event::{ApprovalNote, Event};
 use crate::core::failure::Failure;
 use crate::core::ids::{CallId, Hash, RunId};
-use crate::core::machine::{Effect, Input, RunMachine, Step};
+use crate::core::machine::{AttemptReport, Effect, Input, RunMachine, Step};
 use crate::core::op::{DriverState, Op};
 use crate::core::outcome::CallStatus;
 use crate::core::run::{RunError, RunErrorCode, RunSpec, StatusReason};
 use crate::front::driver::{Driver, DriverStep};
-use crate::store::{CacheWrite, PauseResult};
+use crate::store::{CacheWrite, PauseResult, Ticket};
 
 use super::executor::{Attempt, contained};
 use super::journal::{Journal, Standing, now};
@@ -44,11 +45,15 @@ pub(crate) struct RunLoop {
     pub(super) machine: RunMachine,
     pub(super) driver: Box<dyn Driver>,
     pub(super) journal: Journal,
+    /// Files about events not yet with the store's writer.
+    pub(super) held: super::files::Held,
     pub(super) to_self: Sender<Message>,
     pub(super) inbox: Receiver<Message>,
     pub(super) driving_since: Arc<AtomicI64>,
     pub(super) prepared: HashMap<CallId, Prepared>,
     pub(super) attempts: HashMap<CallId, Running>,
+    /// Attempts whose start has yet to reach the disk, in the order they will begin.
+    pub(super) at_barrier: VecDeque<AtBarrier>,
     pub(super) personas: std::collections::BTreeMap<String, super::personas::Pinnable>,
     /// Child runs that calls of earlier runs started.
     pub(super) earlier_children: HashMap<(Hash, u32), RunId>,
@@ -64,6 +69,17 @@ pub(crate) struct RunLoop {
     pub(super) parent: Option<(Sender<Message>, CallId)>,
 }
 
+/// An attempt under way.
+type Attempting = Pin<Box<dyn Future<Output = Option<AttemptReport>> + Send>>;
+
+/// An attempt that may begin once its start is on disk.
+pub(super) struct AtBarrier {
+    call_id: CallId,
+    attempt: u32,
+    ticket: Ticket,
+    future: Attempting,
+}
+
 impl RunLoop {
     /// Runs until the run ends, pauses, diverges or is taken away. `start` is false for a run that is only to be cancelled.
     pub(crate) fn run(mut self) -> RunEnd {
@@ -74,7 +90,7 @@ impl RunLoop {
             if let Some(end) = self.end.take() {
                 return self.leave(end);
             }
-            self.journal.hand_over();
+            self.hand_over();
             let message = self.next();
             self.message(message);
         }
@@ -100,21 +116,30 @@ impl RunLoop {
     fn leave(mut self, end: RunEnd) -> RunEnd {
         self.attempts.clear();
         self.prepared.clear();
-        let end = match &end {
+        let end = match end {
             RunEnd::Lost(_) => end,
-            _ => match self.journal.commit() {
-                Ok(()) => end,
-                Err(error) => RunEnd::lost(error),
-            },
+            end => {
+                self.hand_over();
+                match self.journal.commit() {
+                    Ok(()) => end,
+                    Err(error) => RunEnd::lost(error),
+                }
+            }
         };
-        // Whoever waits for the loops of the tree finds everything on disk.
+        // Whoever waits for the loops of the tree waits for their last commit.
         self.tree.unregister(&self.run);
         end
     }
 
+    /// Queues everything appended so far to the store's writer, and the files that tell of it behind it.
+    fn hand_over(&mut self) {
+        self.journal.hand_over();
+        self.tree.files.after(self.journal.ticket(), &mut self.held);
+    }
+
     fn drive(&mut self, go: impl FnOnce(&mut dyn Driver) -> DriverStep) -> DriverStep {
         // Readers see how far the run is while user logic works, and the watchdog ends a journal that is complete.
-        self.journal.hand_over();
+        self.hand_over();
         self.driving_since.store(self.tree.clock(), Ordering::Relaxed);
         let step = go(self.driver.as_mut());
         self.driving_since.store(0, Ordering::Relaxed);
@@ -224,6 +249,7 @@ impl RunLoop {
         if let Some(event) = last {
             // The files of a run are complete before its end is on record, and written only when everything they tell is.
             if let Event::RunFinished { outcome } = &event {
+                self.hand_over();
                 if self.journal.commit().is_err() {
                     return self.store_failed();
                 }
@@ -241,12 +267,12 @@ impl RunLoop {
             match event {
                 Event::CallRequested { call_id, spec, .. } if call_id.0 <= folders => {
                     if let Some(prompt) = &spec.ask.prompt {
-                        self.tree.files.prompt(self.tree.store.run_dir(&self.run), *call_id, prompt.clone());
+                        self.held.prompt(&self.tree.store.run_dir(&self.run), *call_id, prompt);
                     }
                 }
                 Event::CallFinished { call_id, outcome, reused, .. } => {
                     if call_id.0 <= folders {
-                        self.tree.files.outcome(self.tree.store.run_dir(&self.run), *call_id, outcome);
+                        self.held.outcome(&self.tree.store.run_dir(&self.run), *call_id, outcome);
                     }
                     if reused.is_none()
                         && outcome.status == CallStatus::Done
@@ -280,6 +306,10 @@ impl RunLoop {
     }
 
     fn start(&mut self, call_id: CallId, attempt: u32, delay_ms: u64, barrier: bool) {
+        if !self.machine.is_running(call_id, attempt) {
+            // The run ended, or the call was cancelled, between the decision to start and the start: nobody is asked.
+            return;
+        }
         if self.machine.spec(call_id).is_some_and(|s| s.kind == crate::core::call::CallKind::Workflow) {
             return self.start_child(call_id);
         }
@@ -288,6 +318,7 @@ impl RunLoop {
         request.attempt = attempt;
         let committed = barrier || prepared.provider.wants_commit(&request);
         let mutation = self.tree.mutation(barrier);
+        let ticket = if committed { self.journal.barrier() } else { None };
         let work = Attempt {
             provider: Arc::clone(&prepared.provider),
             context: Prepared::context(
@@ -296,18 +327,45 @@ impl RunLoop {
                 self.tree.settings.engine.call_folders,
             ),
             schema: prepared.schema.clone(),
-            barrier: if committed { self.journal.barrier() } else { None },
+            barrier: ticket.clone(),
             delay: Duration::from_millis(delay_ms),
             workspace: prepared.workspace.clone(),
             request,
         };
-        let to = self.to_self.clone();
-        let mut future = Box::pin(async move {
+        let future = Box::pin(async move {
             let report = contained(work).await;
             drop(mutation);
             report
         });
-        let _inside = self.tree.services.runtime.enter();
+        match ticket {
+            None => self.begin(call_id, attempt, future),
+            Some(ticket) => {
+                let (to, written) = (self.to_self.clone(), ticket.clone());
+                self.at_barrier.push_back(AtBarrier { call_id, attempt, ticket, future });
+                self.tree.services.runtime.spawn(async move {
+                    // Whether it was written is looked at where the attempt begins.
+                    let _ = written.committed().await;
+                    // A loop that has ended begins nothing.
+                    let _ = to.send(Message::Written);
+                });
+            }
+        }
+    }
+
+    /// Begins what has waited for the disk, first come first served.
+    fn written(&mut self) {
+        while let Some(first) = self.at_barrier.pop_front_if(|first| first.ticket.result().is_some()) {
+            let AtBarrier { call_id, attempt, future, .. } = first;
+            if self.machine.is_running(call_id, attempt) {
+                self.begin(call_id, attempt, future);
+            }
+        }
+    }
+
+    fn begin(&mut self, call_id: CallId, attempt: u32, mut future: Attempting) {
+        let to = self.to_self.clone();
+        let tree = Arc::clone(&self.tree);
+        let _inside = tree.services.runtime.enter();
         // An answer that is there at once is taken in order, without a trip through the scheduler.
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Some(report)) => {
@@ -315,7 +373,7 @@ impl RunLoop {
             }
             Poll::Ready(None) => self.store_failed(),
             Poll::Pending => {
-                self.journal.hand_over();
+                self.hand_over();
                 let task = self.tree.services.runtime.spawn(async move {
                     let message = match future.await {
                         Some(report) => Message::Attempt { call_id, attempt, report: Box::new(report) },
@@ -339,7 +397,10 @@ impl RunLoop {
     }
 
     fn abort(&mut self, call_id: CallId) {
-        self.attempts.remove(&call_id);
+        if let Some(task) = self.attempts.remove(&call_id) {
+            task.abort();
+        }
+        self.at_barrier.retain(|waiting| waiting.call_id != call_id);
         if let Some(child) = self.children.get(&call_id) {
             let (by, reason) = ("parent".to_owned(), Some("its parent no longer needs it".to_owned()));
             self.tree.send(child, Message::Cancel { row: None, call_id: None, by, reason });
@@ -407,21 +468,30 @@ impl RunLoop {
     }
 
     /// Asks a person by way of the journal; an expiry is watched for.
-    fn ask(&self, approval: &ApprovalNote) {
+    fn ask(&mut self, approval: &ApprovalNote) {
         let Some(expires_at) = approval.expires_at else { return };
         if expires_at <= now() {
             // It expired while no process lived: its answer is in the inbox before the run can pause for it again.
-            if let Err(error) = self.tree.store.expire(&self.run, approval.approval_id, now()) {
+            let expired =
+                self.journal.commit().and_then(|()| self.tree.store.expire(&self.run, approval.approval_id, now()));
+            if let Err(error) = expired {
                 tracing::warn!(%error, "an approval could not expire");
             }
             return;
         }
+        // The question may still be on its way to the disk when its time is up.
+        let written = self.journal.barrier();
         let store = self.tree.store.clone();
         let run = self.run.clone();
         let id = approval.approval_id;
         let wait = Duration::from_millis(expires_at.since(now()));
         self.tree.services.runtime.spawn(async move {
             tokio::time::sleep(wait).await;
+            if let Some(written) = written
+                && written.committed().await.is_err()
+            {
+                return;
+            }
             // A decision that was faster wins; its row is in the inbox already.
             if let Err(error) = store.expire(&run, id, expires_at.max(now())) {
                 tracing::warn!(%error, "an approval could not expire");
@@ -444,6 +514,7 @@ impl RunLoop {
                 self.attempts.remove(&call_id);
                 self.feed(Input::AttemptEnded { call_id, attempt, report });
             }
+            Message::Written => self.written(),
             Message::Planned { call_id, plan, claim } => {
                 if let Some(prepared) = self.prepared.get_mut(&call_id) {
                     prepared.claim = claim;

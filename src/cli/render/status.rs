@@ -14,6 +14,9 @@ use crate::core::run::{RunStatus, StatusReason};
 use crate::core::time::Millis;
 use crate::engine::view::RunView;
 
+/// Phases shown: the latest.
+const PHASES: usize = 20;
+
 /// Where a run stands, one fact a line.
 pub fn screen(view: &RunView, now: Millis, term: &Terminal) -> String {
     let mut out = format!("run_id: {}\n", view.run_id);
@@ -47,7 +50,9 @@ pub fn screen(view: &RunView, now: Millis, term: &Terminal) -> String {
     let _ = writeln!(out, "calls: {}   {}", calls(view), duration(view.elapsed_ms));
     let _ = writeln!(out, "cost: {}", money(view));
     if !view.phases.is_empty() {
-        let phases: Vec<_> = view.phases.iter().map(|p| format!("{} {}", clean(&p.title), phase(p, view))).collect();
+        let earlier = view.phases.len().saturating_sub(PHASES);
+        let shown = view.phases.iter().skip(earlier).map(|p| format!("{} {}", clean(&p.title), phase(p, view)));
+        let phases: Vec<_> = (earlier > 0).then(|| format!("({earlier} earlier)")).into_iter().chain(shown).collect();
         let _ = writeln!(out, "phases: {}", phases.join("   "));
     }
     for notice in &view.warnings {

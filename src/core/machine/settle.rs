@@ -7,7 +7,7 @@ use crate::core::call::CallKind;
 use crate::core::event::Event;
 use crate::core::history::add_cost;
 use crate::core::ids::CallId;
-use crate::core::outcome::{CallError, CostSource, ErrorClass, Outcome};
+use crate::core::outcome::{CallError, CallStatus, CostSource, ErrorClass, Outcome};
 use crate::core::run::{OnProviderDown, StatusReason};
 
 use super::api::{Answer, AttemptReport, Effect};
@@ -85,6 +85,7 @@ impl RunMachine {
         };
         let mut outcome = Outcome::failed(call_id, error);
         if let Some(call) = self.call_mut(call_id) {
+            outcome.status = status_of(call.spec.kind, outcome.status);
             complete(&mut outcome, call, tried.simulated);
             outcome.provider = tried.provider.clone().or_else(|| call.provider.clone());
             outcome.model = tried.model.clone().or_else(|| call.model.clone());
@@ -143,6 +144,7 @@ impl RunMachine {
     pub(super) fn settle_error(&mut self, call_id: CallId, error: CallError, ledger: &mut Ledger) {
         let mut outcome = Outcome::failed(call_id, error);
         if let Some(call) = self.call_mut(call_id) {
+            outcome.status = status_of(call.spec.kind, outcome.status);
             complete(&mut outcome, call, false);
             outcome.provider.clone_from(&call.provider);
         }
@@ -183,6 +185,11 @@ impl RunMachine {
             self.effect(Effect::Release { call_id });
         }
     }
+}
+
+/// The status of a failed call: a child workflow that cannot be found or that threw is no failure of a provider.
+fn status_of(kind: CallKind, status: CallStatus) -> CallStatus {
+    if kind == CallKind::Workflow && status == CallStatus::ProviderFailed { CallStatus::Failed } else { status }
 }
 
 /// What one attempt used up, kept apart from its error.

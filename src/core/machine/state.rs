@@ -208,6 +208,11 @@ impl RunMachine {
         self.call(call_id).map_or(0, |c| c.attempt)
     }
 
+    /// Whether an attempt is still wanted: it was started, and its call has not ended since.
+    pub fn is_running(&self, call_id: CallId, attempt: u32) -> bool {
+        self.call(call_id).is_some_and(|c| c.state == CallState::Running && c.attempt == attempt)
+    }
+
     /// The journal this machine replays.
     pub fn history(&self) -> &History {
         &self.history
