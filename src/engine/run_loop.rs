@@ -397,9 +397,8 @@ impl RunLoop {
     }
 
     fn abort(&mut self, call_id: CallId) {
-        if let Some(task) = self.attempts.remove(&call_id) {
-            task.abort();
-        }
+        // Dropping it ends the task.
+        self.attempts.remove(&call_id);
         self.at_barrier.retain(|waiting| waiting.call_id != call_id);
         if let Some(child) = self.children.get(&call_id) {
             let (by, reason) = ("parent".to_owned(), Some("its parent no longer needs it".to_owned()));
