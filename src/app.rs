@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::core::failure::{Code, Failure};
 use crate::core::run::EngineLimits;
-use crate::engine::{Defaults, Engine, Environment, Services};
+use crate::engine::{Defaults, Engine, Environment, Secrets, Services};
 use crate::providers::Registry;
 use crate::providers::fake::FakeProvider;
 use crate::store::StoreOptions;
@@ -98,6 +98,7 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
             provider: options.env.get("OWF_PROVIDER").map(str::to_owned).or(config.provider),
             model: options.env.get("OWF_MODEL").map(str::to_owned).or(config.model),
         },
+        secrets: Secrets::of(&options.env, &crate::providers::key_variables()),
         env: options.env,
         user_home,
         cwd,

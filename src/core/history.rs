@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::core::budget::Charge;
 use crate::core::call::CallKind;
 use crate::core::event::{ApprovalNote, Event};
-use crate::core::ids::{ApprovalId, CallId, Hash};
+use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::machine::DecisionInput;
 use crate::core::outcome::{CallRef, Outcome, Usage};
 use crate::core::run::{RunOutcome, RunSpec, Settings};
@@ -45,6 +45,8 @@ pub struct RecordedCall {
     pub started_at: Option<Millis>,
     /// The cache key and occurrence it was looked up by last.
     pub lookup: Option<(Hash, u32)>,
+    /// The child run it started, also when it has not ended.
+    pub child_run: Option<RunId>,
 }
 
 /// A journal, folded. Built event by event; the shell folds the stored journal of a run before it starts the machine.
@@ -84,6 +86,8 @@ pub struct History {
     pub lookups: Vec<(Hash, u32)>,
     /// Fixture rules that answered.
     pub rules: BTreeSet<u32>,
+    /// Agent calls that the finished children of `workflow` calls requested; the shell fills it, it stands in their journals.
+    pub child_requests: HashMap<(Hash, u32), u64>,
 }
 
 impl History {
@@ -143,14 +147,18 @@ impl History {
                         approval: None,
                         started_at: None,
                         lookup: None,
+                        child_run: None,
                     },
                 );
             }
-            Event::AttemptStarted { call_id, attempt, due_at, cache, .. } => {
+            Event::AttemptStarted { call_id, attempt, due_at, cache, child_run, .. } => {
                 let lookup = cache.as_ref().map(|record| (record.key, record.occurrence));
                 self.lookups.extend(lookup);
                 if let Some(call) = self.call_mut(*call_id) {
                     call.lookup = lookup.or(call.lookup);
+                    if child_run.is_some() {
+                        call.child_run.clone_from(child_run);
+                    }
                     call.open = due_at.is_none();
                     call.lost_last = false;
                     call.attempts = *attempt;

@@ -255,9 +255,21 @@ fn target_text(target: &WorkflowTarget) -> String {
     }
 }
 
-/// Whether a recorded child call may be reused whole: its run is done without gaps.
-pub(crate) fn reusable_child(store: &crate::store::Store, child: &RunId) -> bool {
+/// Whether a recorded child call may be reused whole: its run is done without gaps, and its source, and that of every child
+/// below it, is still what its name or path means.
+pub(crate) fn reusable_child(store: &crate::store::Store, child: &RunId, user_home: Option<&Path>) -> bool {
     let Ok(Some(row)) = store.run(child) else { return false };
     let clean = store.counts(child).is_ok_and(|c| c.failed == 0);
-    row.status == RunStatus::Done && clean
+    let now = match &row.spec.source_path {
+        Some(path) => std::fs::read(path).ok(),
+        None => {
+            let cwd = Path::new(&row.spec.cwd);
+            let found = crate::front::script::find(&row.spec.workflow_name, cwd, user_home, super::source::BUNDLED);
+            found.ok().map(|found| found.bytes)
+        }
+    };
+    row.status == RunStatus::Done
+        && clean
+        && now.is_some_and(|bytes| Hash::of(bytes) == row.spec.source_hash)
+        && store.children(child).is_ok_and(|below| below.iter().all(|c| reusable_child(store, &c.run_id, user_home)))
 }

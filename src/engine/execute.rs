@@ -1,6 +1,5 @@
 //! Executing a run tree in this process: lease, journal, driver and machine of the root, and of each child as it starts.
 
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +14,7 @@ use crate::core::ids::{CallId, RunId};
 use crate::core::machine::{BudgetView, MachineConfig, Reuse, RunMachine};
 use crate::core::op::DriverState;
 use crate::core::outcome::Outcome;
-use crate::core::run::{IfWorkspaceChanged, RunError, RunSpec, Settings, StatusReason, is_fake};
+use crate::core::run::{IfWorkspaceChanged, RunError, RunErrorCode, RunSpec, Settings, StatusReason, is_fake};
 use crate::front::driver::{Driver, DriverStep};
 use crate::front::script::sandbox::{ScriptConfig, ScriptDriver};
 use crate::front::script::{Origin, check};
@@ -52,8 +51,6 @@ struct Loaded {
     reuse: Reuse,
     earlier_children: std::collections::HashMap<(crate::core::ids::Hash, u32), RunId>,
     lookups: Lookups,
-    /// Fixture rules that answered in the runs this one resumes.
-    rules: BTreeSet<u32>,
     source: Vec<u8>,
     last_seq: u64,
     /// What a reader of the run should know about what it reuses.
@@ -85,43 +82,48 @@ pub(crate) fn launch(launch: Launch) -> Result<(), StoreError> {
 
 fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     let store = &tree.store;
-    let (history, last_seq) = read_history(store, run)?;
+    let (mut history, last_seq) = read_history(store, run)?;
     let Some(spec) = history.spec.clone() else {
         return Err(StoreError::NotFound { what: "run", name: run.to_string(), nearest: Vec::new() });
     };
     let mut lookups = Lookups::default();
     lookups.add(store, &history)?;
-    let source = store.source(&spec.source_hash)?.unwrap_or_default();
+    history.child_requests = std::mem::take(&mut lookups.requests);
+    let Some(source) = store.source(&spec.source_hash)? else {
+        return Err(StoreError::Corrupt(format!("the pinned source of {run} is missing")));
+    };
     let mut reuse = Reuse::default();
     let mut earlier_children = std::collections::HashMap::new();
     let mut next = spec.resumed_from.clone();
     let mut distance = 0;
-    let mut rules = BTreeSet::new();
     let workspace = Path::new(&spec.workspace);
     let state = std::cell::LazyCell::new(|| super::workspace::state(workspace, None, &[]));
     let changed = |outcome: &Outcome| outcome.workspace.is_some() && outcome.workspace != *state;
     while let Some(earlier) = next {
         let (history, _) = read_history(store, &earlier)?;
-        rules.extend(&history.rules);
         lookups.add(store, &history)?;
         for (id, call) in &history.calls {
-            if let Some((_, outcome)) = &call.outcome
-                && let Some(child) = &outcome.child_run
-            {
+            let settled = call.outcome.as_ref().and_then(|(_, outcome)| outcome.child_run.as_ref());
+            // A child that was in flight has finished calls of its own to reuse.
+            if let Some(child) = settled.or(call.child_run.as_ref()) {
                 earlier_children.entry(*id).or_insert_with(|| child.clone());
             }
         }
         let rerun = tree.settings.if_workspace_changed == IfWorkspaceChanged::Rerun;
         reuse.add(distance, &earlier, &history, |kind, outcome| match kind {
-            CallKind::Workflow => outcome.child_run.as_ref().is_some_and(|c| super::child::reusable_child(store, c)),
+            CallKind::Workflow => {
+                let home = tree.services.user_home.as_deref();
+                outcome.child_run.as_ref().is_some_and(|c| super::child::reusable_child(store, c, home))
+            }
             _ => !(rerun && changed(outcome)),
         });
         distance += 1;
         next = history.spec.and_then(|s| s.resumed_from);
     }
+    reuse.child_requests = std::mem::take(&mut lookups.requests);
     let notices = notices(&reuse, &tree.settings, &spec, changed);
     let spec = Arc::new(*spec);
-    Ok(Loaded { spec, history, reuse, earlier_children, lookups, rules, source, last_seq, notices })
+    Ok(Loaded { spec, history, reuse, earlier_children, lookups, source, last_seq, notices })
 }
 
 /// Warnings about answers that a resume would reuse although something about them differs now.
@@ -184,9 +186,18 @@ fn execute(
     parent: Option<(Sender<Message>, CallId)>,
     group: Option<String>,
 ) -> RunEnd {
-    let Loaded { spec, mut history, reuse, earlier_children, lookups, rules, source, last_seq, notices } = loaded;
+    let Loaded { spec, mut history, reuse, earlier_children, lookups, source, last_seq, notices } = loaded;
+    for (key, occurrence) in &lookups.made {
+        tree.recorded_occurrence(*key, *occurrence);
+    }
+    for rule in &lookups.rules {
+        tree.fake.mark_used(*rule);
+    }
     if let Some(outcome) = &history.finished {
-        // A child that had ended before its parent's process did.
+        // A child that had ended before its parent's process did: its machine is not there to charge the ledger.
+        let mut ledger = tree.ledger();
+        ledger.record(history.charged());
+        ledger.requested += super::lookups::agent_calls(&history) + history.child_requests.values().sum::<u64>();
         return RunEnd::Finished(outcome.clone());
     }
     let mut journal = Journal::new(tree.store.clone(), tree.root.clone(), run.clone(), tree.epoch, last_seq);
@@ -201,9 +212,6 @@ fn execute(
     journal.append(events, Vec::new(), Vec::new());
     if last_seq <= 1 {
         tree.files.begin(&tree.store, run, &spec, &tree.settings, source.clone());
-    }
-    for (key, occurrence) in &lookups.made {
-        tree.recorded_occurrence(*key, *occurrence);
     }
     let found = crate::front::script::personas(Path::new(&spec.cwd), tree.services.user_home.as_deref());
     let personas = match super::personas::load(found, &history, &tree.store) {
@@ -226,8 +234,12 @@ fn execute(
         .as_deref()
         .and_then(|p| Path::new(p).file_name())
         .map_or_else(|| "workflow.js".to_owned(), |name| name.to_string_lossy().into_owned());
+    // The pinned text was checked before it was pinned; that it no longer parses is said, not run as nothing.
+    let checked = check(&source, &Origin::File(file_name.clone().into()));
+    let refused = checked.errors().next().map(|e| format!("{}:{} {}", e.line, e.column, e.message));
+    let body = checked.script.map(|s| s.body).unwrap_or_default();
     let script = ScriptConfig {
-        body: check(&source, &Origin::File(file_name.clone().into())).script.map(|s| s.body).unwrap_or_default(),
+        body,
         file_name,
         args: spec.args.clone(),
         budget: BudgetView { limits: tree.settings.limits, spent: spec.budget_base },
@@ -240,15 +252,13 @@ fn execute(
         depth: spec.depth,
         abort: Arc::clone(&tree.abort),
     };
-    let driver: Box<dyn Driver> = match ScriptDriver::new(script) {
-        Ok(driver) => Box::new(driver),
-        Err(error) => Box::new(Broken(error)),
+    let driver: Box<dyn Driver> = match (refused, ScriptDriver::new(script)) {
+        (Some(message), _) => Box::new(Broken(RunError::new(RunErrorCode::ScriptError, message))),
+        (None, Ok(driver)) => Box::new(driver),
+        (None, Err(error)) => Box::new(Broken(error)),
     };
     let (to_self, inbox) = channel();
     let driving_since = tree.register(run, to_self.clone());
-    for rule in rules.iter().chain(&history.rules) {
-        tree.fake.mark_used(*rule);
-    }
     let machine = RunMachine::new(config, history, reuse);
     let run_loop = RunLoop {
         tree: Arc::clone(tree),

@@ -1,12 +1,16 @@
 //! Cache lookups that a run and those it resumes have made: a replayed or reused call keeps its place among equal ones.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use crate::core::call::CallKind;
 use crate::core::history::History;
 use crate::core::ids::Hash;
 use crate::store::{Store, StoreError};
 
 use super::execute::read_history;
+
+/// Agent calls of children, by the identity of the call that started them.
+type Requests = Vec<((Hash, u32), u64)>;
 
 /// Lookups by cache key and occurrence.
 #[derive(Debug, Default)]
@@ -15,6 +19,10 @@ pub(crate) struct Lookups {
     pub(crate) made: Vec<(Hash, u32)>,
     /// Those of the run's own calls, by request key and occurrence; of several runs the nearest counts.
     pub(crate) by_call: HashMap<(Hash, u32), (Hash, u32)>,
+    /// Fixture rules that answered.
+    pub(crate) rules: BTreeSet<u32>,
+    /// Agent calls of finished children, by the identity of the call that started them.
+    pub(crate) requests: HashMap<(Hash, u32), u64>,
 }
 
 impl Lookups {
@@ -28,20 +36,33 @@ impl Lookups {
                 self.by_call.entry(*id).or_insert(lookup);
             }
         }
-        self.count(store, history)
+        let children = self.count(store, history)?;
+        for (id, requests) in children {
+            self.requests.entry(id).or_insert(requests);
+        }
+        Ok(())
     }
 
     /// A child that is reused or replayed whole makes no lookups again; what it made still counts in its tree.
-    fn count(&mut self, store: &Store, history: &History) -> Result<(), StoreError> {
+    /// Gives the agent calls that each of them requested, its own children included.
+    fn count(&mut self, store: &Store, history: &History) -> Result<Requests, StoreError> {
         self.made.extend(&history.lookups);
-        for call in history.calls.values() {
+        self.rules.extend(&history.rules);
+        let mut children = Vec::new();
+        for (id, call) in &history.calls {
             if let Some((_, outcome)) = &call.outcome
                 && let Some(child) = &outcome.child_run
             {
                 let (history, _) = read_history(store, child)?;
-                self.count(store, &history)?;
+                let below: u64 = self.count(store, &history)?.iter().map(|(_, requests)| requests).sum();
+                children.push((*id, agent_calls(&history) + below));
             }
         }
-        Ok(())
+        Ok(children)
     }
+}
+
+/// Agent calls that a journal holds.
+pub(crate) fn agent_calls(history: &History) -> u64 {
+    history.calls.values().filter(|call| call.kind == CallKind::Agent).count() as u64
 }

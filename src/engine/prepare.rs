@@ -141,7 +141,13 @@ impl RunLoop {
             }
             if policy.reads() && prepared.provider.wants_claim(&prepared.request) {
                 match self.tree.store.claim_key(&key, occurrence, &self.run, super::journal::now()) {
-                    Ok(Some(claim)) => prepared.claim = Some(claim),
+                    Ok(Some(claim)) => {
+                        // The one who held it before may have answered since the first look.
+                        if let Some(hit) = self.lookup(call_id, &record) {
+                            return Some(hit);
+                        }
+                        prepared.claim = Some(claim);
+                    }
                     Ok(None) => {
                         let plan = run(CacheNote::default(), Some(record.clone()));
                         prepared.store_as = policy.writes().then(|| record.clone());
@@ -199,7 +205,12 @@ impl RunLoop {
                 }
                 match store.claim_key(&record.key, record.occurrence, &run, super::journal::now()) {
                     Ok(None) => {}
-                    Ok(Some(claim)) => break (otherwise, Some(claim)),
+                    Ok(Some(claim)) => {
+                        if let Ok(Some(hit)) = store.cache_get(&record.key, record.occurrence) {
+                            break (hit_plan(call_id, &record, hit.from, hit.outcome), None);
+                        }
+                        break (otherwise, Some(claim));
+                    }
                     // Without claims two processes may ask the same; that costs, but it is right.
                     Err(_) => break (otherwise, None),
                 }

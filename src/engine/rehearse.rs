@@ -49,7 +49,7 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
         Some(reference) => {
             let store = engine.existing()?;
             let run = super::reference::resolve(&store, Some(reference))?;
-            against(&store, &run, rerun)?
+            against(&store, &run, rerun, services.user_home.as_deref())?
         }
         None => None,
     };
@@ -85,7 +85,7 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
     })
 }
 
-fn against(store: &Store, run: &RunId, rerun: bool) -> Result<Option<Against>, StoreError> {
+fn against(store: &Store, run: &RunId, rerun: bool, home: Option<&Path>) -> Result<Option<Against>, StoreError> {
     let mut chain = Vec::new();
     let mut next = Some(run.clone());
     let mut workspace = String::new();
@@ -97,7 +97,7 @@ fn against(store: &Store, run: &RunId, rerun: bool) -> Result<Option<Against>, S
     }
     let state = std::cell::LazyCell::new(|| super::workspace::state(Path::new(&workspace), None, &[]));
     let mut found = Against::new(&chain, |kind, outcome| match kind {
-        CallKind::Workflow => outcome.child_run.as_ref().is_some_and(|c| super::child::reusable_child(store, c)),
+        CallKind::Workflow => outcome.child_run.as_ref().is_some_and(|c| super::child::reusable_child(store, c, home)),
         _ => !(rerun && outcome.workspace.is_some() && outcome.workspace != *state),
     });
     if let Some(found) = &mut found {
@@ -106,7 +106,7 @@ fn against(store: &Store, run: &RunId, rerun: bool) -> Result<Option<Against>, S
             if found.reuse.ok.contains_key(&id) || children.contains_key(&id) {
                 continue;
             }
-            if let Some(inner) = against(store, &child, rerun)? {
+            if let Some(inner) = against(store, &child, rerun, home)? {
                 children.insert(id, inner);
             }
         }
@@ -121,7 +121,8 @@ fn children_of(chain: &[(RunId, Vec<EventRecord>)]) -> Vec<((Hash, u32), RunId)>
     for (_, events) in chain {
         let history = crate::core::history::History::of(events.iter().map(|e| (e.at, &e.event)));
         for (id, call) in &history.calls {
-            if let Some(child) = call.outcome.as_ref().and_then(|(_, o)| o.child_run.clone()) {
+            let settled = call.outcome.as_ref().and_then(|(_, o)| o.child_run.clone());
+            if let Some(child) = settled.or_else(|| call.child_run.clone()) {
                 out.push((*id, child));
             }
         }

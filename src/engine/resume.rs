@@ -70,12 +70,16 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     let spec = row.spec.clone();
     let workflow = new_source(params, &spec, services)?;
     let args = if params.args.is_some() || params.args_json.is_some() {
-        args_value(params.args.as_ref(), params.args_json.as_deref())?
+        let mut args = args_value(params.args.as_ref(), params.args_json.as_deref())?;
+        if let Some(args) = &mut args {
+            services.secrets.value(args);
+        }
+        args
     } else {
         spec.args.clone()
     };
     let base = row.settings.clone();
-    let cwd = std::path::PathBuf::from(&spec.cwd);
+    let (cwd, _) = super::services::directories(services, params.workspace.as_deref());
     let mut next = settings(&base, &Overrides::from(params), services, store, &cwd)?;
     next.engine = super::limits::limits(&services.env, next.engine)?;
     let changed_source = workflow.as_ref().is_some_and(|w| Hash::of(&w.bytes) != spec.source_hash);
@@ -112,6 +116,9 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
         let what = format!("{run_id} {} {}", new_spec.source_hash, text(new_spec.args.as_ref()));
         (key.clone(), Hash::of(what))
     });
+    // The old run is held before the new one exists: of two who resume it, the slower leaves nothing behind.
+    let lease =
+        if row.status.is_ended() { None } else { Some(store.claim(&run_id, &super::process::info(), now())?) };
     let new_id = RunId::new(now(), random());
     match store.create_run(&new_id, &new_spec, &source, now())? {
         Created::New => {}
@@ -126,9 +133,8 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
             .with("run_id", run_id.to_string()));
         }
     }
-    if !row.status.is_ended() {
-        let lease = store.claim(&run_id, &super::process::info(), now())?;
-        close_superseded(store, &run_id, &lease, last_seq_of(store, &run_id)?, &new_id)?;
+    if let Some(lease) = &lease {
+        close_superseded(store, &run_id, lease, last_seq_of(store, &run_id)?, &new_id)?;
     }
     Ok(Ready { run_id: new_id, how: ResumedHow::NewRun, joined: false })
 }

@@ -168,7 +168,7 @@ impl RunLoop {
             }
         }
         let mut ops = step.ops;
-        let state = match step.state {
+        let mut state = match step.state {
             DriverState::Returned(value) => match self.unused_rules_error() {
                 Some(error) => DriverState::Failed(error),
                 None => {
@@ -178,6 +178,7 @@ impl RunLoop {
             },
             other => other,
         };
+        self.tree.services.secrets.ops(&mut ops, &mut state);
         self.feed(Input::Ran { ops, state });
     }
 
@@ -368,7 +369,8 @@ impl RunLoop {
         let _inside = tree.services.runtime.enter();
         // An answer that is there at once is taken in order, without a trip through the scheduler.
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Some(report)) => {
+            Poll::Ready(Some(mut report)) => {
+                self.tree.services.secrets.report(&mut report);
                 self.feed(Input::AttemptEnded { call_id, attempt, report: Box::new(report) });
             }
             Poll::Ready(None) => self.store_failed(),
@@ -511,6 +513,8 @@ impl RunLoop {
         match message {
             Message::Attempt { call_id, attempt, report } => {
                 self.attempts.remove(&call_id);
+                let mut report = report;
+                self.tree.services.secrets.report(&mut report);
                 self.feed(Input::AttemptEnded { call_id, attempt, report });
             }
             Message::Written => self.written(),

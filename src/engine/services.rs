@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::providers::Registry;
 
+use super::secrets::Secrets;
+
 /// The environment of the process, captured once at the composition root; nothing inward reads it again.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
@@ -40,6 +42,8 @@ pub struct Services {
     pub runtime: tokio::runtime::Runtime,
     /// The environment.
     pub env: Environment,
+    /// Values that never reach the store.
+    pub secrets: Secrets,
     /// Configured defaults.
     pub defaults: Defaults,
     /// The user's home directory.

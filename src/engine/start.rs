@@ -139,14 +139,16 @@ pub(crate) fn plain_settings(base: &Settings, overrides: &Overrides) -> Result<S
 }
 
 /// The settings of a run that sets nothing.
-pub(crate) fn default_settings(services: &Services) -> Settings {
-    let provider = services.defaults.provider.as_deref().and_then(|p| services.registry.canonical(p));
-    Settings {
-        provider: provider.unwrap_or_else(|| "fake".to_owned()),
-        model: services.defaults.model.clone(),
-        engine: services.limits,
-        ..Settings::default()
-    }
+///
+/// # Errors
+/// `unknown_provider` when the configured one does not exist: it must not silently become generated answers.
+pub(crate) fn default_settings(services: &Services) -> Result<Settings, Failure> {
+    let provider = match &services.defaults.provider {
+        Some(name) => services.registry.canonical(name).ok_or_else(|| unknown_provider(services, name))?,
+        None => "fake".to_owned(),
+    };
+    let (model, engine) = (services.defaults.model.clone(), services.limits);
+    Ok(Settings { provider, model, engine, ..Settings::default() })
 }
 
 pub(crate) fn invalid(errors: Vec<Value>) -> Failure {
@@ -217,7 +219,10 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     let (cwd, workspace) = super::services::directories(services, params.workspace.as_deref());
     let reference = Reference { path: params.path.clone(), name: params.name.clone(), script: params.script.clone() };
     let workflow = super::source::load(&reference, &cwd, services.user_home.as_deref())?;
-    let args = args_value(params.args.as_ref(), params.args_json.as_deref())?;
+    let mut args = args_value(params.args.as_ref(), params.args_json.as_deref())?;
+    if let Some(args) = &mut args {
+        services.secrets.value(args);
+    }
     let script = super::source::require(&workflow)?.clone();
     if params.provider.is_none()
         && let Some(name) = services.defaults.provider.as_deref().filter(|n| services.registry.canonical(n).is_none())
@@ -226,7 +231,12 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
         let meant = failure.hint.take().map(|hint| format!("{hint} ")).unwrap_or_default();
         return Err(failure.hint(format!("{meant}OWF_PROVIDER or the configuration names it")));
     }
-    let settings = settings(&default_settings(services), &Overrides::from(params), services, store, &cwd)?;
+    let base = match &params.provider {
+        // A configured provider that is not used need not exist.
+        Some(_) => Settings { engine: services.limits, ..Settings::default() },
+        None => default_settings(services)?,
+    };
+    let settings = settings(&base, &Overrides::from(params), services, store, &cwd)?;
     let mut spec = spec_of(&workflow, &script, args, settings, services);
     spec.workspace = workspace.display().to_string();
     spec.cwd = cwd.display().to_string();

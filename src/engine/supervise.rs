@@ -114,6 +114,7 @@ mod tests {
             registry: Registry::new(Arc::new(FakeProvider::new(None, None, false))),
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
             env: Environment::default(),
+            secrets: crate::engine::Secrets::default(),
             defaults: Defaults::default(),
             user_home: None,
             cwd: cwd.to_owned(),

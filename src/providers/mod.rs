@@ -11,4 +11,4 @@ pub use provider::{
     AttemptRequest, Availability, BoxFuture, CallContext, Persona, Provider, ProviderKind, Reply, ReplyAnswer,
     ReplyError,
 };
-pub use registry::{Detected, Registry, detect};
+pub use registry::{Detected, Registry, detect, key_variables};

@@ -123,6 +123,11 @@ impl Registry {
     }
 }
 
+/// The variables that hold keys of known providers: their values are secrets.
+pub fn key_variables() -> Vec<&'static str> {
+    KNOWN.iter().flat_map(|known| known.keys).copied().collect()
+}
+
 /// What of the known providers is present on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Detected {

@@ -37,6 +37,7 @@ mod machine_scenarios;
 mod model;
 mod numbers;
 mod readme;
+mod resume_children;
 mod robust_contention;
 mod robust_failures;
 mod robust_homes;

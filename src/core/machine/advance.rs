@@ -75,7 +75,7 @@ impl RunMachine {
         let (outcome, from) = (Arc::clone(&earlier.outcome), earlier.from.clone());
         ledger.record(outcome.charge);
         if kind == CallKind::Workflow {
-            ledger.requested += outcome.charge.calls;
+            ledger.requested += self.reuse.child_requests.get(&id).copied().unwrap_or(outcome.charge.calls);
         }
         if let Some(call) = self.call_mut(call_id) {
             call.outcome = Some(Arc::clone(&outcome));

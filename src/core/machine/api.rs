@@ -324,6 +324,8 @@ pub struct Reuse {
     pub attempts: HashMap<(Hash, u32), u32>,
     /// Calls whose last attempt was in flight when the owner of their run died: a mutating one is repeated only as it allows.
     pub lost: HashSet<(Hash, u32)>,
+    /// Agent calls that the finished children of `workflow` calls requested.
+    pub child_requests: HashMap<(Hash, u32), u64>,
     /// Calls that have an outcome of any kind in a run of the lineage.
     pub settled: HashSet<(Hash, u32)>,
 }

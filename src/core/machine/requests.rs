@@ -136,6 +136,8 @@ impl RunMachine {
         if let Some((_, outcome)) = recorded.and_then(|r| r.outcome.as_ref()) {
             call.outcome = Some(Arc::clone(outcome));
             call.state = CallState::Recorded;
+            // The calls of a child that is only replayed count to the cap like those of one that runs.
+            ledger.requested += self.history.child_requests.get(&(key, occurrence)).copied().unwrap_or(0);
         } else if let Some(reused) = self.reusable(&call) {
             self.reusable.push(Reverse((reused.0, reused.1, call_id.0)));
             call.state = CallState::Reusable;
