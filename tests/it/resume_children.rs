@@ -39,7 +39,7 @@ fn the_finished_calls_of_a_child_in_flight_are_reused_by_a_new_run() {
     place.file("kid.js", &kid("return [await agent('a', {label: 'kid1'}), await agent('b', {label: 'kid2'})];"));
     place.file(
         "answers.yaml",
-        "owf_fixtures: 1\nstrict: true\ninvocation_log: calls.jsonl\nrules:\n  - match: { label: kid2, attempt: 1 }\n    never: true\n  - text: '{{ label }}'\n",
+        "owf_fixtures: 1\ninvocation_log: calls.jsonl\nrules:\n  - match: { label: kid2, attempt: 1 }\n    never: true\n  - text: '{{ label }}'\n",
     );
     let args = ["run", "parent.js", "--fixtures", "answers.yaml", "--cache-policy", "disabled", "--no-input"];
     let mut child = place.spawn(&args);
