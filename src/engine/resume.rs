@@ -61,7 +61,9 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
             "hint": "start the workflow again with cache_policy refresh",
         })]));
     }
-    if let Some(owner) = store.owner(&run_id)? {
+    // The owner of a run that has ended or paused is on its way out: taking the run up waits for it.
+    let leaving = row.status.is_ended() || row.status == RunStatus::Paused;
+    if !leaving && let Some(owner) = store.owner(&run_id)? {
         return Err(StoreError::Live { run: run_id, owner: Some(owner) }.into());
     }
     if row.last_seq == 0 {
