@@ -64,8 +64,10 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
     let cwd = match &options.workspace {
         Some(dir) => {
             let full = options.cwd.join(dir);
-            full.canonicalize().map_err(|e| {
-                Failure::new(Code::NotFound, format!("there is no directory {}: {e}", full.display()))
+            let found = full.canonicalize().ok().filter(|found| found.is_dir());
+            found.ok_or_else(|| {
+                Failure::new(Code::NotFound, format!("there is no directory {}", full.display()))
+                    .hint("a workspace is the directory that relative paths, names and agents start from")
                     .with("what", "file")
             })?
         }
@@ -87,8 +89,10 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         .build()
         .map_err(|e| Failure::new(Code::Internal, format!("the asynchronous runtime did not start: {e}")))?;
     let started_by = if options.started_by.is_empty() { "cli".to_owned() } else { options.started_by.clone() };
+    let registry = options.registry.unwrap_or_else(|| Registry::new(Arc::new(FakeProvider::new(None, None, false))));
+    check_concurrency(&options.env, &registry)?;
     let services = Services {
-        registry: options.registry.unwrap_or_else(|| Registry::new(Arc::new(FakeProvider::new(None, None, false)))),
+        registry,
         runtime,
         defaults: Defaults {
             provider: options.env.get("OWF_PROVIDER").map(str::to_owned).or(config.provider),
@@ -105,6 +109,20 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
     Ok(Engine::new(services, home).with_store_options(options.store.unwrap_or_default()))
 }
 
+/// Refuses a concurrency that is no number: a limit that is silently not there is none.
+fn check_concurrency(env: &Environment, registry: &Registry) -> Result<(), Failure> {
+    let own = registry.known_names().into_iter().map(|name| Registry::concurrency_variable(&name));
+    for variable in own.chain(["OWF_MAX_CONCURRENCY".to_owned()]) {
+        if let Some(text) = env.get(&variable)
+            && !text.trim().parse::<u32>().is_ok_and(|n| n > 0)
+        {
+            let message = format!("{variable} must be a whole number of at least 1, got `{text}`");
+            return Err(Failure::new(Code::InvalidArguments, message).hint("correct it, or unset it"));
+        }
+    }
+    Ok(())
+}
+
 fn config(env: &Environment, user_home: Option<&Path>) -> anyhow::Result<Config> {
     let path = match env.get("OWF_CONFIG") {
         Some("none") => return Ok(Config::default()),
@@ -119,7 +137,10 @@ fn config(env: &Environment, user_home: Option<&Path>) -> anyhow::Result<Config>
     };
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("failed to read the configuration {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("failed to read the configuration {}", path.display()))
+    toml::from_str(&text).map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        anyhow::anyhow!("the configuration {} is wrong in line {line}: {}", path.display(), error.message())
+    })
 }
 
 /// `OWF_HOME`, else `.workflows` of the main git working tree, else of the working directory; where that is `/`, the user's

@@ -145,20 +145,47 @@ pub fn sizes(texts: &[String]) -> Result<Option<BTreeMap<String, u32>>, Failure>
 #[command(next_help_heading = "Limits")]
 pub struct LimitFlags {
     /// Limit on output tokens, the script's budget.total; on resume the new total
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true)]
     pub budget_tokens: Option<u64>,
     /// Limit on cost in US dollars; on resume the new total
-    #[arg(long, value_name = "USD", value_parser = dollars)]
+    #[arg(long, value_name = "USD", value_parser = dollars, allow_negative_numbers = true)]
     pub budget_cost_usd: Option<f64>,
     /// Limit on agent calls of the run and its children [default: 1000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true)]
     pub max_calls: Option<u64>,
     /// Allow a cost limit with a model whose price is unknown
     #[arg(long)]
     pub allow_unpriced: bool,
     /// Calls at once, per provider [default: by provider]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub concurrency: Option<u32>,
+}
+
+/// A number of things.
+///
+/// # Errors
+/// Anything but digits.
+pub fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "must be a whole number, such as 20".to_owned())
+}
+
+/// A number of things at once, or of rows.
+///
+/// # Errors
+/// Anything but digits, and 0.
+pub fn at_least_one(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a whole number of at least 1".to_owned()),
+        Ok(n) => Ok(n),
+    }
+}
+
+/// A number of seconds.
+///
+/// # Errors
+/// Anything but digits.
+pub fn seconds(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "must be a whole number of seconds".to_owned())
 }
 
 fn dollars(text: &str) -> Result<f64, String> {

@@ -154,7 +154,6 @@ impl History {
                     call.open = due_at.is_none();
                     call.lost_last = false;
                     call.attempts = *attempt;
-                    call.lookup = cache.as_ref().map(|record| (record.key, record.occurrence));
                     if call.kind != CallKind::Approval {
                         call.approval = None;
                     }

@@ -103,7 +103,7 @@ impl RunLoop {
             }
             Poll::Ready(None) => self.store_failed(),
             Poll::Pending => {
-                self.journal.hand_over();
+                self.hand_over();
                 let task = self.tree.services.runtime.spawn(async move {
                     let message = match future.await {
                         Some(report) => Message::Attempt { call_id, attempt, report: Box::new(report) },

@@ -237,7 +237,7 @@ fn named(store: &Store, reference: &str) -> Result<RunId, Failure> {
             "path": "/run_id", "message": "must name a run, not latest: it may be another client's",
         })]));
     }
-    Ok(store.resolve(reference)?)
+    super::reference::resolve(store, Some(reference))
 }
 
 fn wait_until(mut reached: impl FnMut() -> bool) {

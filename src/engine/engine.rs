@@ -107,7 +107,9 @@ impl Engine {
 
     /// The store, made when it is not there.
     pub(crate) fn writable(&self) -> Result<Store, Failure> {
-        Ok(self.open(OpenMode::Create)?)
+        let store = self.open(OpenMode::Create)?;
+        store.writable()?;
+        Ok(store)
     }
 
     /// The store as it is.
@@ -129,11 +131,6 @@ impl Engine {
         let store = self.existing()?;
         let env = self.query_env();
         ask(Query { store: &store, env: &env })
-    }
-
-    /// Whether the home holds a store.
-    pub(crate) fn has_store(&self) -> bool {
-        self.home.join("workflow.sqlite").exists()
     }
 
     pub(crate) fn query_env(&self) -> QueryEnv {
@@ -158,7 +155,7 @@ impl Engine {
     /// # Errors
     /// `home_not_a_store`, `not_writable`, `store_newer`.
     pub fn init(&self, _params: &InitParams) -> Result<InitView, Failure> {
-        let there = self.has_store();
+        let there = self.home.join("workflow.sqlite").exists();
         self.writable()?;
         let next = "owf new PATH writes a workflow from a template; owf run FILE runs it".to_owned();
         Ok(InitView { home: self.home.display().to_string(), created: !there, next })
@@ -242,7 +239,7 @@ impl Engine {
     pub fn supervise(&self, run: &str) -> Result<(), Failure> {
         let store = self.existing()?;
         super::supervise::leave_session();
-        let run = store.resolve(run)?;
+        let run = super::reference::resolve(&store, Some(run))?;
         let handle = Arc::new(super::supervise::take_up(&store, &self.services, &run, false)?);
         let told = Arc::clone(&handle);
         self.on_terminate(move || told.interrupt());
@@ -297,7 +294,7 @@ impl Engine {
     /// `not_found`, `invalid_arguments` for a bad cursor.
     pub fn wait(&self, params: &WaitParams) -> Result<RunView, Failure> {
         let store = self.existing()?;
-        let run = store.resolve(params.run_id.as_deref().unwrap_or("latest"))?;
+        let run = super::reference::resolve(&store, params.run_id.as_deref())?;
         let began = Instant::now();
         let most = Duration::from_secs(u64::from(params.timeout_seconds.unwrap_or(20)));
         let until = params.until.unwrap_or_default();
@@ -335,7 +332,7 @@ impl Engine {
         let store = self.existing()?;
         let run = match run.parse() {
             Ok(run) => run,
-            Err(_) => store.resolve(run)?,
+            Err(_) => super::reference::resolve(&store, Some(run))?,
         };
         Ok(store.events(&run, after_seq, limit)?)
     }
@@ -345,7 +342,7 @@ impl Engine {
     /// # Errors
     /// `not_found`, `ambiguous`.
     pub fn resolve(&self, reference: &str) -> Result<RunId, Failure> {
-        Ok(self.existing()?.resolve(reference)?)
+        super::reference::resolve(&self.existing()?, Some(reference))
     }
 
     /// The status of a run now.

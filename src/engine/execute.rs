@@ -257,6 +257,7 @@ fn execute(
         machine,
         driver,
         journal,
+        held: super::files::Held::default(),
         to_self,
         inbox,
         driving_since,

@@ -10,11 +10,33 @@ use serde_json::{Value, json};
 use crate::core::ids::{CallId, RunId};
 use crate::core::outcome::Outcome;
 use crate::core::run::{RunOutcome, RunSpec, Settings};
-use crate::store::Store;
+use crate::store::{Store, Ticket};
 
 enum Job {
-    Write { path: PathBuf, bytes: Vec<u8> },
+    Write {
+        path: PathBuf,
+        bytes: Vec<u8>,
+    },
+    /// What follows tells of events that are on disk when this is; if they never will be, another process owns the files.
+    After(Ticket),
     Done(Sender<()>),
+}
+
+/// Files that tell of events which the journal has not handed over yet.
+#[derive(Debug, Default)]
+pub(crate) struct Held(Vec<(PathBuf, Vec<u8>)>);
+
+impl Held {
+    /// The prompt of a call.
+    pub(crate) fn prompt(&mut self, run_dir: &Path, call_id: CallId, prompt: &str) {
+        self.0.push((call_dir(run_dir, call_id).join("prompt.txt"), prompt.as_bytes().to_vec()));
+    }
+
+    /// What a call ended with.
+    pub(crate) fn outcome(&mut self, run_dir: &Path, call_id: CallId, outcome: &Outcome) {
+        let dir = call_dir(run_dir, call_id);
+        self.0.extend(outcome_files(outcome).into_iter().map(|(name, bytes)| (dir.join(name), bytes)));
+    }
 }
 
 /// Writes files in the background, in order: each to a temporary file that is renamed.
@@ -39,16 +61,16 @@ impl Files {
         }
     }
 
-    /// The prompt of a call.
-    pub(crate) fn prompt(&self, run_dir: PathBuf, call_id: CallId, prompt: String) {
-        let path = call_dir(&run_dir, call_id).join("prompt.txt");
-        self.push(Job::Write { path, bytes: prompt.into_bytes() });
-    }
-
-    /// What a call ended with.
-    pub(crate) fn outcome(&self, run_dir: PathBuf, call_id: CallId, outcome: &Outcome) {
-        for (name, bytes) in outcome_files(outcome) {
-            self.push(Job::Write { path: call_dir(&run_dir, call_id).join(name), bytes });
+    /// Writes files once the events they tell of are on disk.
+    pub(crate) fn after(&self, committed: Option<Ticket>, held: &mut Held) {
+        if held.0.is_empty() {
+            return;
+        }
+        if let Some(ticket) = committed {
+            self.push(Job::After(ticket));
+        }
+        for (path, bytes) in held.0.drain(..) {
+            self.push(Job::Write { path, bytes });
         }
     }
 
@@ -89,8 +111,12 @@ impl Drop for Files {
 }
 
 fn work(queue: &Receiver<Job>) {
+    let mut ours = true;
     for job in queue {
         match job {
+            // The run may be another process's by now: so are its files.
+            Job::Write { .. } if !ours => {}
+            Job::After(ticket) => ours = ours && ticket.wait().is_ok(),
             Job::Write { path, bytes } => {
                 if let Err(error) = write(&path, &bytes) {
                     tracing::warn!(%error, path = %path.display(), "file of a run not written");

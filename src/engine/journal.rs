@@ -72,6 +72,11 @@ impl Journal {
         }
     }
 
+    /// What tells when everything handed over so far is on disk; none when nothing was.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        self.last.clone()
+    }
+
     fn batch(&mut self, events: Vec<Event>, cache: Vec<CacheWrite>, consumed: Vec<i64>) -> Append {
         let at = now();
         let records = events

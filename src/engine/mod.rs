@@ -24,6 +24,7 @@ mod prepare;
 mod process;
 mod query;
 mod reads;
+mod reference;
 mod rehearse;
 mod resume;
 mod run_end;

@@ -7,7 +7,7 @@ use super::params::{
     ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ExportParams, ListRunsParams, OutputParams,
     PruneParams, ReadArtifactParams, StatusParams,
 };
-use super::query::{RunScope, doctor_without_store, no_runs};
+use super::query::{RunScope, doctor_without_store};
 use super::view::{
     ApprovalsView, ArtifactsView, CallDetailView, CallsView, ClearedView, DoctorView, ExplainView, ExportView,
     OutputView, PruneView, ReadArtifactView, RunView, RunsView,
@@ -78,22 +78,32 @@ impl Engine {
     /// # Errors
     /// `invalid_arguments` for a bad cursor or time.
     pub fn list_runs(&self, params: &ListRunsParams) -> Result<RunsView, Failure> {
-        match self.query(|q| q.list_runs(params)) {
-            Err(failure) if !self.has_store() && failure.code == Code::NotFound => Ok(no_runs(self.home())),
-            other => other,
+        match self.existing() {
+            Err(failure) if failure.code == Code::NotFound => Ok(RunsView {
+                home: self.home().display().to_string(),
+                total: 0,
+                matched: 0,
+                runs: Vec::new(),
+                truncated: false,
+                next_cursor: None,
+                next: "owf_run_workflow starts a run".to_owned(),
+            }),
+            Err(failure) => Err(failure),
+            Ok(_) => self.query(|q| q.list_runs(params)),
         }
     }
 
-    /// Questions to a person.
+    /// Questions to a person. A home without a store has none.
     ///
     /// # Errors
     /// `not_found`, `ambiguous`.
     pub fn approvals(&self, params: &ApprovalsParams) -> Result<ApprovalsView, Failure> {
-        match self.query(|q| q.approvals(params)) {
-            Err(failure) if !self.has_store() && params.run_id.is_none() && failure.code == Code::NotFound => {
+        match self.existing() {
+            Err(failure) if failure.code == Code::NotFound && params.run_id.is_none() => {
                 Ok(ApprovalsView { approvals: Vec::new(), approvals_total: 0, truncated: false })
             }
-            other => other,
+            Err(failure) => Err(failure),
+            Ok(_) => self.query(|q| q.approvals(params)),
         }
     }
 
@@ -130,9 +140,10 @@ impl Engine {
     /// # Errors
     /// Store errors other than a missing store.
     pub fn doctor(&self) -> Result<DoctorView, Failure> {
-        if !self.has_store() {
-            return Ok(doctor_without_store(&self.query_env(), self.home()));
+        match self.existing() {
+            Err(failure) if failure.code == Code::NotFound => Ok(doctor_without_store(&self.query_env(), self.home())),
+            Err(failure) => Err(failure),
+            Ok(_) => self.query(|q| q.doctor()),
         }
-        self.query(|q| q.doctor())
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
     let against = match &params.against {
         Some(reference) => {
             let store = engine.existing()?;
-            let run = store.resolve(reference)?;
+            let run = super::reference::resolve(&store, Some(reference))?;
             against(&store, &run, rerun)?
         }
         None => None,
@@ -57,7 +57,7 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
         // What a resume would run: with the recorded args unless others are given.
         (None, Some(reference)) => {
             let store = engine.existing()?;
-            store.run(&store.resolve(reference)?)?.and_then(|row| row.spec.args)
+            store.run(&super::reference::resolve(&store, Some(reference))?)?.and_then(|row| row.spec.args)
         }
         (args, _) => args,
     };

@@ -47,8 +47,7 @@ pub(crate) struct Ready {
 
 /// Checks everything, then records what the resume changes: new settings in place, or a new run.
 pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store) -> Result<Ready, Failure> {
-    let reference = params.run_id.as_deref().unwrap_or("latest");
-    let run_id = store.resolve(reference)?;
+    let run_id = super::reference::resolve(store, params.run_id.as_deref())?;
     // Looked at first: the facts of a run come from its journal, and without one nothing else can be read.
     if store.events(&run_id, 0, 1)?.is_empty() {
         return Err(no_journal(&run_id));
@@ -168,8 +167,8 @@ fn new_source(params: &ResumeParams, spec: &RunSpec, services: &Services) -> Res
         let Some(path) = &spec.source_path else {
             return Err(super::start::invalid(vec![serde_json::json!({
                 "path": "/source",
-                "message": "current needs a file, and this run was started from text",
-                "hint": "pass path or script",
+                "message": "current needs a file, and this run was started from a bundled workflow or from text",
+                "hint": "name the workflow to go on with: path, name or script",
             })]));
         };
         reference.path = Some(path.clone());

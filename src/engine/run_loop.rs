@@ -34,6 +34,8 @@ pub(crate) struct RunLoop {
     pub(super) machine: RunMachine,
     pub(super) driver: Box<dyn Driver>,
     pub(super) journal: Journal,
+    /// Files about events not yet with the store's writer.
+    pub(super) held: super::files::Held,
     pub(super) to_self: Sender<Message>,
     pub(super) inbox: Receiver<Message>,
     pub(super) driving_since: Arc<AtomicI64>,
@@ -66,7 +68,7 @@ impl RunLoop {
             if let Some(end) = self.end.take() {
                 return self.leave(end);
             }
-            self.journal.hand_over();
+            self.hand_over();
             let message = self.next();
             self.message(message);
         }
@@ -93,21 +95,30 @@ impl RunLoop {
         self.attempts.clear();
         self.at_barrier.clear();
         self.prepared.clear();
-        let end = match &end {
+        let end = match end {
             RunEnd::Lost(_) => end,
-            _ => match self.journal.commit() {
-                Ok(()) => end,
-                Err(error) => RunEnd::lost(error),
-            },
+            end => {
+                self.hand_over();
+                match self.journal.commit() {
+                    Ok(()) => end,
+                    Err(error) => RunEnd::lost(error),
+                }
+            }
         };
-        // Whoever waits for the loops of the tree finds everything on disk.
+        // Whoever waits for the loops of the tree waits for their last commit.
         self.tree.unregister(&self.run);
         end
     }
 
+    /// Queues everything appended so far to the store's writer, and the files that tell of it behind it.
+    pub(super) fn hand_over(&mut self) {
+        self.journal.hand_over();
+        self.tree.files.after(self.journal.ticket(), &mut self.held);
+    }
+
     fn drive(&mut self, go: impl FnOnce(&mut dyn Driver) -> DriverStep) -> DriverStep {
         // Readers see how far the run is while user logic works, and the watchdog ends a journal that is complete.
-        self.journal.hand_over();
+        self.hand_over();
         self.driving_since.store(self.tree.clock(), Ordering::Relaxed);
         let step = go(self.driver.as_mut());
         self.driving_since.store(0, Ordering::Relaxed);
@@ -217,6 +228,7 @@ impl RunLoop {
         if let Some(event) = last {
             // The files of a run are complete before its end is on record, and written only when everything they tell is.
             if let Event::RunFinished { outcome } = &event {
+                self.hand_over();
                 if self.journal.commit().is_err() {
                     return self.store_failed();
                 }
@@ -234,12 +246,12 @@ impl RunLoop {
             match event {
                 Event::CallRequested { call_id, spec, .. } if call_id.0 <= folders => {
                     if let Some(prompt) = &spec.ask.prompt {
-                        self.tree.files.prompt(self.tree.store.run_dir(&self.run), *call_id, prompt.clone());
+                        self.held.prompt(&self.tree.store.run_dir(&self.run), *call_id, prompt);
                     }
                 }
                 Event::CallFinished { call_id, outcome, reused, .. } => {
                     if call_id.0 <= folders {
-                        self.tree.files.outcome(self.tree.store.run_dir(&self.run), *call_id, outcome);
+                        self.held.outcome(&self.tree.store.run_dir(&self.run), *call_id, outcome);
                     }
                     if reused.is_none()
                         && outcome.status == CallStatus::Done
@@ -333,21 +345,30 @@ impl RunLoop {
     }
 
     /// Asks a person by way of the journal; an expiry is watched for.
-    fn ask(&self, approval: &ApprovalNote) {
+    fn ask(&mut self, approval: &ApprovalNote) {
         let Some(expires_at) = approval.expires_at else { return };
         if expires_at <= now() {
             // It expired while no process lived: its answer is in the inbox before the run can pause for it again.
-            if let Err(error) = self.tree.store.expire(&self.run, approval.approval_id, now()) {
+            let expired =
+                self.journal.commit().and_then(|()| self.tree.store.expire(&self.run, approval.approval_id, now()));
+            if let Err(error) = expired {
                 tracing::warn!(%error, "an approval could not expire");
             }
             return;
         }
+        // The question may still be on its way to the disk when its time is up.
+        let written = self.journal.barrier();
         let store = self.tree.store.clone();
         let run = self.run.clone();
         let id = approval.approval_id;
         let wait = Duration::from_millis(expires_at.since(now()));
         self.tree.services.runtime.spawn(async move {
             tokio::time::sleep(wait).await;
+            if let Some(written) = written
+                && written.committed().await.is_err()
+            {
+                return;
+            }
             // A decision that was faster wins; its row is in the inbox already.
             if let Err(error) = store.expire(&run, id, expires_at.max(now())) {
                 tracing::warn!(%error, "an approval could not expire");

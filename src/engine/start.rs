@@ -160,7 +160,9 @@ pub(crate) fn invalid(errors: Vec<Value>) -> Failure {
     } else {
         format!("{} arguments are wrong", errors.len())
     };
-    Failure::new(Code::InvalidArguments, format!("{count}: {}", list.join("; "))).with("errors", errors)
+    let mut failure = Failure::new(Code::InvalidArguments, format!("{count}: {}", list.join("; ")));
+    failure.hint = errors.iter().find_map(|e| e["hint"].as_str()).map(str::to_owned);
+    failure.with("errors", errors)
 }
 
 pub(crate) fn unknown_provider(services: &Services, name: &str) -> Failure {
@@ -217,6 +219,13 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     let workflow = super::source::load(&reference, &cwd, services.user_home.as_deref())?;
     let args = args_value(params.args.as_ref(), params.args_json.as_deref())?;
     let script = super::source::require(&workflow)?.clone();
+    if params.provider.is_none()
+        && let Some(name) = services.defaults.provider.as_deref().filter(|n| services.registry.canonical(n).is_none())
+    {
+        let mut failure = unknown_provider(services, name);
+        let meant = failure.hint.take().map(|hint| format!("{hint} ")).unwrap_or_default();
+        return Err(failure.hint(format!("{meant}OWF_PROVIDER or the configuration names it")));
+    }
     let settings = settings(&default_settings(services), &Overrides::from(params), services, store, &cwd)?;
     let mut spec = spec_of(&workflow, &script, args, settings, services);
     spec.workspace = workspace.display().to_string();

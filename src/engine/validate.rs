@@ -8,7 +8,7 @@ use super::view::{Diagnostic, ErrorView, Severity, ValidateView, WorkflowMeta};
 use crate::core::call::WorkflowTarget;
 use crate::core::failure::Failure;
 use crate::core::run::WorkflowKind;
-use crate::front::script::{FindError, Meta, Script, find};
+use crate::front::script::{FindError, Meta, Script, close, find};
 use crate::providers::Registry;
 
 /// Checks a workflow. Errors in it make a view with `ok: false`, not a failure.
@@ -106,7 +106,8 @@ fn missing_names(
                 Err(error @ FindError::Ambiguous { .. }) => warn("ambiguous_workflow", name, error.to_string(), None),
                 Err(FindError::NotFound { name, nearest, broken: _ }) => {
                     let message = format!("no workflow is named \"{name}\"");
-                    let hint = nearest.first().map(|near| format!("did you mean \"{near}\"?"));
+                    let near = close(&name, nearest.iter().map(String::as_str));
+                    let hint = near.map(|near| format!("did you mean \"{near}\"?"));
                     warn("unknown_workflow", &name, message, hint);
                 }
             },

@@ -11,7 +11,7 @@ use super::source::BUNDLED;
 use super::view::{NewWorkflowView, Scope, TemplateRow, WorkflowRow, WorkflowsView};
 use crate::core::failure::{Code, Failure};
 use crate::front::bundled::{self, BundledScript};
-use crate::front::script::{self, Found, Origin, check, discover};
+use crate::front::script::{self, Found, Origin, check, close, discover};
 
 /// The workflows that can be run by name from `cwd`, those that cannot with the reason, and the templates.
 pub(crate) fn list_workflows(params: &ListWorkflowsParams, cwd: &Path, user_home: Option<&Path>) -> WorkflowsView {
@@ -59,8 +59,12 @@ pub(crate) fn new_workflow(params: &NewWorkflowParams, cwd: &Path) -> Result<New
     let name = params.template_name.as_deref().unwrap_or("hello");
     let Some(template) = bundled::bundled(name) else {
         let names = bundled::BUNDLED.iter().map(|s| s.template);
+        let hint = match close(name, names.clone()) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "owf_list_workflows shows the templates".to_owned(),
+        };
         return Err(Failure::new(Code::NotFound, format!("there is no template \"{name}\""))
-            .hint("list_workflows shows the templates")
+            .hint(hint)
             .allowed(names)
             .with("what", "template"));
     };

@@ -103,12 +103,17 @@ impl Registry {
         }
     }
 
+    /// The environment variable that says how many calls of a provider go on at once.
+    pub fn concurrency_variable(name: &str) -> String {
+        format!("OWF_PROVIDER_{}_CONCURRENCY", name.to_uppercase().replace('-', "_"))
+    }
+
     /// Calls at once for a provider: what the run asks for, else `OWF_PROVIDER_<NAME>_CONCURRENCY`, else
     /// `OWF_MAX_CONCURRENCY`, else the provider's own default. Never 0; what is no number counts as absent.
     pub fn concurrency(&self, name: &str, env: &dyn Fn(&str) -> Option<String>, setting: Option<u32>) -> u32 {
         let canonical = self.canonical(name).unwrap_or_else(|| name.to_lowercase());
         let read = |variable: &str| env(variable).and_then(|text| text.trim().parse::<u32>().ok()).filter(|n| *n > 0);
-        let own = format!("OWF_PROVIDER_{}_CONCURRENCY", canonical.to_uppercase().replace('-', "_"));
+        let own = Self::concurrency_variable(&canonical);
         setting
             .filter(|n| *n > 0)
             .or_else(|| read(&own))

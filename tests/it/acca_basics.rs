@@ -1,5 +1,7 @@
 //! Results, checks before a run, failures a script asked for, answers by schema, and what never reaches the disk.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::path::Path;
 
 use serde_json::{Value, json};

@@ -145,7 +145,7 @@ fn accept_007_the_stricter_of_run_and_call_wins() {
 #[test]
 fn accept_008_refresh_asks_again_and_the_next_run_hits_the_new_text() {
     let second = Counting::new("second");
-    let desk = Desk::with(&[second.clone()]);
+    let desk = Desk::with(std::slice::from_ref(&second));
     desk.workflow("one", "return await agent('Look.', { label: 'x' })");
     let mut seen = Vec::new();
     for cache_policy in [CachePolicy::Auto, CachePolicy::Refresh, CachePolicy::Auto] {

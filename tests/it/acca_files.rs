@@ -1,5 +1,7 @@
 //! Explanations that add up, files that are what their rows say, homes that move, pages that make up the file.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use owf::core::ids::Hash;

@@ -1,5 +1,7 @@
 //! Owners that come back from the dead, fixtures that change, and runs that were killed more than once.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::process::Child;
 use std::time::Duration;
 
@@ -22,8 +24,8 @@ fn kill(mut child: Child) {
 }
 
 /// Waits until an attempt of a call is on disk: one that is not did not happen, as far as a resume knows.
-fn until_started(place: &Place, run: &str, call: &str) {
-    let started = || journal(place, run).iter().any(|e| e["type"] == "attempt_started" && e["call_id"] == call);
+fn until_started(place: &Place, run: &str, call: u32) {
+    let started = || journal(place, run).iter().any(|e| e["type"] == "attempt_started" && e["call_id"] == json!(call));
     eventually(Duration::from_secs(1), "the attempt on disk", started);
 }
 
@@ -51,7 +53,7 @@ fn a_zombie_owner_writes_nothing_and_ends_with_4() {
     let mut zombie = place.spawn(&["run", "two.js", "--fixtures", "answers.yaml", "--no-input"]);
     eventually(Duration::from_secs(1), "both calls", || place.log(LOG).len() == 2);
     let run = place.json(&["status", "--json"])["run_id"].as_str().unwrap().to_owned();
-    until_started(&place, &run, "c0002");
+    until_started(&place, &run, 2);
     signal(&zombie, rustix::process::Signal::STOP);
     assert_eq!(place.json(&["status", "--json"])["status"], "running", "a suspended owner lives");
     assert_eq!(place.owf(&["resume", &run, "--no-input"]).code, 2);
@@ -65,7 +67,8 @@ fn a_zombie_owner_writes_nothing_and_ends_with_4() {
     let (before, there) = (journal(&place, &run), files());
     signal(&zombie, rustix::process::Signal::CONT);
     assert_eq!(zombie.wait().unwrap().code(), Some(4));
-    assert_eq!((journal(&place, &run), files()), (before, there));
+    assert!(journal(&place, &run) == before, "the zombie wrote events");
+    assert!(files() == there, "the zombie wrote files");
     assert_eq!(place.json(&["output", &run, "--json"])["output"], json!(["a at attempt 1", "b at attempt 2"]));
     assert_eq!(labels(&place), ["a", "b", "b"]);
     assert_eq!(place.store().integrity_check().unwrap(), Vec::<String>::new());
@@ -165,7 +168,7 @@ fn a_run_killed_after_its_own_mutating_call_does_not_repeat_it() {
     let child = place.spawn(&["run", "edit.js", "--fixtures", "answers.yaml", "--no-input"]);
     eventually(Duration::from_secs(1), "both calls", || place.log(LOG).len() == 2);
     let run = place.json(&["status", "--json"])["run_id"].as_str().unwrap().to_owned();
-    until_started(&place, &run, "c0002");
+    until_started(&place, &run, 2);
     kill(child);
     // Its own edit is part of the workspace now: neither that nor a later change by hand makes it run again.
     place.file("out/new.txt", "changed by hand");
@@ -204,11 +207,11 @@ fn a_resume_of_a_resume_of_a_killed_run_replays_what_each_of_them_finished() {
     let first = place.spawn(&["run", "four.js", "--fixtures", "answers.yaml", "--no-input"]);
     eventually(Duration::from_secs(1), "b", || labels(&place) == ["a", "b"]);
     let run = place.json(&["status", "--json"])["run_id"].clone();
-    until_started(&place, run.as_str().unwrap(), "c0002");
+    until_started(&place, run.as_str().unwrap(), 2);
     kill(first);
     let second = place.spawn(&["resume", "--no-input"]);
     eventually(Duration::from_secs(1), "c", || labels(&place) == ["a", "b", "b", "c"]);
-    until_started(&place, run.as_str().unwrap(), "c0003");
+    until_started(&place, run.as_str().unwrap(), 3);
     kill(second);
     let third = place.owf(&["resume", "--no-input", "--json"]);
     let view = third.json();

@@ -1,5 +1,7 @@
 //! Going on with runs: what is replayed, what runs again, which source runs, and who may.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::time::Duration;
 
 use owf::core::call::CachePolicy;
@@ -61,6 +63,12 @@ fn accept_012_a_sixth_occurrence_is_asked_and_says_that_only_five_were_recorded(
     assert_eq!((desk.invocations(), &desk.cache()[4..]), (6, &["replayed".to_owned(), "miss".to_owned()][..]));
     let row = &desk.explain("latest")["calls"][5];
     assert_eq!((&row["reason_code"], &row["reason"]), (&json!("occurrence"), &json!("occurrence 6, only 5 recorded")));
+    // The answer is the sixth in the cache too.
+    let again = desk.run("same");
+    assert_eq!(
+        (&again["output"], desk.cache(), desk.invocations()),
+        (&resumed["output"], vec!["hit".to_owned(); 6], 6)
+    );
 }
 
 #[test]
@@ -187,6 +195,19 @@ fn accept_015_a_mutating_call_in_flight_that_is_not_to_be_repeated_is_skipped() 
 }
 
 #[test]
+fn accept_015_a_mutating_call_in_flight_is_asked_about_by_a_new_run_too() {
+    let (place, run) = killed();
+    place.file("edit.js", &script("edit", &format!("log('edited');\n{EDITING}")));
+    let resumed = place.owf(&["resume", &run, "--source", "current", "--no-input", "--json"]);
+    let view = resumed.json();
+    assert_eq!((&view["resumed"], &view["resumed_from"]), (&json!("new_run"), &json!(run)), "{view}");
+    assert_eq!((resumed.code, &view["status"], &view["status_reason"]), (3, &json!("paused"), &json!("repeat")));
+    assert_eq!((&view["approvals"][0]["kind"], &view["approvals"][0]["call_id"]), (&json!("repeat"), &json!("c0003")));
+    assert_eq!(labels(&place), ["first", "look", "patch", "look"]);
+    assert_eq!(place.json(&["status", &run, "--json"])["status"], "cancelled");
+}
+
+#[test]
 fn accept_017_a_run_that_goes_on_in_place_keeps_its_id_and_its_earlier_events() {
     let desk = Desk::new();
     desk.answers("  - match: { label: b, attempt: 1 }\n    never: true\n  - text: '{{ label }}'");
@@ -288,7 +309,7 @@ fn accept_019_unfinished_calls_of_a_resume_use_the_new_provider() {
 #[test]
 fn accept_019_a_real_provider_for_a_run_with_generated_answers_is_a_new_run_that_asks_everything() {
     let second = Counting::new("second");
-    let desk = Desk::with(&[second.clone()]);
+    let desk = Desk::with(std::slice::from_ref(&second));
     desk.answers("  - match: { label: b, attempt: 1 }\n    never: true\n  - text: fake");
     desk.workflow("two", "return [await agent('A.', { label: 'a' }), await agent('B.', { label: 'b' })]");
     let run = interrupted(&desk, "two", RunParams::default(), || desk.invocations() == 2);

@@ -1,5 +1,7 @@
 //! An engine in process over a place of its own, and a provider whose answers are counted.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
 //! Acceptance 83 to 88 for scripts: questions that outlive their process, decided once, by the right one, about the right text.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 
@@ -217,7 +218,7 @@ fn accept_087_an_expiry_applies_the_declared_outcome_while_the_run_lives() {
     for (on_timeout, decision) in [(json!("approve"), "approve"), (json!("deny"), "deny"), (json!(null), "deny")] {
         let place = Place::new();
         place.file("f.yaml", "owf_fixtures: 1\nrules:\n  - delay_ms: 120\n    text: ok\n");
-        let ask = json!({"message": "quick?", "expiresInMs": 10, "onTimeout": on_timeout});
+        let ask = json!({"message": "quick?", "expiresInMs": 1, "onTimeout": on_timeout});
         place
             .file("w.js", &script(&format!("return await Promise.all([owf.approve({ask}), agent('busy meanwhile')])")));
         let printed = place.owf(&["run", "w.js", "--fixtures", "f.yaml", "--json"]);

@@ -1,4 +1,5 @@
 //! Acceptance 26 to 30: budgets of tokens, cost and calls; child workflows in the same books; the limit of nesting.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use serde_json::{Value, json};
 

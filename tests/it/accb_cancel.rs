@@ -1,4 +1,5 @@
 //! Acceptance 54 and 56 by command line: cancel, pause and Ctrl-C from outside, and runs beside one another.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};

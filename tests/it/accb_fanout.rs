@@ -1,4 +1,5 @@
 //! Acceptance 31 to 34: bounded fan-outs and pipelines, executed by the engine.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
 //! A person at a terminal: questions asked on a pseudo terminal, put off, answered elsewhere, and Ctrl-C typed there.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;

@@ -322,12 +322,12 @@ fn explain_cache_gives_one_line_per_call_and_the_sums() {
                   row(2, "patch:src/a.ts", "bypassed", "mutating", "writes files, so it is never reused")]
     }));
     assert_eq!(
-        explain::screen(&view, &term()),
+        explain::screen(&view, &term(), "review"),
         "\
 replayed  scan: same request, from 20260528-143201-k7q2mvx4 c0001
 bypassed  patch:src/a.ts: writes files, so it is never reused
 12 replayed, 0 hit, 27 miss, 1 bypassed   saved $1.33
-ask everything again: owf run WORKFLOW --cache-policy refresh
+ask everything again: owf run review --cache-policy refresh
 "
     );
 }
@@ -376,7 +376,7 @@ error: TypeScript is not supported
  --> review.js:6:12
   |
 6 | const files: string[] = []
-  |            ^
+  |            ^^^^^^^^^^
   hint: write plain JavaScript: `const files = []`
 note: `.filter(Boolean)` drops failed calls; they become gaps of the run
  --> review.js:11:3
@@ -408,7 +408,7 @@ fn a_dry_run_shows_calls_cost_and_reuse() {
         "next": ""
     }));
     assert_eq!(
-        dry_run::screen(&view, &term(), false),
+        dry_run::screen(&view, &term(), "review", false),
         "\
 review: completed, nothing was sent to claude/sonnet
   Scan      1  scan
@@ -459,6 +459,7 @@ fn a_request_that_could_not_be_served_says_what_would_work() {
         render::failure(&ambiguous, &term()),
         "\
 error: two workflows are named \"review\" in one directory
+  .claude/workflows/review.js
   .claude/workflows/review-old.js
   hint: owf run .claude/workflows/review.js
 "
@@ -466,7 +467,8 @@ error: two workflows are named \"review\" in one directory
     let invalid = Failure::new(Code::InvalidWorkflow, "1 error: 6:12 TypeScript is not supported").with(
         "diagnostics",
         json!([{ "severity": "error", "code": "typescript", "line": 6, "column": 12, "file": "/repo/review.js",
-                 "message": "TypeScript is not supported", "excerpt": "const files: string[] = []" }]),
+                 "message": "TypeScript is not supported", "excerpt": "const files: string[] = []",
+                 "hint": "write plain JavaScript: `const files = []`" }]),
     );
     assert_eq!(
         render::failure(&invalid, &term()),
@@ -475,8 +477,9 @@ error: TypeScript is not supported
  --> review.js:6:12
   |
 6 | const files: string[] = []
-  |            ^
-error: 1 error: 6:12 TypeScript is not supported
+  |            ^^^^^^^^^^
+  hint: write plain JavaScript: `const files = []`
+1 error; nothing was started
 "
     );
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::cli::flags::at_least_one;
 use crate::cli::{Context, Exit, Outcome, render};
 use crate::engine::params::ArtifactsParams;
 
@@ -17,7 +18,7 @@ pub struct ArtifactsArgs {
     #[arg(long)]
     pub kind: Option<String>,
     /// Rows at most [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub limit: Option<u32>,
     /// Go on after the last page
     #[arg(long)]
@@ -35,6 +36,9 @@ pub fn run(ctx: &mut Context, args: ArtifactsArgs) -> Outcome {
         home: None,
     };
     let view = ctx.engine.artifacts(&params)?;
+    if view.artifacts.is_empty() && !ctx.global.json {
+        ctx.out.note("no file of the run matches");
+    }
     ctx.reply(&view, |view, _| render::lists::artifacts(view))?;
     Ok(Exit::Done)
 }

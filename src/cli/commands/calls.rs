@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::cli::flags::at_least_one;
 use crate::cli::{Context, Exit, Outcome, render};
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::CallId;
@@ -28,7 +29,7 @@ pub struct CallsArgs {
     #[arg(long, value_name = "TEXT")]
     pub label: Option<String>,
     /// Rows at most [default: 25; with --json all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub limit: Option<u32>,
     /// Go on after the last page
     #[arg(long)]

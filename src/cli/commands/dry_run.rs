@@ -47,6 +47,13 @@ pub struct DryRunArgs {
 }
 
 impl DryRunArgs {
+    /// The workflow as it was named, for the command to go on with.
+    fn named(&self, name: &str) -> String {
+        let by = &self.by;
+        let flag = by.path.clone().or_else(|| by.name.as_ref().map(|name| format!("--name {name}")));
+        flag.or_else(|| self.workflow.clone()).unwrap_or_else(|| name.to_owned())
+    }
+
     /// The request.
     pub fn params(&self) -> Result<DryRunParams, Failure> {
         let found = self.by.resolve(self.workflow.as_deref(), &mut std::io::stdin())?;
@@ -78,7 +85,8 @@ impl DryRunArgs {
 /// Prints the calls, what they would cost, and what was not reached; 1 when the script threw.
 pub fn run(ctx: &mut Context, args: &DryRunArgs) -> Outcome {
     let view = ctx.engine.dry_run(&args.params()?)?;
-    ctx.reply(&view, |view, term| render::dry_run::screen(view, term, args.full))?;
+    let workflow = args.named(&view.workflow.name);
+    ctx.reply(&view, |view, term| render::dry_run::screen(view, term, &workflow, args.full))?;
     Ok(match view.outcome {
         DryOutcome::Completed | DryOutcome::NoCalls => Exit::Done,
         DryOutcome::StoppedBeforeCalls | DryOutcome::Threw => Exit::Failed,

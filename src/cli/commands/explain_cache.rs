@@ -2,9 +2,10 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::flags::at_least_one;
 use crate::cli::{Context, Exit, Outcome, render};
 use crate::core::outcome::CacheStatus;
-use crate::engine::params::ExplainParams;
+use crate::engine::params::{ExplainParams, StatusParams};
 
 /// `--cache-status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,7 +31,7 @@ pub struct ExplainArgs {
     #[arg(long, value_enum, value_name = "STATUS")]
     pub cache_status: Option<CacheStatusFlag>,
     /// Rows at most [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub limit: Option<u32>,
     /// Go on after the last page
     #[arg(long)]
@@ -53,6 +54,14 @@ pub fn run(ctx: &mut Context, args: ExplainArgs) -> Outcome {
         home: None,
     };
     let view = ctx.engine.explain_cache(&params)?;
-    ctx.reply(&view, render::explain::screen)?;
+    let mut workflow = String::new();
+    if !ctx.global.json {
+        let params = StatusParams { run_id: Some(view.run_id.to_string()), limit: Some(0), ..StatusParams::default() };
+        if let Some(facts) = ctx.engine.status(&params)?.run {
+            let path = facts.row.script_path.map(|path| render::text::relative(&path, &ctx.term.cwd));
+            workflow = path.unwrap_or(facts.row.workflow_name);
+        }
+    }
+    ctx.reply(&view, |view, term| render::explain::screen(view, term, &workflow))?;
     Ok(Exit::Done)
 }

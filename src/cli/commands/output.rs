@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cli::render::text::value_text;
+use crate::cli::render::words::terminal;
 use crate::cli::{Context, Exit, Outcome};
 use crate::engine::params::OutputParams;
 
@@ -37,7 +38,7 @@ pub fn run(ctx: &mut Context, args: OutputArgs) -> Outcome {
     } else if let Some(text) = &view.output_text {
         ctx.out.bytes(text.as_bytes());
     } else {
-        ctx.out.note(&view.next);
+        ctx.out.note(&terminal(&view.next));
     }
     let exit = Exit::of_status(view.status);
     Ok(if view.has_output || exit != Exit::Done { exit } else { Exit::Failed })

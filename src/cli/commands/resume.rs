@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::cli::flags::{ArgFlags, CacheFlag, ChangedFlag, DownFlag, FakeFlags, LimitFlags, WorkflowFlags, given};
-use crate::cli::watch::{FollowFlags, follow_started};
+use crate::cli::watch::{Before, FollowFlags, follow_started};
 use crate::cli::{Context, Outcome};
 use crate::core::failure::Failure;
 use crate::engine::params::{ResumeParams, SourceChoice, StatusParams};
@@ -40,10 +40,10 @@ pub struct ResumeArgs {
     /// Run failed calls again, in a new run
     #[arg(long)]
     pub retry_failed: bool,
-    /// Provider of calls that name none [default: the configured one, else fake]
+    /// Provider of calls that name none [default: the one the run had]
     #[arg(long)]
     pub provider: Option<String>,
-    /// Model of calls that name none [default: the provider's]
+    /// Model of calls that name none [default: the one the run had]
     #[arg(long)]
     pub model: Option<String>,
     /// Answers of other runs [default: auto]
@@ -121,5 +121,5 @@ pub fn run(ctx: &mut Context, args: &ResumeArgs) -> Outcome {
     // What is told before anything is done: where the old run stands.
     let before = ctx.engine.status(&StatusParams { run_id: args.run.clone(), ..StatusParams::default() })?;
     let started = ctx.engine.resume(&params, how)?;
-    follow_started(ctx, &args.follow, started, Some(&before))
+    follow_started(ctx, &args.follow, started, Before::Resumed(&before))
 }

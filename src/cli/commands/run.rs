@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::flags::{ArgFlags, CacheFlag, DownFlag, FakeFlags, LimitFlags, WorkflowFlags, given};
-use crate::cli::watch::{FollowFlags, follow_started};
+use crate::cli::watch::{Before, FollowFlags, follow_started};
 use crate::cli::{Context, Outcome};
 use crate::core::failure::Failure;
 use crate::engine::params::RunParams;
@@ -92,5 +92,7 @@ pub fn run(ctx: &mut Context, args: &RunArgs) -> Outcome {
     let params = args.params()?;
     let how = args.follow.execution(ctx);
     let started = ctx.engine.start(&params, how)?;
-    follow_started(ctx, &args.follow, started, None)
+    let before =
+        Before::Nothing { unconfigured: args.provider.is_none() && ctx.engine.services().defaults.provider.is_none() };
+    follow_started(ctx, &args.follow, started, before)
 }

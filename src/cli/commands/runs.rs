@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::flags::given;
+use crate::cli::flags::{at_least_one, given};
 use crate::cli::{Context, Exit, Outcome, render};
 use crate::core::failure::{Code, Failure};
 use crate::core::run::RunStatus;
@@ -12,7 +12,7 @@ use crate::engine::params::ListRunsParams;
 #[derive(Debug, Args)]
 pub struct RunsArgs {
     /// Rows at most [default: 20; with --json all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub limit: Option<u32>,
     /// Go on after the last page
     #[arg(long)]

@@ -1,5 +1,7 @@
 //! Prints JSON Schemas of what goes in and comes out.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use serde_json::{Map, Value};
 
@@ -13,6 +15,9 @@ use crate::engine::view;
 pub struct SchemaArgs {
     /// Which one: run, run.input, calls, event, ... [default: all]
     pub name: Option<String>,
+    /// Write each to a file of its own in this directory instead of printing them
+    #[arg(long, short, value_name = "DIR", conflicts_with = "name")]
+    pub output: Option<PathBuf>,
 }
 
 /// Every schema by name: a request is `NAME.input`, its reply `NAME`.
@@ -60,8 +65,28 @@ fn schemas() -> Map<String, Value> {
     all
 }
 
-/// Prints one schema, or all of them as one object.
+/// Writes every schema to `DIR/NAME.json` and prints the directory.
+fn write_all(ctx: &mut Context, dir: &Path) -> Outcome {
+    let write = || -> std::io::Result<()> {
+        std::fs::create_dir_all(dir)?;
+        for (name, schema) in schemas() {
+            std::fs::write(dir.join(format!("{name}.json")), format!("{schema:#}\n"))?;
+        }
+        Ok(())
+    };
+    write().map_err(|error| {
+        Failure::new(Code::NotWritable, format!("{} cannot be written: {error}", dir.display()))
+            .hint("choose another directory")
+    })?;
+    ctx.out.result(&dir.display().to_string());
+    Ok(Exit::Done)
+}
+
+/// Prints one schema, or all of them as one object; or writes them to files.
 pub fn run(ctx: &mut Context, args: &SchemaArgs) -> Outcome {
+    if let Some(dir) = &args.output {
+        return write_all(ctx, dir);
+    }
     let all = schemas();
     let value = match &args.name {
         None => Value::Object(all),

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::cli::flags::at_least_one;
 use crate::cli::{Context, Exit, Outcome, render};
 use crate::engine::params::StatusParams;
 
@@ -11,7 +12,7 @@ pub struct StatusArgs {
     /// The run [default: latest]
     pub run: Option<String>,
     /// Calls at most
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub limit: Option<u32>,
     /// Go on after the last page
     #[arg(long)]

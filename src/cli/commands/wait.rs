@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use crate::cli::flags::seconds;
 use crate::cli::watch::{Goal, Job, Seen, ShowFlags, follow};
 use crate::cli::{Context, Outcome};
 
@@ -25,7 +26,7 @@ pub struct WaitArgs {
     /// The run [default: latest]
     pub run: Option<String>,
     /// Give up after so many seconds (exit code 3) [default: never]
-    #[arg(long = "timeout", alias = "timeout-seconds", value_name = "SECONDS")]
+    #[arg(long = "timeout", alias = "timeout-seconds", value_name = "SECONDS", value_parser = seconds)]
     pub timeout_seconds: Option<u32>,
     /// What ends the wait
     #[arg(long, value_enum, default_value_t)]

@@ -112,7 +112,13 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
         let folder = first.rsplit_once('/').map_or("", |(dir, _)| dir);
         let names: Vec<_> = files.iter().map(|f| f.rsplit('/').next().unwrap_or(f)).collect();
         let _ = writeln!(out, "  files    {folder}/{{{}}}", names.join(","));
-        let _ = writeln!(out, "  all of it: owf cat {short}/{}   --prompt   --transcript", row.call_id);
+        let mut flags = String::new();
+        for (flag, there) in [("prompt", &call.files.prompt), ("transcript", &call.files.transcript)] {
+            if there.is_some() {
+                let _ = write!(flags, "   --{flag}");
+            }
+        }
+        let _ = writeln!(out, "  all of it: owf cat {short}/{}{flags}", row.call_id);
     }
     out
 }

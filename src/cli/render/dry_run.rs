@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 
 use super::status::provider;
 use super::text::{Paint, clean, count, cut_dots, cut_middle, dollars, pad, plural, width, wrap};
+use super::words::terminal;
 use crate::cli::Terminal;
 use crate::core::outcome::CostSource;
 use crate::engine::view::{DryOutcome, DryRunView, MoneyBand, Usd};
 
-/// The calls, the coverage, what they would cost, and what to do next. `full` shows every row.
-pub fn screen(view: &DryRunView, term: &Terminal, full: bool) -> String {
+/// The calls, the coverage, what they would cost, and what to do next with the `workflow` as it was named. `full` shows
+/// every row.
+pub fn screen(view: &DryRunView, term: &Terminal, workflow: &str, full: bool) -> String {
     let mut out = String::new();
     head(&mut out, view, term.paint);
     calls(&mut out, view, full);
@@ -25,9 +27,9 @@ pub fn screen(view: &DryRunView, term: &Terminal, full: bool) -> String {
         let _ = writeln!(out, "{}", cut_dots(&text, term.width));
     }
     for notice in &view.warnings {
-        let _ = writeln!(out, "{}", wrap(&format!("warning: {}", clean(&notice.message)), term.width, 2));
+        let _ = writeln!(out, "{}", wrap(&format!("warning: {}", terminal(&clean(&notice.message))), term.width, 2));
     }
-    if let Some(command) = next(view) {
+    if let Some(command) = next(view, workflow) {
         let _ = writeln!(out, "next: {command}");
     }
     reuse(&mut out, view);
@@ -49,7 +51,7 @@ fn head(out: &mut String, view: &DryRunView, paint: Paint) {
         let place = error.line.map(|l| format!(" ({l}:{})", error.column.unwrap_or(1))).unwrap_or_default();
         let _ = writeln!(out, "{} {}{place}", paint.red("error:"), clean(&error.message));
         if let Some(hint) = &error.hint {
-            let _ = writeln!(out, "  hint: {}", clean(hint));
+            let _ = writeln!(out, "  hint: {}", terminal(&clean(hint)));
         }
     }
 }
@@ -158,11 +160,11 @@ fn providers(out: &mut String, view: &DryRunView) {
 }
 
 /// The command to go on with, when the rehearsal went well.
-fn next(view: &DryRunView) -> Option<String> {
+fn next(view: &DryRunView, workflow: &str) -> Option<String> {
     if !matches!(view.outcome, DryOutcome::Completed | DryOutcome::NoCalls) {
         return None;
     }
-    let mut command = format!("owf run {}", clean(&view.workflow.name));
+    let mut command = format!("owf run {}", clean(workflow));
     if let Some(name) = view.provider.as_deref().filter(|p| *p != "fake") {
         let _ = write!(command, " --provider {name}");
         if let Some(model) = &view.model {
@@ -184,7 +186,7 @@ fn reuse(out: &mut String, view: &DryRunView) {
         let word = call
             .changed
             .first()
-            .map_or_else(|| call.reason_code.as_str().trim_start_matches("earlier_").to_owned(), Clone::clone);
+            .map_or_else(|| call.reason_code.as_str().trim_start_matches("earlier_").replace('_', " "), Clone::clone);
         *reasons.entry(word).or_default() += 1;
     }
     let mut reasons: Vec<_> = reasons.into_iter().collect();

@@ -7,8 +7,8 @@ use crate::cli::Terminal;
 use crate::core::outcome::CacheStatus;
 use crate::engine::view::ExplainView;
 
-/// One line per call, then the sums.
-pub fn screen(view: &ExplainView, term: &Terminal) -> String {
+/// One line per call, then the sums, and how to ask the `workflow` afresh.
+pub fn screen(view: &ExplainView, term: &Terminal, workflow: &str) -> String {
     let mut out = String::new();
     for row in &view.calls {
         let word = format!("{:<8}", row.cache_status.as_str());
@@ -35,7 +35,7 @@ pub fn screen(view: &ExplainView, term: &Terminal) -> String {
         out.push_str("more: --limit N\n");
     }
     if counts.replayed + counts.hit > 0 {
-        out.push_str("ask everything again: owf run WORKFLOW --cache-policy refresh\n");
+        let _ = writeln!(out, "ask everything again: owf run {} --cache-policy refresh", clean(workflow));
     }
     out
 }

@@ -76,8 +76,13 @@ pub fn pruned(view: &PruneView) -> String {
     for run in &view.pruned {
         let _ = writeln!(out, "{}  {}", run.run_id, clean(&run.workflow_name));
     }
-    let verb = if view.dry_run { "would be removed" } else { "removed" };
+    let (verb, freed_verb) = if view.dry_run { ("would be removed", "would be freed") } else { ("removed", "freed") };
     let freed = size(view.freed_bytes);
-    let _ = writeln!(out, "{} {verb}, {} kept, {freed} freed; the cache is kept", runs(view.pruned_total), view.kept);
+    let _ = writeln!(
+        out,
+        "{} {verb}, {} kept, {freed} {freed_verb}; the cache is kept",
+        runs(view.pruned_total),
+        view.kept
+    );
     out
 }

@@ -11,5 +11,6 @@ pub mod runs;
 pub mod status;
 pub mod text;
 pub mod validate;
+pub mod words;
 
 pub use failure::failure;

@@ -7,6 +7,7 @@ use super::approvals;
 use super::text::{
     clean, cost, cost_source, count, cut_dots, cut_middle, dollars, duration, plural, relative, sketch, wrap,
 };
+use super::words::terminal;
 use crate::cli::Terminal;
 use crate::core::outcome::CostSource;
 use crate::core::run::{RunStatus, StatusReason};
@@ -22,7 +23,7 @@ pub fn three_lines(view: &RunView, cwd: &Path) -> String {
 pub fn screen(view: &RunView, term: &Terminal) -> String {
     let mut out = String::new();
     for warning in view.warnings.iter().filter(|w| w.code != "simulated" && w.code != "budget_exhausted") {
-        let line = format!("{}: {}", "warning", clean(&warning.message));
+        let line = format!("warning: {}", terminal(&clean(&warning.message)));
         let _ = writeln!(out, "{}", term.paint_err.yellow(&wrap(&line, term.width, 2)));
     }
     match view.status {
@@ -102,7 +103,7 @@ fn done(out: &mut String, view: &RunView, term: &Terminal) {
     let _ = writeln!(out, "{head}{fake}  {}  {}", duration(view.elapsed_ms), tally(view));
     push_line(out, &spent(view));
     for notice in view.warnings.iter().filter(|w| w.code == "budget_exhausted") {
-        push_line(out, &wrap(&clean(&notice.message), term.width, 2));
+        push_line(out, &wrap(&terminal(&clean(&notice.message)), term.width, 2));
     }
     if gaps > 0 {
         gap_lines(out, view, term, gaps);
@@ -146,7 +147,7 @@ fn gap_lines(out: &mut String, view: &RunView, term: &Terminal, gaps: u64) {
     for gap in view.gaps.iter().take(5) {
         let label = cut_middle(&gap.label, 34);
         let line = format!("  {} {label}  {}: {}", gap.call_id, gap.status.as_str(), clean(&gap.message));
-        push_line(out, &cut_dots(&line, term.width.max(40) + 20));
+        push_line(out, &wrap(&cut_dots(&line, 240), term.width.max(40), 8));
     }
     let shown = view.gaps.len().min(5) as u64;
     if gaps > shown {
@@ -184,14 +185,16 @@ fn error_lines(out: &mut String, error: &ErrorView, view: &RunView, term: &Termi
         push_line(out, &cut_dots(&place, term.width));
     }
     if let Some(hint) = &error.hint {
-        push_line(out, &wrap(&format!("  hint: {}", clean(hint)), term.width + 20, 8));
+        push_line(out, &wrap(&format!("  hint: {}", terminal(&clean(hint))), term.width, 8));
     } else {
         let reused = match view.counts.done {
             0 => String::new(),
             n => format!("   {} reused", plural(n, "call")),
         };
         let short = view.run_id.short();
-        let _ = writeln!(out, "  hint: fix the file, then owf resume {short} --source current{reused}");
+        let named = view.run.as_ref().is_none_or(|facts| facts.row.script_path.is_some());
+        let again = if named { "--source current" } else { "FILE" };
+        let _ = writeln!(out, "  hint: fix the file, then owf resume {short} {again}{reused}");
     }
 }
 
@@ -205,11 +208,12 @@ fn paused(out: &mut String, view: &RunView, term: &Terminal) {
             let message = error.map_or("a provider is not usable", |e| e.message.as_str());
             let _ = writeln!(out, "{head}  {time}  {}", clean(message));
             if let Some(hint) = error.and_then(|e| e.hint.as_deref()) {
-                push_line(out, &wrap(&format!("  {}", clean(hint)), term.width, 2));
+                push_line(out, &wrap(&format!("  {}", terminal(&clean(hint))), term.width, 2));
             }
             let _ = writeln!(out, "  then: owf resume {short}");
         }
-        Some(StatusReason::Approval | StatusReason::Repeat) => {
+        // A question put off is still what the run waits on.
+        _ if !view.approvals.is_empty() => {
             let done = view.counts.done;
             let waiting = view.approvals.len() as u64;
             let calls = plural(view.counts.total, "call");

@@ -4,12 +4,18 @@ use std::fmt::Write as _;
 
 use super::approvals;
 use super::run_end::tally;
-use super::text::{ago, clean, cost, cost_source, cut_dots, cut_middle, dollars, duration, plural, relative, sketch};
+use super::text::{
+    ago, clean, cost, cost_source, cut_dots, cut_middle, dollars, duration, plural, relative, sketch, wrap,
+};
+use super::words::terminal;
 use crate::cli::Terminal;
 use crate::core::outcome::CostSource;
 use crate::core::run::{RunStatus, StatusReason};
 use crate::core::time::Millis;
 use crate::engine::view::RunView;
+
+/// Phases shown: the latest.
+const PHASES: usize = 20;
 
 /// Where a run stands, one fact a line.
 pub fn screen(view: &RunView, now: Millis, term: &Terminal) -> String {
@@ -27,7 +33,7 @@ pub fn screen(view: &RunView, now: Millis, term: &Terminal) -> String {
     if let Some(facts) = &view.run {
         let path = facts.row.script_path.as_deref().map(|p| relative(p, &term.cwd));
         let changed = if facts.source_changed == Some(true) { " (changed since the start)" } else { "" };
-        let place = path.map_or_else(|| "   (inline)".to_owned(), |p| format!("   {p}{changed}"));
+        let place = path.map_or_else(|| "   (no file)".to_owned(), |p| format!("   {p}{changed}"));
         let _ = writeln!(out, "workflow: {}{place}", clean(&facts.row.workflow_name));
         let _ = writeln!(out, "provider: {}", provider(&facts.row.provider, facts.row.model.as_deref()));
         let at = facts.row.created_at.get(..16).unwrap_or(&facts.row.created_at).replace('T', " ");
@@ -44,16 +50,18 @@ pub fn screen(view: &RunView, now: Millis, term: &Terminal) -> String {
     let _ = writeln!(out, "calls: {}   {}", calls(view), duration(view.elapsed_ms));
     let _ = writeln!(out, "cost: {}", money(view));
     if !view.phases.is_empty() {
-        let phases: Vec<_> = view.phases.iter().map(|p| format!("{} {}", clean(&p.title), phase(p, view))).collect();
+        let earlier = view.phases.len().saturating_sub(PHASES);
+        let shown = view.phases.iter().skip(earlier).map(|p| format!("{} {}", clean(&p.title), phase(p, view)));
+        let phases: Vec<_> = (earlier > 0).then(|| format!("({earlier} earlier)")).into_iter().chain(shown).collect();
         let _ = writeln!(out, "phases: {}", phases.join("   "));
     }
     for notice in &view.warnings {
-        let _ = writeln!(out, "warning: {}", clean(&notice.message));
+        let _ = writeln!(out, "{}", wrap(&format!("warning: {}", terminal(&clean(&notice.message))), term.width, 2));
     }
     if let Some(error) = &view.error {
         let _ = writeln!(out, "error: {}", clean(&error.message));
         if let Some(hint) = &error.hint {
-            let _ = writeln!(out, "  hint: {}", clean(hint));
+            let _ = writeln!(out, "{}", wrap(&format!("  hint: {}", terminal(&clean(hint))), term.width, 8));
         }
     }
     if let Some(total) = view.gaps_total.filter(|n| *n > 0) {
@@ -61,10 +69,23 @@ pub fn screen(view: &RunView, now: Millis, term: &Terminal) -> String {
         for gap in &view.gaps {
             let label = cut_middle(&gap.label, 30);
             let line = format!("  {} {label}  {}: {}", gap.call_id, gap.status.as_str(), clean(&gap.message));
-            let _ = writeln!(out, "{}", cut_dots(&line, 100));
+            let _ = writeln!(out, "{}", wrap(&cut_dots(&line, 240), term.width, 8));
         }
     }
     out.push_str(&approvals::block(view));
+    let short = view.run_id.short();
+    match view.status {
+        RunStatus::Interrupted | RunStatus::Cancelled | RunStatus::Failed => {
+            let _ = writeln!(out, "go on: owf resume {short}");
+        }
+        RunStatus::Paused if view.approvals.is_empty() => {
+            let _ = writeln!(out, "go on: owf resume {short}");
+        }
+        RunStatus::Queued | RunStatus::Running => {
+            let _ = writeln!(out, "follow it: owf wait {short}");
+        }
+        RunStatus::Paused | RunStatus::Done => {}
+    }
     if let Some(value) = &view.output {
         let _ = writeln!(out, "result: {}", sketch(value, 60).0);
     } else if let Some(outline) = &view.outline {

@@ -244,8 +244,11 @@ pub fn count(n: u64) -> String {
     }
 }
 
-/// A number of tokens with one decimal: `0.4k`, `31.0k`, `1.4M`.
+/// A number of tokens with one decimal: `0.4k`, `31.0k`, `1.4M`; under a hundred as it is.
 pub fn kilo(n: u64) -> String {
+    if n < 100 {
+        return n.to_string();
+    }
     let (unit, sign) = if n < 999_950 { (1000, 'k') } else { (1_000_000, 'M') };
     let tenths = (n + unit / 20) / (unit / 10);
     format!("{}.{}{sign}", tenths / 10, tenths % 10)
@@ -345,7 +348,10 @@ fn shape(value: &Value) -> String {
     match value {
         Value::Array(items) if !items.is_empty() => format!("[{}]", plural(items.len() as u64, "item")),
         Value::Object(map) if !map.is_empty() => format!("{{{}}}", plural(map.len() as u64, "key")),
-        Value::String(_) => cut_end(&spaced(value), 24),
+        Value::String(_) => {
+            let whole = spaced(value);
+            if width(&whole) <= 24 { whole } else { format!("{}\"", cut_end(&whole, 23)) }
+        }
         other => other.to_string(),
     }
 }
@@ -393,7 +399,7 @@ mod tests {
             [402, 1500, 3249, 9949, 9950, 41_000, 412_113, 999_499, 999_500, 1_400_000].map(count),
             ["402", "1.5k", "3.2k", "9.9k", "10k", "41k", "412k", "999k", "1.0M", "1.4M"]
         );
-        assert_eq!([402, 15_210, 31_020, 1_400_000].map(kilo), ["0.4k", "15.2k", "31.0k", "1.4M"]);
+        assert_eq!([12, 402, 15_210, 31_020, 1_400_000].map(kilo), ["12", "0.4k", "15.2k", "31.0k", "1.4M"]);
         assert_eq!(
             [0, 400, 12_400, 59_949, 59_950, 252_000, 3_900_000].map(duration),
             ["0.0s", "0.4s", "12.4s", "59.9s", "1m00s", "4m12s", "1h05m"]

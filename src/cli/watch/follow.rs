@@ -65,15 +65,27 @@ pub struct Job {
     pub joined: bool,
 }
 
-/// Follows a run that was just started, or leaves it to its own process. `before` is the run that was resumed.
-pub fn follow_started(ctx: &mut Context, flags: &FollowFlags, started: Started, before: Option<&RunView>) -> Outcome {
+/// What was there before a run was started.
+#[derive(Debug, Clone, Copy)]
+pub enum Before<'a> {
+    /// Nothing; whether no provider was named or configured.
+    Nothing {
+        /// Nobody chose a provider.
+        unconfigured: bool,
+    },
+    /// The run that was resumed.
+    Resumed(&'a RunView),
+}
+
+/// Follows a run that was just started, or leaves it to its own process.
+pub fn follow_started(ctx: &mut Context, flags: &FollowFlags, started: Started, before: Before<'_>) -> Outcome {
     let Started { run_id, joined, resumed, handle } = started;
     let chatty = !flags.show.quiet && !ctx.global.json && !flags.show.events;
     if chatty {
         opening(ctx, &run_id, joined, resumed, before)?;
     }
     let seen = match (resumed, before) {
-        (Some(ResumedHow::InPlace), Some(view)) => Seen::UpTo(view.next_cursor.parse().unwrap_or(0)),
+        (Some(ResumedHow::InPlace), Before::Resumed(view)) => Seen::UpTo(view.next_cursor.parse().unwrap_or(0)),
         _ => Seen::Nothing,
     };
     let job = Job { run_id, handle, deadline: None, goal: Goal::End, cursor: None, seen, resumed, joined };
@@ -96,25 +108,30 @@ fn opening(
     run_id: &RunId,
     joined: bool,
     resumed: Option<ResumedHow>,
-    before: Option<&RunView>,
+    before: Before<'_>,
 ) -> Result<(), Failure> {
     if joined {
         ctx.out.note(&format!("joined run {run_id}, started earlier with the same request key"));
     }
     match (resumed, before) {
-        (Some(ResumedHow::InPlace), Some(old)) => {
+        (Some(ResumedHow::InPlace), Before::Resumed(old)) => {
             let to_go = old.counts.running + old.counts.queued;
             let replayed = old.counts.total.saturating_sub(to_go);
             ctx.out.note(&format!("resuming in place: {} replayed, {to_go} to go", plural(replayed, "call")));
         }
-        (Some(ResumedHow::NewRun), Some(old)) => {
+        (Some(ResumedHow::NewRun), Before::Resumed(old)) => {
             ctx.out.note(&format!("resuming {} as a new run {run_id}: finished calls are reused", old.run_id));
         }
         (Some(_) | None, _) => {}
     }
     let facts = status(ctx, run_id)?.run;
     if facts.is_some_and(|f| f.row.provider == "fake") {
-        ctx.out.note("note: FAKE answers, good for testing only");
+        ctx.out.note(match before {
+            Before::Nothing { unconfigured: true } => {
+                "note: no provider is configured: FAKE answers, good for testing only"
+            }
+            Before::Nothing { unconfigured: false } | Before::Resumed(_) => "note: FAKE answers, good for testing only",
+        });
         let here = ctx.engine.providers_here();
         if let Some(first) = here.first().and_then(|p| p.split(' ').next()) {
             ctx.out.note(&format!("      here: {}   for real answers: --provider {first}", here.join(", ")));

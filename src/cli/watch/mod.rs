@@ -10,7 +10,7 @@ mod screen;
 mod watcher;
 
 pub use flags::{FollowFlags, ShowFlags};
-pub use follow::{Goal, Job, Seen, follow, follow_started};
+pub use follow::{Before, Goal, Job, Seen, follow, follow_started};
 pub use live::{Failed, Live, LiveCall, PhaseTally, Stage};
 pub use plain::lines;
 pub use screen::screen;

@@ -179,7 +179,10 @@ impl RunMachine {
         call.state = CallState::Running;
         call.attempt += 1;
         call.tries += 1;
-        call.started_at.get_or_insert(now);
+        if call.tries == 1 {
+            // The time in which a run had no owner is nobody's duration.
+            call.started_at = Some(now);
+        }
         let barrier = call.spec.is_mutating();
         let attempt = call.attempt;
         let event = Event::AttemptStarted {

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::core::failure::Failure;
-use crate::engine::view::{DoctorCheck, DoctorView, Health};
+use crate::engine::view::{DoctorCheck, DoctorView, Health, ProviderRow};
 use crate::store::RunFilter;
 
 use super::bounds::{Room, finish};
-use super::handle::{Query, QueryEnv, absolute};
+use super::handle::{Query, QueryEnv};
 
 fn check(name: &str, health: Health, message: impl Into<String>) -> DoctorCheck {
     DoctorCheck { name: name.to_owned(), health, message: message.into(), hint: None }
@@ -36,10 +36,37 @@ fn git() -> DoctorCheck {
 fn bytes(n: u64) -> String {
     match n {
         0..1_000 => format!("{n} B"),
-        1_000..1_000_000 => format!("{:.1} kB", n as f64 / 1e3),
+        1_000..1_000_000 => format!("{:.1} KB", n as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
         _ => format!("{:.1} GB", n as f64 / 1e9),
     }
+}
+
+/// Whether each provider can be used here.
+fn providers(rows: &[ProviderRow]) -> impl Iterator<Item = DoctorCheck> {
+    rows.iter().map(|provider| {
+        let name = format!("provider {}", provider.name);
+        let version = provider.version.as_ref().map(|v| format!(" {v}")).unwrap_or_default();
+        let said = provider.message.clone();
+        if provider.available {
+            check(&name, Health::Ok, said.unwrap_or_else(|| format!("found{version}")))
+        } else {
+            check(&name, Health::Warn, said.unwrap_or_else(|| "not here".to_owned()))
+        }
+    })
+}
+
+/// What can be said where there is no store yet. Looking makes none.
+pub(crate) fn doctor_without_store(env: &QueryEnv, home: &Path) -> DoctorView {
+    let home = crate::engine::reference::absolute(home);
+    let nothing = hinted(
+        check("home", Health::Ok, format!("{home}: nothing there yet")),
+        "the first owf run makes it, and owf init does",
+    );
+    let mut checks = vec![nothing, git()];
+    checks.extend(providers(&env.providers));
+    let runtime_version = env!("CARGO_PKG_VERSION").to_owned();
+    finish(env.bound, DoctorView { ok: true, runtime_version, home, size_bytes: 0, checks })
 }
 
 impl Query<'_> {
@@ -78,37 +105,17 @@ impl Query<'_> {
                 "keep a copy of the home; owf export writes what is readable",
             ),
         });
-        Ok(concluded(self.env, self.home(), size_bytes, checks))
+        checks.push(git());
+        checks.extend(providers(&self.env.providers));
+        let mut view = DoctorView {
+            ok: checks.iter().all(|check| check.health != Health::Fail),
+            runtime_version: env!("CARGO_PKG_VERSION").to_owned(),
+            home: self.home(),
+            size_bytes,
+            checks: Vec::new(),
+        };
+        Room::beside(self.env.bound, &view).keep(&mut checks);
+        view.checks = checks;
+        Ok(finish(self.env.bound, view))
     }
-}
-
-/// The same for a home that does not exist yet, which looking at it does not change.
-pub(crate) fn without_store(env: &QueryEnv, home: &Path) -> DoctorView {
-    let home = absolute(home);
-    let checks = vec![check("home", Health::Ok, format!("{home}: not there yet, the first run makes it"))];
-    concluded(env, home, 0, checks)
-}
-
-fn concluded(env: &QueryEnv, home: String, size_bytes: u64, mut checks: Vec<DoctorCheck>) -> DoctorView {
-    checks.push(git());
-    for provider in &env.providers {
-        let name = format!("provider {}", provider.name);
-        let version = provider.version.as_ref().map(|v| format!(" {v}")).unwrap_or_default();
-        let said = provider.message.clone();
-        checks.push(if provider.available {
-            check(&name, Health::Ok, said.unwrap_or_else(|| format!("found{version}")))
-        } else {
-            check(&name, Health::Warn, said.unwrap_or_else(|| "not here".to_owned()))
-        });
-    }
-    let mut view = DoctorView {
-        ok: checks.iter().all(|check| check.health != Health::Fail),
-        runtime_version: env!("CARGO_PKG_VERSION").to_owned(),
-        home,
-        size_bytes,
-        checks: Vec::new(),
-    };
-    Room::beside(env.bound, &view).keep(&mut checks);
-    view.checks = checks;
-    finish(env.bound, view)
 }

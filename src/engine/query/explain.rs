@@ -185,6 +185,7 @@ fn changed_why(changed: Vec<String>, found: &Found<'_>) -> Why {
     let name = named(found);
     let reason = match changed.as_slice() {
         [one] if one == "workspace" => format!("workspace changed since {name}"),
+        [one] if one.ends_with('s') => format!("{one} differ from {name}"),
         [one] => format!("{one} differs from {name}"),
         several => format!("{} differ from {name}", diff::listed(several)),
     };

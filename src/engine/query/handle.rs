@@ -3,6 +3,7 @@
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::{CallId, RunId};
 use crate::core::time::Millis;
+use crate::engine::reference;
 use crate::engine::view::ProviderRow;
 use crate::store::{RunRow, Store};
 
@@ -39,22 +40,9 @@ impl Query<'_> {
     /// The run that a reference stands for; the latest when there is none.
     ///
     /// # Errors
-    /// `not_found` with the home, `ambiguous`.
+    /// `invalid_arguments` for text that cannot be a reference, `not_found` with the home, `ambiguous`.
     pub(crate) fn resolve(&self, reference: Option<&str>) -> Result<RunId, Failure> {
-        let reference = reference.unwrap_or("latest");
-        self.store.resolve(reference).map_err(|error| {
-            let mut failure = Failure::from(error);
-            if failure.code == Code::NotFound {
-                if reference == "latest" {
-                    failure.message = format!("no runs yet in {}", self.home());
-                    failure.hint = Some("owf run FILE, or --home for another store".to_owned());
-                } else {
-                    failure.message = format!("no run `{reference}` in {}", self.home());
-                }
-                failure = failure.with("home", self.home());
-            }
-            failure
-        })
+        reference::resolve(self.store, reference)
     }
 
     /// The run and call that `c0009`, `9` or `RUN/c0009` names; a run in the reference wins over `run`.
@@ -84,16 +72,11 @@ impl Query<'_> {
 
     /// The home, absolute.
     pub(crate) fn home(&self) -> String {
-        absolute(self.store.home())
+        reference::home(self.store)
     }
 
     /// The directory of a run, absolute.
     pub(crate) fn run_dir(&self, run: &RunId) -> String {
-        absolute(&self.store.run_dir(run))
+        reference::absolute(&self.store.run_dir(run))
     }
-}
-
-/// A path that does not depend on the working directory.
-pub(super) fn absolute(path: &std::path::Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }

@@ -21,7 +21,8 @@ impl Query<'_> {
         }
         let older_than = params.older_than.as_deref().map(|text| {
             humantime::parse_duration(text.trim()).map(|age| before(self.env.now, age)).map_err(|_| {
-                Failure::new(Code::InvalidArguments, format!("/older_than: `{text}` is no age")).hint("30d, 12h")
+                Failure::new(Code::InvalidArguments, format!("/older_than: `{text}` is no age"))
+                    .hint("an age such as 30d or 12h")
             })
         });
         let dry_run = params.dry_run.unwrap_or(false);

@@ -35,7 +35,6 @@ mod testing;
 mod tests;
 
 pub(crate) use bounds::Bound;
-pub(crate) use doctor::without_store as doctor_without_store;
+pub(crate) use doctor::doctor_without_store;
 pub(crate) use handle::{Query, QueryEnv};
 pub(crate) use run_view::RunScope;
-pub(crate) use runs::no_runs;

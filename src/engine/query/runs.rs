@@ -34,19 +34,6 @@ pub(super) fn before(now: Millis, age: Duration) -> Millis {
     Millis(now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
 }
 
-/// The list of a home without a store.
-pub(crate) fn no_runs(home: &std::path::Path) -> RunsView {
-    RunsView {
-        home: super::handle::absolute(home),
-        total: 0,
-        matched: 0,
-        runs: Vec::new(),
-        truncated: false,
-        next_cursor: None,
-        next: advice(&[]),
-    }
-}
-
 impl Query<'_> {
     fn run_row(&self, row: &store::RunRow, status: RunStatus, reason: Option<StatusReason>) -> RunRow {
         let (cost_usd, cost_source) = Spent::from(row).cost(&row.settings);

@@ -1,7 +1,7 @@
 //! From a workflow reference (a path, a name or text) to its bytes and what checking them found.
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Read as _};
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
@@ -91,7 +91,7 @@ pub(crate) fn load(reference: &Reference, cwd: &Path, user_home: Option<&Path>) 
         Workflow { bytes, origin, path: None, checked, notices: Vec::new() }
     } else {
         return Err(Failure::new(Code::InvalidArguments, "no workflow is named: give path, name or script")
-            .hint("list_workflows shows the names that can be used here"));
+            .hint("owf_list_workflows shows the names that can be used here"));
     };
     workflow.notices.extend(ignored(reference));
     Ok(workflow)
@@ -144,7 +144,7 @@ fn shown(found: &script::Diagnostic) -> view::Diagnostic {
 }
 
 fn from_path(path: &str, cwd: &Path) -> Result<Workflow, Failure> {
-    let full = cwd.join(path);
+    let full: PathBuf = cwd.join(path).components().filter(|part| *part != Component::CurDir).collect();
     let bytes = read(&full)?;
     let origin = Origin::File(full.clone());
     let checked = check(&bytes, &origin);
@@ -160,15 +160,37 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let outcome = std::fs::File::open(path).and_then(|file| file.take(READ_LIMIT).read_to_end(&mut bytes));
     match outcome {
         Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(Failure::new(Code::NotFound, format!("there is no file {}", path.display())).with("what", "file"))
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let failure =
+                Failure::new(Code::NotFound, format!("there is no file {}", path.display())).with("what", "file");
+            let near = neighbours(path);
+            Err(match near.first() {
+                Some(first) => failure.hint(format!("did you mean {first}?")).allowed(near),
+                None => failure.hint("a relative path starts from the working directory"),
+            })
+        }
+        Err(error) if error.kind() == ErrorKind::IsADirectory => {
+            Err(Failure::new(Code::InvalidArguments, format!("{} is a directory", path.display()))
+                .hint("name a file in it"))
         }
         Err(error) => Err(Failure::new(Code::InvalidArguments, format!("failed to read {}: {error}", path.display()))),
     }
 }
 
+/// Files of the same directory whose names are close, nearest first.
+fn neighbours(path: &Path) -> Vec<String> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name().map(|n| n.to_string_lossy())) else {
+        return Vec::new();
+    };
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let names = entries.flatten().filter(|e| e.path().is_file()).map(|e| e.file_name().to_string_lossy().into_owned());
+    let names: Vec<String> = names.take(2_000).collect();
+    let near = script::near(&name, names.iter().map(String::as_str));
+    near.into_iter().take(5).map(|near| dir.join(near).display().to_string()).collect()
+}
+
 fn from_name(name: &str, cwd: &Path, user_home: Option<&Path>) -> Result<Workflow, Failure> {
-    let found = script::find(name, cwd, user_home, BUNDLED).map_err(not_found)?;
+    let found = script::find(name, cwd, user_home, BUNDLED).map_err(|error| not_found(error, cwd))?;
     let origin = Origin::File(found.path.clone());
     let checked = check(&found.bytes, &origin);
     let notices = shadowed(name, &found).into_iter().collect();
@@ -185,7 +207,7 @@ fn shadowed(name: &str, found: &Found) -> Option<Notice> {
     Some(Notice::new("shadowed", message))
 }
 
-fn not_found(error: FindError) -> Failure {
+fn not_found(error: FindError, cwd: &Path) -> Failure {
     match error {
         FindError::NotFound { name, nearest, broken } => {
             let failure = Failure::new(Code::NotFound, format!("no workflow is named \"{name}\""))
@@ -194,9 +216,18 @@ fn not_found(error: FindError) -> Failure {
             if let Some((path, why)) = broken.first() {
                 return failure.hint(format!("{} may be meant, but {why}", path.display()));
             }
-            match nearest.first() {
+            // A file or directory of that name, with or without its ending, is more likely meant than another name.
+            if let Some(file) = ["", ".js", ".mjs"].iter().find(|end| cwd.join(format!("{name}{end}")).is_file()) {
+                return failure.hint(format!("did you mean the file ./{name}{file}?"));
+            }
+            if cwd.join(&name).is_dir() {
+                return failure.hint(format!("{name} is a directory: name a file in it"));
+            }
+            match script::close(&name, nearest.iter().map(String::as_str)) {
                 Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
-                None => failure.hint("list_workflows shows the names that can be used here"),
+                None => {
+                    failure.hint("owf_list_workflows shows what can be run by name; a file is named with its ending")
+                }
             }
         }
         FindError::Ambiguous { name, paths } => {
@@ -292,22 +323,25 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_nearest() {
-        let failure =
-            not_found(FindError::NotFound { name: "helo".into(), nearest: vec!["hello".into()], broken: Vec::new() });
+        let failure = not_found(
+            FindError::NotFound { name: "helo".into(), nearest: vec!["hello".into()], broken: Vec::new() },
+            Path::new("/none"),
+        );
         assert_eq!(failure.code, Code::NotFound);
         assert_eq!(failure.message, "no workflow is named \"helo\"");
         assert_eq!(failure.hint.as_deref(), Some("did you mean \"hello\"?"));
         assert_eq!(failure.allowed, ["hello"]);
         assert_eq!(failure.extra["what"], "workflow");
         let broken = vec![(PathBuf::from("/p/helo.js"), "it does not parse".to_owned())];
-        let failure = not_found(FindError::NotFound { name: "helo".into(), nearest: Vec::new(), broken });
+        let failure =
+            not_found(FindError::NotFound { name: "helo".into(), nearest: Vec::new(), broken }, Path::new("/none"));
         assert_eq!(failure.hint.as_deref(), Some("/p/helo.js may be meant, but it does not parse"));
     }
 
     #[test]
     fn an_ambiguous_name_lists_its_files() {
         let paths = vec![PathBuf::from("/p/a.js"), PathBuf::from("/p/b.js")];
-        let failure = not_found(FindError::Ambiguous { name: "x".into(), paths });
+        let failure = not_found(FindError::Ambiguous { name: "x".into(), paths }, Path::new("/none"));
         assert_eq!(failure.code, Code::Ambiguous);
         assert_eq!(failure.message, "two workflows are named \"x\" in one directory");
         assert_eq!(failure.allowed, ["/p/a.js", "/p/b.js"]);

@@ -23,5 +23,6 @@ mod typescript;
 pub use check::{Checked, Limits, MAX_SCRIPT, Origin, ScriptText, check, check_within};
 pub use diagnostic::{Diagnostic, Severity};
 pub use discover::{Bundled, FindError, Found, Scope, discover, find};
+pub use nearest::{close, near};
 pub use personas::{PersonaFile, PersonaWarning, personas, personas_and_warnings};
 pub use plan::{AgentSite, FanOut, FanOutKind, FanOutSize, Meta, PhaseMeta, Script};

@@ -17,6 +17,16 @@ pub(super) fn nearest<'n>(name: &str, among: impl IntoIterator<Item = &'n str>, 
     near.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
+/// The names that a mistyped one may have meant, nearest first.
+pub fn near<'n>(name: &str, among: impl IntoIterator<Item = &'n str>) -> Vec<&'n str> {
+    nearest(name, among, 4)
+}
+
+/// The one name that a mistyped one most likely meant.
+pub fn close<'n>(name: &str, among: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    near(name, among).first().copied()
+}
+
 /// Edits (insert, delete, replace, swap of neighbours) between two texts, when at most `limit`.
 pub(super) fn distance(a: &str, b: &str, limit: usize) -> Option<usize> {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());

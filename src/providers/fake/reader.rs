@@ -56,7 +56,7 @@ impl Reader {
                     None => format!("known here: {}", known.join(", ")),
                 };
                 let whole = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                self.fault(*at, &whole, "unknown key", Some(hint));
+                self.fault(*at, &whole, "is no known key", Some(hint));
             }
         }
         Some(Fields(entries))
