@@ -1,6 +1,7 @@
 //! Detached runs: the same program in a session of its own, told only the home and the run.
 
 use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -24,7 +25,12 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
     if let Some(dir) = log_path.parent() {
         std::fs::create_dir_all(dir).map_err(|e| log_failure(&log_path, &e))?;
     }
-    let log = OpenOptions::new().create(true).append(true).open(&log_path).map_err(|e| log_failure(&log_path, &e))?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&log_path)
+        .map_err(|e| log_failure(&log_path, &e))?;
     let errors = log.try_clone().map_err(|e| log_failure(&log_path, &e))?;
     let before = store.last_seq(run)?;
     let mut child = Command::new(&program)

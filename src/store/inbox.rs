@@ -302,7 +302,7 @@ pub(super) fn answered(input: &DecisionInput, at: Millis) -> Answered {
 
 impl Store {
     /// Puts a message into a run's inbox. One transaction reads the run, its owner and the question it answers, so that
-    /// either an owner sees the message or the sender is told that there is none.
+    /// either an owner sees the message or the sender is told that there is none. A run that nobody executes needs no pause.
     ///
     /// # Errors
     /// `NotFound`, `RunEnded`, and for a decision `AlreadyDecided`, `ApprovalExpired`, `ContentChanged`, `PersonRequired`.
@@ -327,6 +327,11 @@ impl Store {
                 }
                 InboxMessage::Pause { by } => {
                     refuse_ended(tx, &run, &row)?;
+                    let root = crate::store::runs::id_of(tx.db, row.root)?;
+                    if row.status != RunStatus::Queued && !lease::held(&home, &root) {
+                        // It stands still already, and a row that waits would stop whoever resumes it.
+                        return Ok(Sent { live_owner: false, status: row.status });
+                    }
                     InboxItem::Pause { by }
                 }
             };

@@ -153,3 +153,50 @@ fn drift_completions_know_every_command() {
     assert_eq!(refused.code, 2);
     assert!(refused.err.contains("bash, elvish, fish, powershell, zsh"), "{refused:?}");
 }
+
+#[test]
+fn drift_the_code_map_is_the_tree() {
+    let text = std::fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
+    let map = text.split("## Code map").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = map.lines().filter(|line| line.starts_with("| `"));
+    let named: Vec<&str> = rows.flat_map(|row| quoted(row.split('|').nth(1).unwrap())).collect();
+    for path in &named {
+        let there = repository().join(path);
+        assert!(if path.ends_with('/') { there.is_dir() } else { there.exists() }, "the code map names {path}");
+    }
+    for path in quoted(&text).into_iter().filter(|p| p.starts_with("src/") || p.starts_with("tests/")) {
+        assert!(repository().join(path).exists(), "ARCHITECTURE.md names {path}");
+    }
+    for entry in std::fs::read_dir(repository().join("src")).unwrap() {
+        let name = format!("src/{}", entry.unwrap().file_name().to_string_lossy());
+        assert!(named.iter().any(|path| path.starts_with(&name)), "the code map leaves out {name}");
+    }
+}
+
+/// The environment variables of owf in a text.
+fn variables(text: &str) -> BTreeSet<String> {
+    let pattern = regex::Regex::new(r"\bOWF_[A-Z]+(_[A-Z]+)*\b").unwrap();
+    pattern.find_iter(text).map(|found| found.as_str().to_owned()).collect()
+}
+
+#[test]
+fn drift_the_settings_of_the_readme_are_those_the_program_reads() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let settings = readme.split("## Settings").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut read = BTreeSet::new();
+    for entry in walkdir::WalkDir::new(repository().join("src")) {
+        let path = entry.unwrap().into_path();
+        if path.extension().is_some_and(|e| e == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
+            // What the program reads stands in quotes; comments and messages name it, too.
+            read.extend(code.split('"').skip(1).step_by(2).flat_map(variables));
+        }
+    }
+    // One pattern stands for a variable of each provider.
+    read.retain(|name| !name.starts_with("OWF_PROVIDER_"));
+    let mut listed = variables(settings);
+    listed.retain(|name| !name.starts_with("OWF_PROVIDER_"));
+    assert!(settings.contains("OWF_PROVIDER_<NAME>_CONCURRENCY"));
+    assert_eq!(listed, read);
+}

@@ -198,7 +198,7 @@ fn ten_thousand_phases_and_twenty_megabytes_of_log_are_no_trouble() {
 }
 
 /// What a script can try in order to see time, chance, or another machine. Each line of the answer is the same everywhere.
-const BYPASSES: &str = r#"
+const BYPASSES: &str = r"
 const G = globalThis, get = n => G[n];
 const tries = {
   'Date.now': () => get('Date')['now'](),
@@ -249,7 +249,7 @@ const seen = {};
 for (const [name, f] of Object.entries(tries)) {
   try { seen[name] = String(await f()) } catch (e) { seen[name] = 'throws ' + (e?.message ?? e) }
 }
-return seen"#;
+return seen";
 
 #[test]
 fn no_bypass_sees_time_chance_or_the_machine() {
@@ -330,4 +330,23 @@ fn no_bypass_sees_time_chance_or_the_machine() {
             "order of names": "true",
         })
     );
+}
+
+#[test]
+fn limits_come_from_the_environment_and_a_resume_may_raise_them() {
+    let place = Place::new();
+    place.file("c.js", &script("return await agent('deepest')"));
+    place.file("b.js", &script("return await workflow({scriptPath: 'c.js'})"));
+    place.file("a.js", &script("await agent('first'); return (await workflow({scriptPath: 'b.js'})) !== null"));
+    let run = place.owf(&["run", "a.js", "--no-input", "--json", "--quiet"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let view = run.json();
+    assert!(view["error"]["message"].as_str().unwrap().contains("child workflows nest 1 deep at most"), "{view}");
+    let id = view["run_id"].as_str().unwrap();
+    let mut command = place.command(&["resume", id, "--no-input", "--json", "--quiet"]);
+    let resumed = printed(&command.env("OWF_NESTING", "2").output().unwrap());
+    assert_eq!((resumed.code, &resumed.json()["output"]), (0, &json!(true)), "{resumed:?}");
+    let mut command = place.command(&["run", "a.js", "--json"]);
+    let refused = printed(&command.env("OWF_NESTING", "many").env("OWF_SYNC_LIMIT_MS", "-1").output().unwrap());
+    assert_eq!((refused.code, &refused.json()["error"]["code"]), (2, &json!("invalid_arguments")), "{refused:?}");
 }

@@ -18,8 +18,8 @@ pub fn run(ctx: &mut Context, args: &PauseArgs) -> Outcome {
     let view = ctx.engine.pause(&args.run, &by)?;
     ctx.reply(&view, |view, _| {
         let short = view.run_id.short();
-        if view.status == RunStatus::Paused {
-            format!("paused {short}\n  go on: owf resume {short}")
+        if matches!(view.status, RunStatus::Paused | RunStatus::Interrupted) {
+            format!("{} {short}\n  go on: owf resume {short}", view.status.as_str())
         } else {
             format!(
                 "pausing {short}: {} running calls finish first\n  go on later: owf resume {short}",

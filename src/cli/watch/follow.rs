@@ -189,11 +189,14 @@ pub fn follow(ctx: &mut Context, show: &ShowFlags, job: &Job) -> Outcome {
         redraw.clear(&mut ctx.out);
     }
     if let Some(RunEnd::Lost(failure)) = job.handle.as_ref().and_then(RunHandle::end) {
-        // Nothing is told of a run whose last events may not be on disk. One that went on elsewhere is shown as it stands.
-        if failure.code != Code::RunIsLive {
-            return Err(failure.with("run_id", job.run_id.to_string()));
-        }
-        ctx.out.note(&failure.message);
+        // Nothing is told of a run whose last events may not be on disk, or that is another process's now.
+        let failure = if failure.code == Code::RunIsLive {
+            Failure::new(Code::Internal, failure.message)
+                .hint(format!("owf status {} shows where it stands", job.run_id.short()))
+        } else {
+            *failure
+        };
+        return Err(failure.with("run_id", job.run_id.to_string()));
     }
     let mut view = final_view(ctx, show, job)?;
     if job.handle.is_none() && !job.joined {
