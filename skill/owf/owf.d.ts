@@ -57,10 +57,6 @@ interface AgentOptions {
   agentType?: string;
   /** Tools it may not use. */
   disallowedTools?: string[];
-  /** Beginnings of the shell commands it may run. */
-  bashCommandClamp?: string | string[];
-  /** How many characters at the beginning of the prompt are the same in all calls of a fan-out. */
-  sharedHeadLength?: number;
 
   // What follows is owf's own; other runtimes ignore it.
 

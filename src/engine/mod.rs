@@ -1,6 +1,7 @@
 //! Layer 2: the asynchronous shell around the core, and the whole API of the product.
 
 mod answer;
+mod begin;
 mod cache_key;
 mod child;
 mod collapse;

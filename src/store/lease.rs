@@ -49,7 +49,7 @@ pub struct Lease {
     pub epoch: u64,
     store: Store,
     /// Held for its lock.
-    _lock: File,
+    lock: File,
 }
 
 impl Drop for Lease {
@@ -57,6 +57,11 @@ impl Drop for Lease {
         let mut leases = self.store.0.leases.lock().unwrap_or_else(PoisonError::into_inner);
         if leases.get(&self.run) == Some(&self.epoch) {
             leases.remove(&self.run);
+        }
+        // Closing alone is not enough: a child that another thread is about to start shares the open file until it executes its
+        // program, and would hold the lock for that long.
+        if let Err(error) = flock(&self.lock, FlockOperation::Unlock) {
+            tracing::warn!(run = %self.run, %error, "a lock was not let go of at once");
         }
     }
 }
@@ -175,7 +180,7 @@ impl Store {
             Ok(epoch as u64)
         })?;
         self.0.leases.lock().unwrap_or_else(PoisonError::into_inner).insert(root.clone(), epoch);
-        Ok(Lease { run: root, epoch, store: self.clone(), _lock: lock })
+        Ok(Lease { run: root, epoch, store: self.clone(), lock })
     }
 
     fn lock(&self, root: &RunId) -> Result<File, StoreError> {
@@ -239,5 +244,27 @@ impl Store {
     /// Whether a process executes the run's tree now.
     pub fn is_live(&self, run: &RunId) -> bool {
         self.read(|db| root_of(db, run)).is_ok_and(|root| held(self.home(), &root))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_dropped_lease_lets_go_even_while_a_forked_child_shares_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("owner.lock");
+        let take = || try_lock(&path, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let lock = take().unwrap();
+        // What a child has between its fork and its program: the same open file.
+        let shared = lock.try_clone().unwrap();
+        let run = "20260528-143201-k7q2mvx4".parse().unwrap();
+        let lease = Lease { run, epoch: 1, store: Store::in_memory().unwrap(), lock };
+        assert!(take().is_none());
+        drop(lease);
+        assert!(take().is_some());
+        drop(shared);
     }
 }

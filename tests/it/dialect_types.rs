@@ -80,7 +80,10 @@ fn the_options_of_agent_are_those_read() {
     let (_, list) = PRELUDE.split_once("const AGENT_OPTIONS = [").unwrap();
     let (list, _) = list.split_once(']').unwrap();
     let read = names(list.split(',').map(|entry| entry.trim().trim_matches('\'')).filter(|entry| !entry.is_empty()));
-    assert_eq!(members(&block("interface AgentOptions {", "}"), 2), read);
+    // Read for the sake of existing files, and told to nobody: the client has not published them.
+    let told: Names =
+        read.into_iter().filter(|n| !["bashCommandClamp", "sharedHeadLength"].contains(&n.as_str())).collect();
+    assert_eq!(members(&block("interface AgentOptions {", "}"), 2), told);
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! Attempts as a run loop begins and ends them: behind the disk where they change something, in order where they are instant.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::core::ids::CallId;
+use crate::core::machine::{AttemptReport, Input};
+use crate::store::Ticket;
+
+use super::executor::{Attempt, contained};
+use super::message::Message;
+use super::prepare::Prepared;
+use super::run_loop::RunLoop;
+
+/// A task that ends with the loop that started it, however the loop ends.
+pub(super) struct Running(tokio::task::AbortHandle);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// An attempt under way.
+type Attempting = Pin<Box<dyn Future<Output = Option<AttemptReport>> + Send>>;
+
+/// An attempt that may begin once its start is on disk.
+pub(super) struct AtBarrier {
+    call_id: CallId,
+    attempt: u32,
+    ticket: Ticket,
+    future: Attempting,
+}
+
+impl RunLoop {
+    pub(super) fn start(&mut self, call_id: CallId, attempt: u32, delay_ms: u64, barrier: bool) {
+        if !self.machine.is_running(call_id, attempt) {
+            // The run ended, or the call was cancelled, between the decision to start and the start: nobody is asked.
+            return;
+        }
+        if self.machine.spec(call_id).is_some_and(|s| s.kind == crate::core::call::CallKind::Workflow) {
+            return self.start_child(call_id);
+        }
+        let Some(prepared) = self.prepared.get_mut(&call_id) else { return };
+        let mut request = prepared.request.clone();
+        request.attempt = attempt;
+        let committed = barrier || prepared.provider.wants_commit(&request);
+        let mutation = self.tree.mutation(barrier);
+        let ticket = if committed { self.journal.barrier() } else { None };
+        let work = Attempt {
+            provider: Arc::clone(&prepared.provider),
+            context: Prepared::context(
+                &self.tree.store.run_dir(&self.run),
+                call_id,
+                self.tree.settings.engine.call_folders,
+            ),
+            schema: prepared.schema.clone(),
+            barrier: ticket.clone(),
+            delay: Duration::from_millis(delay_ms),
+            workspace: prepared.workspace.clone(),
+            request,
+        };
+        let future = Box::pin(async move {
+            let report = contained(work).await;
+            drop(mutation);
+            report
+        });
+        match ticket {
+            None => self.begin(call_id, attempt, future),
+            Some(ticket) => {
+                let (to, written) = (self.to_self.clone(), ticket.clone());
+                self.at_barrier.push_back(AtBarrier { call_id, attempt, ticket, future });
+                self.tree.services.runtime.spawn(async move {
+                    // Whether it was written is looked at where the attempt begins.
+                    let _ = written.committed().await;
+                    // A loop that has ended begins nothing.
+                    let _ = to.send(Message::Written);
+                });
+            }
+        }
+    }
+
+    /// Begins what has waited for the disk, first come first served.
+    pub(super) fn written(&mut self) {
+        while let Some(first) = self.at_barrier.pop_front_if(|first| first.ticket.result().is_some()) {
+            let AtBarrier { call_id, attempt, future, .. } = first;
+            if self.machine.is_running(call_id, attempt) {
+                self.begin(call_id, attempt, future);
+            }
+        }
+    }
+
+    fn begin(&mut self, call_id: CallId, attempt: u32, mut future: Attempting) {
+        let to = self.to_self.clone();
+        let tree = Arc::clone(&self.tree);
+        let _inside = tree.services.runtime.enter();
+        // An answer that is there at once is taken in order, without a trip through the scheduler.
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(mut report)) => {
+                self.tree.services.secrets.report(&mut report);
+                self.feed(Input::AttemptEnded { call_id, attempt, report: Box::new(report) });
+            }
+            Poll::Ready(None) => self.store_failed(),
+            Poll::Pending => {
+                self.hand_over();
+                let task = self.tree.services.runtime.spawn(async move {
+                    let message = match future.await {
+                        Some(report) => Message::Attempt { call_id, attempt, report: Box::new(report) },
+                        None => Message::StoreFailed,
+                    };
+                    // A loop that has ended no longer needs the answer.
+                    let _ = to.send(message);
+                });
+                self.attempts.insert(call_id, Running(task.abort_handle()));
+            }
+        }
+    }
+
+    pub(super) fn start_timer(&mut self, call_id: CallId, after_ms: u64) {
+        let to = self.to_self.clone();
+        let task = self.tree.services.runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            let _ = to.send(Message::Timer(call_id));
+        });
+        self.attempts.insert(call_id, Running(task.abort_handle()));
+    }
+
+    pub(super) fn abort(&mut self, call_id: CallId) {
+        self.attempts.remove(&call_id);
+        self.at_barrier.retain(|waiting| waiting.call_id != call_id);
+        if let Some(child) = self.children.get(&call_id) {
+            let (by, reason) = ("parent".to_owned(), Some("its parent no longer needs it".to_owned()));
+            self.tree.send(child, Message::Cancel { row: None, call_id: None, by, reason });
+        }
+    }
+}
