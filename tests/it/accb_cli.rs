@@ -96,6 +96,7 @@ fn accept_050_every_verb_with_json_prints_one_document() {
         "run hello.js",
         "runs",
         "run hello.js --detach",
+        "wait latest",
         "resume latest",
         "status latest",
         "wait latest",
