@@ -1,5 +1,7 @@
 //! The script dialect through the whole engine: `agent()`, its failures, caps and budgets.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ use owf::providers::{
 use serde_json::Value;
 
 /// What a run may take before it counts as hanging.
-const HANGS: Duration = Duration::from_secs(60);
+const HANGS: Duration = Duration::from_mins(1);
 
 /// A directory, a home in it, and an engine over both.
 pub(crate) struct Lab {
