@@ -36,9 +36,14 @@ pub struct GlobalArgs {
     pub no_input: bool,
 }
 
+/// What stands below the list of commands.
+const AFTER: &str = "\
+Begin with: owf examples, owf new FILE --template NAME, owf dry-run FILE, owf run FILE
+Exit codes: 0 done; 1 the run failed; 2 usage, validation, refused; 3 not finished; 4 store or internal";
+
 /// Run workflows of agent calls: durable, resumable, provider-neutral.
 #[derive(Debug, Parser)]
-#[command(name = "owf", version, max_term_width = 100, infer_subcommands = false)]
+#[command(name = "owf", version, max_term_width = 100, infer_subcommands = false, after_help = AFTER)]
 pub struct Cli {
     /// Flags of every command.
     #[command(flatten)]

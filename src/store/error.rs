@@ -251,9 +251,10 @@ impl From<StoreError> for Failure {
                 }
                 failure.with("run_id", run.to_string())
             }
-            StoreError::RunEnded { run, status } => {
-                Self::new(Code::RunEnded, text).with("run_id", run.to_string()).with("status", status.as_str())
-            }
+            StoreError::RunEnded { run, status } => Self::new(Code::RunEnded, text)
+                .hint("owf resume makes a new run that reuses its finished calls")
+                .with("run_id", run.to_string())
+                .with("status", status.as_str()),
             StoreError::RunExists(run) => Self::new(Code::Exists, text).with("run_id", run.to_string()),
             StoreError::AlreadyDecided(decided) => {
                 let what = decided.decision.map_or("withdrawn", |d| match d {

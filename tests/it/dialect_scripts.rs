@@ -35,7 +35,7 @@ fn scripts() -> Vec<String> {
     for dir in ["fixtures/scripts", "fixtures/workflows"] {
         for entry in std::fs::read_dir(root().join(dir)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            if Path::new(&name).extension().is_some_and(|e| e == "js") {
+            if Path::new(&name).extension().is_some_and(|end| end == "js") {
                 out.push(format!("{dir}/{name}"));
             }
         }

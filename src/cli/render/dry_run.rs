@@ -17,7 +17,7 @@ pub fn screen(view: &DryRunView, term: &Terminal, workflow: &str, full: bool) ->
     head(&mut out, view, term.paint);
     calls(&mut out, view, full);
     coverage(&mut out, view);
-    if view.calls_total > 0 {
+    if view.estimate.calls > 0 {
         estimate(&mut out, view);
     }
     providers(&mut out, view);

@@ -10,7 +10,7 @@ use super::text::{
 use super::words::terminal;
 use crate::cli::Terminal;
 use crate::core::outcome::CostSource;
-use crate::core::run::{RunStatus, StatusReason};
+use crate::core::run::{RunErrorCode, RunStatus, StatusReason};
 use crate::engine::view::{CallState, ErrorView, RunView};
 
 /// The three lines on stdout that end `owf run`.
@@ -133,14 +133,11 @@ fn gap_lines(out: &mut String, view: &RunView, term: &Terminal, gaps: u64) {
         if let Some(first) = view.gaps.first() {
             let label = cut_middle(&first.label, 30);
             let more = if gaps > 1 { format!(" and {} more", gaps - 1) } else { String::new() };
-            let _ = writeln!(out, "missing from the result: {} {label}{more} (owf calls --failed)", first.call_id);
+            let line = format!("missing from the result: {} {label}{more} (owf calls --failed)", first.call_id);
+            push_line(out, &wrap(&line, term.width, 2));
         }
-        let flag = match &view.budget {
-            Some(b) if b.cost_usd.is_some() => "--budget-cost-usd",
-            Some(b) if b.tokens.is_some() => "--budget-tokens",
-            Some(_) | None => "--max-calls",
-        };
-        let _ = writeln!(out, "  run them: owf resume {short} {flag} N   {}", plural(gaps, "call"));
+        let (flag, them) = (limit_flag(view), if gaps == 1 { "it" } else { "them" });
+        let _ = writeln!(out, "  run {them}: owf resume {short} {flag} N   {}", plural(gaps, "call"));
         return;
     }
     out.push_str("missing from the result:\n");
@@ -157,6 +154,15 @@ fn gap_lines(out: &mut String, view: &RunView, term: &Terminal, gaps: u64) {
     let _ = writeln!(out, "  try {again} again: owf resume {short}");
 }
 
+/// The flag that lifts the limit which refused calls.
+fn limit_flag(view: &RunView) -> &'static str {
+    match &view.budget {
+        Some(b) if b.cost_usd.is_some() => "--budget-cost-usd",
+        Some(b) if b.tokens.is_some() => "--budget-tokens",
+        Some(_) | None => "--max-calls",
+    }
+}
+
 fn failed(out: &mut String, view: &RunView, term: &Terminal) {
     let fake = if view.simulated { " (FAKE answers)" } else { "" };
     let head = term.paint_err.red("failed");
@@ -165,6 +171,15 @@ fn failed(out: &mut String, view: &RunView, term: &Terminal) {
     if let Some(error) = &view.error {
         error_lines(out, error, view, term);
     }
+    let gaps = view.gaps_total.unwrap_or(0);
+    if gaps > 0 && is_strictness(view) {
+        gap_lines(out, view, term, gaps);
+    }
+}
+
+/// Whether the run failed only because it may have no gaps.
+fn is_strictness(view: &RunView) -> bool {
+    view.error.as_ref().is_some_and(|error| error.code == RunErrorCode::Gaps.as_str())
 }
 
 /// The error of a run: name and message, place and source line, hint.
@@ -173,7 +188,8 @@ fn error_lines(out: &mut String, error: &ErrorView, view: &RunView, term: &Termi
         Some(name) if !error.message.starts_with(name.as_str()) => format!("{name}: "),
         Some(_) | None => String::new(),
     };
-    let _ = writeln!(out, "{} {name}{}", term.paint_err.red("error:"), clean(&error.message));
+    let message = wrap(&format!("error: {name}{}", clean(&error.message)), term.width, 2);
+    let _ = writeln!(out, "{}{}", term.paint_err.red("error:"), message.trim_start_matches("error:"));
     if let Some(line) = error.line {
         let file = view
             .script_path
@@ -186,12 +202,16 @@ fn error_lines(out: &mut String, error: &ErrorView, view: &RunView, term: &Termi
     }
     if let Some(hint) = &error.hint {
         push_line(out, &wrap(&format!("  hint: {}", terminal(&clean(hint))), term.width, 8));
-    } else {
+    } else if !is_strictness(view) {
         let reused = match view.counts.done {
             0 => String::new(),
             n => format!("   {} reused", plural(n, "call")),
         };
         let short = view.run_id.short();
+        if [RunErrorCode::CallCap, RunErrorCode::BudgetExhausted].iter().any(|code| error.code == code.as_str()) {
+            let _ = writeln!(out, "  hint: owf resume {short} {} N goes on with more{reused}", limit_flag(view));
+            return;
+        }
         let named = view.run.as_ref().is_none_or(|facts| facts.row.script_path.is_some());
         let again = if named { "--source current" } else { "FILE" };
         let _ = writeln!(out, "  hint: fix the file, then owf resume {short} {again}{reused}");

@@ -58,7 +58,7 @@ fn cells(row: &RunRow, now: Millis, long: bool) -> [String; 7] {
         id,
         row.status.as_str().to_owned(),
         cut_middle(&row.workflow_name, 24),
-        if row.simulated { "FAKE".to_owned() } else { clean(&row.provider) },
+        if row.simulated || row.provider == "fake" { "FAKE".to_owned() } else { clean(&row.provider) },
         calls,
         cost(row.cost_usd, row.cost_source),
         ago(&row.created_at, now),

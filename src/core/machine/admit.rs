@@ -23,7 +23,9 @@ impl RunMachine {
             return self.cancel_call(call_id, &message, ledger);
         }
         if call.over_cap {
-            let message = format!("the run may make {} agent calls, this would be one more", ledger.max_calls);
+            let most = ledger.max_calls;
+            let calls = if most == 1 { "call" } else { "calls" };
+            let message = format!("the run may make {most} agent {calls}, this would be one more");
             let error = CallError::new(ErrorClass::Budget, message).throwing("WorkflowAgentCapError");
             return self.settle_error(call_id, error, ledger);
         }

@@ -38,9 +38,9 @@ pub(super) fn of(query: &Query<'_>, run: &Snapshot, since: u64) -> Vec<Notice> {
     }
     if let Some(first) = refused(run).first() {
         let n = refused(run).len();
-        let verb = if n == 1 { "was" } else { "were" };
+        let (verb, them) = if n == 1 { ("was", "it") } else { ("were", "them") };
         let why = first.error.as_ref().map(|(_, message)| message.as_str()).unwrap_or_default();
-        let message = format!("{n} of {} {verb} refused: {why}. The result lacks them.", calls(run.calls.len()));
+        let message = format!("{n} of {} {verb} refused: {why}. The result lacks {them}.", calls(run.calls.len()));
         notices.push(Notice::new("budget_exhausted", message));
     }
     if let Some(detail) = &run.row.spec.diverged {

@@ -214,7 +214,8 @@ fn not_found(error: FindError, cwd: &Path) -> Failure {
                 .with("what", "workflow")
                 .allowed(nearest.clone());
             if let Some((path, why)) = broken.first() {
-                return failure.hint(format!("{} may be meant, but {why}", path.display()));
+                return failure
+                    .hint(format!("{} may be meant, but {why}; owf_validate_workflow shows where", path.display()));
             }
             // A file or directory of that name, with or without its ending, is more likely meant than another name.
             if let Some(file) = ["", ".js", ".mjs"].iter().find(|end| cwd.join(format!("{name}{end}")).is_file()) {
@@ -335,7 +336,10 @@ mod tests {
         let broken = vec![(PathBuf::from("/p/helo.js"), "it does not parse".to_owned())];
         let failure =
             not_found(FindError::NotFound { name: "helo".into(), nearest: Vec::new(), broken }, Path::new("/none"));
-        assert_eq!(failure.hint.as_deref(), Some("/p/helo.js may be meant, but it does not parse"));
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("/p/helo.js may be meant, but it does not parse; owf_validate_workflow shows where")
+        );
     }
 
     #[test]
