@@ -143,7 +143,9 @@ mod tests {
         let options = DECLARATIONS.split_once("interface AgentOptions {").and_then(|parts| parts.1.split_once("\n}\n"));
         let lines = options.map(|parts| parts.0.lines()).into_iter().flatten();
         let declared: Vec<&str> = lines.filter_map(|line| Some(line.trim().split_once("?: ")?.0)).collect();
-        assert_eq!(declared, OPTIONS);
+        // These two are in no published text.
+        let known = OPTIONS.iter().copied().filter(|o| !matches!(*o, "bashCommandClamp" | "sharedHeadLength"));
+        assert_eq!(declared, known.collect::<Vec<_>>());
     }
 
     #[test]
