@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::core::ids::CallId;
-use crate::core::machine::{AttemptReport, Input};
+use crate::core::machine::AttemptReport;
 use crate::store::Ticket;
 
 use super::executor::{Attempt, contained};
@@ -98,10 +98,7 @@ impl RunLoop {
         let _inside = tree.services.runtime.enter();
         // An answer that is there at once is taken in order, without a trip through the scheduler.
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Some(mut report)) => {
-                self.tree.services.secrets.report(&mut report);
-                self.feed(Input::AttemptEnded { call_id, attempt, report: Box::new(report) });
-            }
+            Poll::Ready(Some(report)) => self.attempt_ended(call_id, attempt, Box::new(report)),
             Poll::Ready(None) => self.store_failed(),
             Poll::Pending => {
                 self.hand_over();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::core::event::{ApprovalNote, Event};
 use crate::core::failure::Failure;
 use crate::core::ids::{CallId, Hash, RunId};
-use crate::core::machine::{Effect, Input, RunMachine, Step};
+use crate::core::machine::{AttemptReport, Effect, Input, RunMachine, Step};
 use crate::core::op::{DriverState, Op};
 use crate::core::outcome::CallStatus;
 use crate::core::run::{RunError, RunErrorCode, RunSpec, StatusReason};
@@ -280,6 +280,12 @@ impl RunLoop {
         }
     }
 
+    /// Takes what an attempt brought, without the secrets in it.
+    pub(super) fn attempt_ended(&mut self, call_id: CallId, attempt: u32, mut report: Box<AttemptReport>) {
+        self.tree.services.secrets.report(&mut report);
+        self.feed(Input::AttemptEnded { call_id, attempt, report });
+    }
+
     fn permitted(&mut self, call_id: CallId) {
         let reserve = self.prepared.get(&call_id).map(Prepared::reserve).unwrap_or_default();
         self.feed(Input::Permitted { call_id, reserve });
@@ -390,9 +396,7 @@ impl RunLoop {
         match message {
             Message::Attempt { call_id, attempt, report } => {
                 self.attempts.remove(&call_id);
-                let mut report = report;
-                self.tree.services.secrets.report(&mut report);
-                self.feed(Input::AttemptEnded { call_id, attempt, report });
+                self.attempt_ended(call_id, attempt, report);
             }
             Message::Written => self.written(),
             Message::Planned { call_id, plan, claim } => {

@@ -293,11 +293,7 @@ impl Store {
 
     /// Reads in one snapshot, on a connection of its own.
     pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let kept = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let db = match kept {
-            Some(db) => db,
-            None => open_reader(&self.0.home, self.0.options, self.0.reading)?,
-        };
+        let db = self.reader()?;
         db.prepare_cached("BEGIN")?.execute([])?;
         let result = work(&db);
         // A connection that cannot end its transaction is not used again.
@@ -310,14 +306,19 @@ impl Store {
 
     /// Reads with one statement, which is a snapshot by itself.
     pub(super) fn read_one<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let kept = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let db = match kept {
-            Some(db) => db,
-            None => open_reader(&self.0.home, self.0.options, self.0.reading)?,
-        };
+        let db = self.reader()?;
         let result = work(&db)?;
         self.keep(db);
         Ok(result)
+    }
+
+    /// A connection for reading: one that was kept, else a new one.
+    fn reader(&self) -> Result<Connection, StoreError> {
+        let kept = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match kept {
+            Some(db) => Ok(db),
+            None => open_reader(&self.0.home, self.0.options, self.0.reading),
+        }
     }
 
     fn keep(&self, db: Connection) {
