@@ -61,8 +61,11 @@ pub(crate) struct RunLoop {
 impl RunLoop {
     /// Runs until the run ends, pauses, diverges or is taken away. `start` is false for a run that is only to be cancelled.
     pub(crate) fn run(mut self) -> RunEnd {
-        let first = self.drive(|driver| driver.start());
-        self.ran(first);
+        self.take_up_inbox();
+        if self.end.is_none() && !self.machine.is_over() {
+            let first = self.drive(|driver| driver.start());
+            self.ran(first);
+        }
         loop {
             self.carry_out();
             if let Some(end) = self.end.take() {
@@ -381,6 +384,21 @@ impl RunLoop {
                 tracing::warn!(%error, "an approval could not expire");
             }
         });
+    }
+
+    /// Takes what was written for this run before it was taken up: a child that was decided must not tell its parent that it
+    /// waits, or the tree pauses again before the poller has looked.
+    fn take_up_inbox(&mut self) {
+        match self.tree.store.inbox(&self.tree.root, 0) {
+            Ok(rows) => {
+                for row in rows {
+                    if row.run_id == self.run {
+                        self.message(super::inbox::message(&row));
+                    }
+                }
+            }
+            Err(error) => self.lost(error),
+        }
     }
 
     /// Takes what has arrived without waiting.

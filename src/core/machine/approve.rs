@@ -96,10 +96,11 @@ impl RunMachine {
             via: decision.via.clone(),
             reason: decision.reason.clone(),
         });
-        match asking {
-            Some(call_id) => self.answer(call_id, &decision, ledger),
-            None => self.history.record_decision(decision),
+        if let Some(call_id) = asking {
+            self.answer(call_id, &decision, ledger);
         }
+        // The same row may arrive twice, from the take-up and from the poller: an answered question is not open in the journal.
+        self.history.record_decision(decision);
     }
 
     fn answer(&mut self, call_id: CallId, decision: &DecisionInput, ledger: &mut Ledger) {

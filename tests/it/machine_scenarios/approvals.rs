@@ -120,6 +120,19 @@ fn an_answer_that_comes_during_the_replay_counts_when_its_question_is_reached() 
 }
 
 #[test]
+fn an_answer_heard_twice_after_a_takeover_counts_once() {
+    let setup = Setup::new();
+    let mut sim = setup.clone().start();
+    sim.requests(&[approval("ship?", None)]);
+
+    let mut sim = sim.taken_over(&setup);
+    sim.requests(&[approval("ship?", None)]);
+    assert_eq!(delivered(&sim.decides(1, Decision::Approve)), Some((1, CallStatus::Done)));
+    assert_eq!(sim.decides(1, Decision::Approve), []);
+    assert_eq!(sim.kinds().iter().filter(|k| **k == "approval_decided").count(), 1);
+}
+
+#[test]
 fn approvals_are_never_reused() {
     let mut sim = Setup::new().start();
     sim.requests(&[approval("ship?", None)]);
