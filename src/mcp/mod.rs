@@ -6,6 +6,7 @@ mod elicit_flow;
 mod instructions;
 mod prompts;
 mod refused;
+mod rendered;
 mod resources;
 mod tasks;
 mod tools;
