@@ -3,6 +3,7 @@
 mod call;
 mod elicit;
 mod elicit_flow;
+mod extras;
 mod instructions;
 mod prompts;
 mod refused;

@@ -1,26 +1,27 @@
 //! Resources, prompts, tasks and dialogs as the types of the protocol.
 
-use rmcp::ErrorData;
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer};
 use rmcp::model::{
     CacheScope, CallToolResult, CreateTaskResult, DetailedTask, ElicitRequest, ElicitRequestParams, GetPromptResult,
     GetTaskResult, InputRequest, InputRequests, InputRequiredResult, JsonObject, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, Prompt, PromptArgument, PromptMessage, ReadResourceResult,
+    ListResourceTemplatesResult, ListResourcesResult, Prompt, PromptArgument, PromptMessage, ProtocolVersion, ReadResourceResult,
     Resource, ResourceContents, ResourceTemplate, Role, TaskPayload, TaskStatus,
 };
 
-use super::elicit::Question;
-use super::elicit_flow::Ask;
-use super::prompts::{self, Filled};
-use super::refused::Refused;
-use super::resources::{self, Body, Contents, Page};
-use super::tasks::{State, Task};
+use crate::mcp::elicit::Question;
+use crate::mcp::elicit_flow::Ask;
+use crate::mcp::prompts::{self, Filled};
+use crate::mcp::refused::Refused;
+use crate::mcp::resources::{self, Body, Contents, Page};
+use crate::mcp::tasks::{State, Task};
 
 /// How long a list that never changes within a version may be kept, in milliseconds.
 const STATIC_MS: u64 = 3_600_000;
 
 /// Which revision of the protocol a request speaks: the hints about caching belong to the newer one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Era {
+pub(super) enum Era {
     /// 2025-11-25 and older.
     Legacy,
     /// 2026-07-28 and newer.
@@ -28,6 +29,13 @@ pub(crate) enum Era {
 }
 
 impl Era {
+    /// The revision that a request speaks.
+    pub(super) fn of(context: &RequestContext<RoleServer>) -> Self {
+        let version = context.protocol_version();
+        let modern = version.is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
+        if modern { Self::Modern } else { Self::Legacy }
+    }
+
     fn hints(self, ttl_ms: u64, scope: CacheScope) -> (Option<u64>, Option<CacheScope>) {
         match self {
             Self::Legacy => (None, None),
@@ -37,7 +45,7 @@ impl Era {
 }
 
 /// A refusal as an error; an unknown resource gets the code of the client's era further out.
-pub(crate) fn error(refused: Refused) -> ErrorData {
+pub(super) fn error(refused: Refused) -> ErrorData {
     match refused {
         Refused::Params(text) => ErrorData::invalid_params(text, None),
         Refused::Resource(text) => ErrorData::resource_not_found(text, None),
@@ -46,7 +54,7 @@ pub(crate) fn error(refused: Refused) -> ErrorData {
 }
 
 /// A page of resources. It changes with every run.
-pub(crate) fn resource_page(page: Page, era: Era) -> ListResourcesResult {
+pub(super) fn resource_page(page: Page, era: Era) -> ListResourcesResult {
     let rows = page.resources.into_iter().map(|listed| {
         Resource::new(listed.uri, listed.name)
             .with_title(listed.title)
@@ -60,7 +68,7 @@ pub(crate) fn resource_page(page: Page, era: Era) -> ListResourcesResult {
 }
 
 /// The forms of addresses.
-pub(crate) fn template_page(templates: &[resources::Template], era: Era) -> ListResourceTemplatesResult {
+pub(super) fn template_page(templates: &[resources::Template], era: Era) -> ListResourceTemplatesResult {
     let rows = templates.iter().map(|template| {
         let row = ResourceTemplate::new(template.uri_template, template.name).with_description(template.description);
         match template.mime_type {
@@ -74,7 +82,7 @@ pub(crate) fn template_page(templates: &[resources::Template], era: Era) -> List
 }
 
 /// A resource that was read.
-pub(crate) fn contents(read: Contents, era: Era) -> ReadResourceResult {
+pub(super) fn contents(read: Contents, era: Era) -> ReadResourceResult {
     let content = match read.body {
         Body::Text(text) => ResourceContents::text(text, read.uri),
         Body::Blob(blob) => ResourceContents::blob(blob, read.uri),
@@ -85,7 +93,7 @@ pub(crate) fn contents(read: Contents, era: Era) -> ReadResourceResult {
 }
 
 /// All prompts.
-pub(crate) fn prompt_page(era: Era) -> ListPromptsResult {
+pub(super) fn prompt_page(era: Era) -> ListPromptsResult {
     let rows = prompts::all().into_iter().map(|prompt| {
         let argument = PromptArgument::new(prompt.argument.name)
             .with_description(prompt.argument.description)
@@ -98,7 +106,7 @@ pub(crate) fn prompt_page(era: Era) -> ListPromptsResult {
 }
 
 /// A prompt filled in.
-pub(crate) fn prompt(filled: Filled) -> GetPromptResult {
+pub(super) fn prompt(filled: Filled) -> GetPromptResult {
     GetPromptResult::new(vec![PromptMessage::new_text(Role::User, filled.text)]).with_description(filled.description)
 }
 
@@ -106,7 +114,7 @@ pub(crate) fn prompt(filled: Filled) -> GetPromptResult {
 ///
 /// # Errors
 /// None that a question of ours brings about; the schema's type has no other way in.
-pub(crate) fn elicitation(question: &Question) -> Result<ElicitRequest, ErrorData> {
+pub(super) fn elicitation(question: &Question) -> Result<ElicitRequest, ErrorData> {
     let schema = serde_json::from_value(question.schema.clone())
         .map_err(|error| ErrorData::internal_error(format!("the schema of a dialog is wrong: {error}"), None))?;
     Ok(ElicitRequest::new(ElicitRequestParams::FormElicitationParams {
@@ -125,12 +133,12 @@ fn requests<'q>(questions: impl IntoIterator<Item = &'q Question>) -> Result<Inp
 ///
 /// # Errors
 /// As [`elicitation`].
-pub(crate) fn input_required(ask: &Ask) -> Result<InputRequiredResult, ErrorData> {
+pub(super) fn input_required(ask: &Ask) -> Result<InputRequiredResult, ErrorData> {
     Ok(InputRequiredResult::new(Some(requests([&ask.question])?), Some(ask.state.to_text())))
 }
 
 /// The reply that a run goes on as a task.
-pub(crate) fn new_task(task: &Task) -> CreateTaskResult {
+pub(super) fn new_task(task: &Task) -> CreateTaskResult {
     let status = match &task.state {
         State::Working => TaskStatus::Working,
         State::InputRequired(_) => TaskStatus::InputRequired,
@@ -150,7 +158,7 @@ fn head(task: &Task, status: TaskStatus) -> rmcp::model::Task {
 ///
 /// # Errors
 /// As [`elicitation`].
-pub(crate) fn task(
+pub(super) fn task(
     task: Task,
     reply: impl FnOnce(serde_json::Value) -> CallToolResult,
 ) -> Result<GetTaskResult, ErrorData> {
