@@ -3,15 +3,17 @@
 mod call;
 mod elicit;
 mod elicit_flow;
-mod extras;
 mod instructions;
 mod prompts;
 mod refused;
-mod rendered;
 mod resources;
+mod serve;
+mod settings;
 mod tasks;
 mod tools;
 mod uri;
+mod wire;
 
 pub(crate) use call::{Call, Client};
+pub use serve::serve;
 pub(crate) use tools::Tool;

@@ -145,7 +145,8 @@ impl Handler {
                 Step::Reply(Ok(value)) => return Ok(reply::reply(value).into()),
                 Step::Reply(Err(failure)) => return Ok(reply::failure(&failure).into()),
                 Step::Task(view) => {
-                    let task = self.asked(context, move |call| Ok(tasks::of_run(&engine(call)?, view, |_| Vec::new())?));
+                    let task =
+                        self.asked(context, move |call| Ok(tasks::of_run(&engine(call)?, view, |_| Vec::new())?));
                     return Ok(rendered::new_task(&task.await?).into());
                 }
                 Step::Ask(ask) if Era::of(context) == Era::Modern => return Ok(rendered::input_required(&ask)?.into()),
@@ -153,9 +154,8 @@ impl Handler {
             };
             let answer = dialog(context, &ask, began).await?;
             let arguments = kept.clone();
-            let answered = self.flow(context, offers, move |flow| {
-                Ok(flow.answered(tool, arguments, &ask.state, answer.as_ref()))
-            });
+            let answered =
+                self.flow(context, offers, move |flow| Ok(flow.answered(tool, arguments, &ask.state, answer.as_ref())));
             step = answered.await?;
         }
         Ok(match step {
@@ -263,11 +263,7 @@ impl Handler {
 
 /// Asks the person at a client of the older revisions, which is sent requests. None when there is no answer: the client
 /// refuses, its person does not answer in time, or the call is cancelled.
-async fn dialog(
-    context: &RequestContext<RoleServer>,
-    ask: &Ask,
-    began: Instant,
-) -> Result<Option<Value>, ErrorData> {
+async fn dialog(context: &RequestContext<RoleServer>, ask: &Ask, began: Instant) -> Result<Option<Value>, ErrorData> {
     let name = context.client_info().map(|info| info.name).unwrap_or_default();
     let most = longest_call(&name).saturating_sub(began.elapsed());
     if most < SHORTEST_DIALOG {

@@ -1,13 +1,13 @@
 //! Resources, prompts, tasks and dialogs as the types of the protocol.
 
-use rmcp::service::RequestContext;
-use rmcp::{ErrorData, RoleServer};
 use rmcp::model::{
     CacheScope, CallToolResult, CreateTaskResult, DetailedTask, ElicitRequest, ElicitRequestParams, GetPromptResult,
     GetTaskResult, InputRequest, InputRequests, InputRequiredResult, JsonObject, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, Prompt, PromptArgument, PromptMessage, ProtocolVersion, ReadResourceResult,
-    Resource, ResourceContents, ResourceTemplate, Role, TaskPayload, TaskStatus,
+    ListResourceTemplatesResult, ListResourcesResult, Prompt, PromptArgument, PromptMessage, ProtocolVersion,
+    ReadResourceResult, Resource, ResourceContents, ResourceTemplate, Role, TaskPayload, TaskStatus,
 };
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer};
 
 use crate::mcp::elicit::Question;
 use crate::mcp::elicit_flow::Ask;
