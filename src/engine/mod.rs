@@ -44,6 +44,7 @@ mod workspace;
 pub use engine::{Engine, Execution, Started};
 pub use execute::RunHandle;
 pub use limits::limits;
+pub(crate) use query::{fit, size};
 pub use run_end::RunEnd;
 pub use secrets::Secrets;
 pub use services::{Defaults, Environment, Services};

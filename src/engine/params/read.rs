@@ -20,6 +20,7 @@ pub struct WaitParams {
     pub cursor: Option<String>,
     /// Seconds to wait at most, 0 to 3600; clamped to what the client tolerates. Default: what suits the client; without end on the command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 3600))]
     pub timeout_seconds: Option<u32>,
     /// attention (ended, person needed, first failed call), end, change. Default: attention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
