@@ -91,7 +91,7 @@ fn compiled<P: JsonSchema + 'static>() -> Result<Arc<Compiled>, Failure> {
     if let Some(compiled) = known.get(&TypeId::of::<P>()) {
         return Ok(Arc::clone(compiled));
     }
-    let schema = schema::input::<P>();
+    let schema = schema::strict::<P>();
     let validator = jsonschema::validator_for(&schema)
         .map_err(|error| Failure::new(Code::Internal, format!("the tool's schema is broken: {error}")))?;
     let compiled = Arc::new(Compiled { schema, validator });

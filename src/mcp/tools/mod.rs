@@ -17,11 +17,14 @@ mod patience;
 mod read_artifact;
 mod rehearsal;
 mod reply;
+mod report;
 mod resume;
 mod run_workflow;
 mod schema;
 mod status;
 mod tool;
+#[cfg(test)]
+mod tool_tests;
 mod wait;
 
 pub(crate) use tool::{Tool, all};

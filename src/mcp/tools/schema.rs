@@ -5,8 +5,22 @@ use serde_json::{Map, Value, json};
 
 use crate::engine::params;
 
-/// The schema of a tool's arguments.
+/// The schema of a tool's arguments, as clients are shown it.
 pub(super) fn input<T: JsonSchema>() -> Value {
+    let mut schema = strict::<T>();
+    // That a count is not negative needs no words; it is checked all the same.
+    for property in schema["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if let Value::Object(property) = property
+            && property.get("minimum") == Some(&json!(0))
+        {
+            property.shift_remove("minimum");
+        }
+    }
+    schema
+}
+
+/// The schema that arguments are checked against.
+pub(super) fn strict<T: JsonSchema>() -> Value {
     let mut schema = params::input_schema::<T>();
     if let Value::Object(map) = &mut schema {
         map.shift_remove("title");

@@ -9,7 +9,7 @@ use super::arguments::checked;
 use super::reply::{reply, told};
 use super::{
     approvals, artifacts, calls, cancel, check, decide, explain_cache, list_runs, list_workflows, new_workflow, output,
-    read_artifact, resume, run_workflow, status, wait,
+    read_artifact, report, resume, run_workflow, status, wait,
 };
 use crate::core::failure::Failure;
 use crate::mcp::Call;
@@ -50,7 +50,7 @@ pub(crate) struct Tool {
 
 /// Every tool, in the order in which `tools/list` shows them.
 pub(crate) fn all() -> &'static [Tool] {
-    static ALL: [Tool; 17] = [
+    static ALL: [Tool; 18] = [
         list_workflows::TOOL,
         new_workflow::TOOL,
         check::VALIDATE,
@@ -61,6 +61,7 @@ pub(crate) fn all() -> &'static [Tool] {
         calls::TOOL,
         output::TOOL,
         explain_cache::TOOL,
+        report::TOOL,
         artifacts::TOOL,
         read_artifact::TOOL,
         list_runs::TOOL,
