@@ -34,6 +34,7 @@ mod fixtures;
 mod kill_harness;
 mod layering;
 mod machine_scenarios;
+mod mcp_wire;
 mod model;
 mod numbers;
 mod readme;
