@@ -39,6 +39,7 @@ mod mcp_peer;
 mod mcp_prompts;
 mod mcp_resources;
 mod mcp_tasks;
+mod mcp_wire;
 mod model;
 mod numbers;
 mod readme;
