@@ -263,3 +263,10 @@ fn a_request_key_joins_the_same_start_and_refuses_another() {
     assert_eq!(error["run_id"], first["run_id"]);
     assert_eq!(place.json(&["runs", "--json"])["total"], json!(1));
 }
+
+#[test]
+fn an_empty_name_is_not_taken_for_a_directory() {
+    let refused = Place::new().owf(&["run", ""]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.err.contains("owf list shows what can be run by name"), "{refused:?}");
+}
