@@ -202,6 +202,8 @@ fn a_live_run_is_not_resumed_and_its_owner_is_named() {
 fn ctrl_c_leaves_a_run_that_can_be_resumed() {
     let place = place("const a = await agent('one'); const b = await agent('never'); return [a, b];");
     let (child, run) = started(&place, &[], 2);
+    // What is stopped is told from the journal.
+    eventually(WITHIN, "the attempt on disk", || status(&place, &run)["counts"]["running"] == 1);
     kill_process(pid(&child), Signal::INT).unwrap();
     let end = ended(child);
     let short = run.rsplit('-').next().unwrap();

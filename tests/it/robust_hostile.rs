@@ -82,7 +82,9 @@ fn hostile_scripts_end_as_failed_runs_while_another_process_goes_on() {
     for (name, body, code, message) in HOSTILE {
         let (printed, took) = limited(&place, name, body, code);
         assert_eq!(printed.code, 1, "{name}: {printed:?}");
-        assert!(took < Duration::from_secs(20), "{name} took {took:?}");
+        // Thousands of calls take their time where every core is busy; a loop does not.
+        let most = Duration::from_secs(if code == "sync_timeout" { 20 } else { 60 });
+        assert!(took < most, "{name} took {took:?}");
         let view = printed.json();
         assert_eq!(view["status"], "failed", "{name}");
         let error = &view["error"];
