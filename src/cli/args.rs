@@ -102,12 +102,16 @@ pub enum Command {
     Cat(commands::cat::CatArgs),
     /// Write a run's files again, those left out included
     Export(commands::export::ExportArgs),
+    /// Write a readable report of a run
+    Report(commands::report::ReportArgs),
     /// Remove old runs
     Prune(commands::prune::PruneArgs),
     /// Look after the cache of answers
     Cache(commands::cache::CacheArgs),
     /// Check the home, git and the providers
     Doctor(commands::doctor::DoctorArgs),
+    /// Serve coding agents over MCP on stdin and stdout
+    Mcp(commands::mcp::McpArgs),
     /// Print JSON Schemas of what goes in and comes out
     Schema(commands::schema::SchemaArgs),
     /// Print a completion script for a shell
