@@ -36,6 +36,7 @@ mod layering;
 mod machine_scenarios;
 mod model;
 mod numbers;
+mod packaging;
 mod readme;
 mod resume_children;
 mod robust_contention;
