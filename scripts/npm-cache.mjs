@@ -42,15 +42,14 @@ export const installed = names => {
   return bin
 }
 
-/** Runs a program to its end and gives exit code and output. It is killed with its process group when it takes too long. */
+/** Runs a program to its end and gives exit code and output, together and apart. It is killed with its process group when it takes too long. */
 export const run = (program, args, { env, cwd, seconds = 120 } = {}) =>
   new Promise((resolve, reject) => {
     const child = spawn(program, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-    let output = ''
+    let [output, printed, errors] = ['', '', '']
     let late = false
-    const add = chunk => (output += chunk)
-    child.stdout.on('data', add)
-    child.stderr.on('data', add)
+    child.stdout.on('data', chunk => ((output += chunk), (printed += chunk)))
+    child.stderr.on('data', chunk => ((output += chunk), (errors += chunk)))
     const timer = setTimeout(() => {
       late = true
       process.kill(-child.pid, 'SIGKILL')
@@ -58,7 +57,7 @@ export const run = (program, args, { env, cwd, seconds = 120 } = {}) =>
     child.once('error', reject)
     child.once('close', code => {
       clearTimeout(timer)
-      resolve({ code: late ? `no end within ${seconds} s` : code, output })
+      resolve({ code: late ? `no end within ${seconds} s` : code, output, printed, errors })
     })
   })
 
