@@ -102,6 +102,8 @@ pub enum Command {
     Cat(commands::cat::CatArgs),
     /// Write a run's files again, those left out included
     Export(commands::export::ExportArgs),
+    /// Write a readable report of a run
+    Report(commands::report::ReportArgs),
     /// Remove old runs
     Prune(commands::prune::PruneArgs),
     /// Look after the cache of answers

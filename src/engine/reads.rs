@@ -5,12 +5,13 @@ use crate::core::failure::{Code, Failure};
 use super::engine::Engine;
 use super::params::{
     ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ExportParams, ListRunsParams, OutputParams,
-    PruneParams, ReadArtifactParams, StatusParams,
+    PruneParams, ReadArtifactParams, ReportParams, StatusParams,
 };
 use super::query::{RunScope, doctor_without_store};
+use super::report::Report;
 use super::view::{
     ApprovalsView, ArtifactsView, CallDetailView, CallsView, ClearedView, DoctorView, ExplainView, ExportView,
-    OutputView, PruneView, ReadArtifactView, RunView, RunsView,
+    OutputView, PruneView, ReadArtifactView, ReportView, RunView, RunsView,
 };
 
 impl Engine {
@@ -71,6 +72,29 @@ impl Engine {
     /// `path_refused`, `not_found`, `ambiguous`, `invalid_arguments`.
     pub fn read_artifact(&self, params: &ReadArtifactParams) -> Result<ReadArtifactView, Failure> {
         self.query(|q| q.read_artifact(params))
+    }
+
+    /// Writes a report of a run, as it stands, into its run directory.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`, `not_writable`.
+    pub fn report(&self, params: &ReportParams) -> Result<ReportView, Failure> {
+        self.query(|q| {
+            let run = q.resolve(params.run_id.as_deref())?;
+            let report = Report::of(q, &run, params.format.unwrap_or_default())?;
+            report.write(q)
+        })
+    }
+
+    /// A report of a run, written nowhere.
+    ///
+    /// # Errors
+    /// `not_found`, `ambiguous`.
+    pub fn report_of(&self, params: &ReportParams) -> Result<Report, Failure> {
+        self.query(|q| {
+            let run = q.resolve(params.run_id.as_deref())?;
+            Report::of(q, &run, params.format.unwrap_or_default())
+        })
     }
 
     /// The runs of the store, newest first. A home without a store has none.

@@ -20,6 +20,7 @@ pub mod new;
 pub mod output;
 pub mod pause;
 pub mod prune;
+pub mod report;
 pub mod resume;
 pub mod run;
 pub mod runs;

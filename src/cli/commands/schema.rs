@@ -39,6 +39,7 @@ fn schemas() -> Map<String, Value> {
     add("output.input", input_schema::<params::OutputParams>());
     add("artifacts.input", input_schema::<params::ArtifactsParams>());
     add("read_artifact.input", input_schema::<params::ReadArtifactParams>());
+    add("report.input", input_schema::<params::ReportParams>());
     add("list_runs.input", input_schema::<params::ListRunsParams>());
     add("list_workflows.input", input_schema::<params::ListWorkflowsParams>());
     add("new_workflow.input", input_schema::<params::NewWorkflowParams>());
@@ -52,6 +53,7 @@ fn schemas() -> Map<String, Value> {
     add("output", output_schema::<view::OutputView>());
     add("artifacts", output_schema::<view::ArtifactsView>());
     add("read_artifact", output_schema::<view::ReadArtifactView>());
+    add("report", output_schema::<view::ReportView>());
     add("list_runs", output_schema::<view::RunsView>());
     add("list_workflows", output_schema::<view::WorkflowsView>());
     add("new_workflow", output_schema::<view::NewWorkflowView>());

@@ -11,7 +11,7 @@ pub use args::args_value;
 pub use common::{Detail, MoodArg, SourceChoice, Until};
 pub use read::{
     ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ListRunsParams, ListWorkflowsParams, OutputParams,
-    ReadArtifactParams, StatusParams, WaitParams,
+    ReadArtifactParams, ReportFormat, ReportParams, StatusParams, WaitParams,
 };
 pub use schema::{input_schema, output_schema};
 pub use start::{DryRunParams, NewWorkflowParams, ResumeParams, RunParams, ValidateParams};

@@ -166,6 +166,42 @@ pub struct ReadArtifactParams {
     pub home: Option<String>,
 }
 
+/// What a report is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportFormat {
+    /// `report.md`.
+    #[default]
+    Markdown,
+    /// `report.html`: one file that needs nothing else.
+    Html,
+}
+
+impl ReportFormat {
+    /// The name of the file in the run directory.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Markdown => "report.md",
+            Self::Html => "report.html",
+        }
+    }
+}
+
+/// Writes a readable report of a run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportParams {
+    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// markdown (also shows its beginning) or html (for a person). Default: markdown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<ReportFormat>,
+    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+}
+
 /// Lists runs, newest first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

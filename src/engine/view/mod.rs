@@ -26,7 +26,7 @@ pub use dry_run::{
 pub use event::EventView;
 pub use explain::{ExplainCounts, ExplainRow, ExplainView, FromCall};
 pub use home::{ClearedView, DoctorCheck, DoctorView, ExportView, Health, InitView, PruneView, PrunedRun};
-pub use output::{ArtifactRow, ArtifactsView, OutputView, ReadArtifactView};
+pub use output::{ArtifactRow, ArtifactsView, OutputView, ReadArtifactView, ReportView};
 pub use run::{
     BudgetLine, BudgetView, Counts, DecisionView, Gap, PhaseRow, ResumedHow, ReuseView, RunView, SwallowedRow,
     UsageView, Woke, WorktreeRow,

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::core::ids::{Hash, RunId};
 use crate::core::run::RunStatus;
+use crate::engine::params::ReportFormat;
 
 /// Reply of `owf output`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -119,4 +120,29 @@ pub struct ReadArtifactView {
     pub next_offset: Option<u64>,
     /// The range.
     pub content: String,
+}
+
+/// Reply of `owf report`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportView {
+    /// The run.
+    pub run_id: RunId,
+    /// Its status when the report was made.
+    pub status: RunStatus,
+    /// markdown, html.
+    pub format: ReportFormat,
+    /// Path below the run directory, for `owf_read_artifact`; as it was given when it was written elsewhere.
+    pub path: String,
+    /// The same, absolute.
+    pub file_path: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// The beginning of a Markdown report, 8,000 characters at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// Whether `content` is not all of it.
+    pub truncated: bool,
+    /// Where `content` ends, for `owf_read_artifact`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_offset: Option<u64>,
 }

@@ -1,0 +1,15 @@
+//! Reports of a run for people: Markdown, and HTML in one file.
+
+mod calls;
+mod facts;
+mod gather;
+mod html;
+mod markdown;
+mod texts;
+mod timeline;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+pub use written::Report;
