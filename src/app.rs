@@ -13,6 +13,15 @@ use crate::providers::Registry;
 use crate::providers::fake::FakeProvider;
 use crate::store::StoreOptions;
 
+/// Which tools a server offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolSet {
+    /// Every tool.
+    All,
+    /// What the loop from script to result needs, for clients that load every description.
+    Core,
+}
+
 /// What the surfaces decide about an engine.
 #[derive(Debug, Clone, Default)]
 pub struct AppOptions {

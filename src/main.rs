@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    owf::cli::main(std::env::args_os())
+    owf::cli::main(std::env::args_os(), owf::mcp::serve)
 }

@@ -110,6 +110,8 @@ pub enum Command {
     Cache(commands::cache::CacheArgs),
     /// Check the home, git and the providers
     Doctor(commands::doctor::DoctorArgs),
+    /// Serve coding agents over MCP on stdin and stdout
+    Mcp(commands::mcp::McpArgs),
     /// Print JSON Schemas of what goes in and comes out
     Schema(commands::schema::SchemaArgs),
     /// Print a completion script for a shell

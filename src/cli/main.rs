@@ -14,15 +14,19 @@ use super::context::{Context, Outcome, Terminal};
 use super::exit::Exit;
 use super::out::Out;
 use super::render;
+use crate::app::{AppOptions, ToolSet};
 use crate::core::failure::{Code, Failure};
 
+/// The MCP server, which this layer does not know: `main` hands it in.
+pub type Serve = fn(AppOptions, ToolSet) -> Result<(), Failure>;
+
 /// Parses, dispatches, prints, and says how it went. A panic becomes `internal`, without a backtrace.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn main(args: impl IntoIterator<Item = OsString>, serve: Serve) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     // The failure is reported below, once, like any other.
     panic::set_hook(Box::new(|info| tracing::debug!("panic: {info}")));
     let json = args.iter().skip(1).take_while(|a| *a != "--").any(|a| a == "--json");
-    let exit = panic::catch_unwind(AssertUnwindSafe(|| dispatch(args))).unwrap_or_else(|payload| {
+    let exit = panic::catch_unwind(AssertUnwindSafe(|| dispatch(args, serve))).unwrap_or_else(|payload| {
         let text = payload
             .downcast_ref::<&str>()
             .map(|s| (*s).to_owned())
@@ -35,7 +39,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit.into()
 }
 
-fn dispatch(args: Vec<OsString>) -> Exit {
+fn dispatch(args: Vec<OsString>, serve: Serve) -> Exit {
     let term = Terminal::detect();
     let json = args.iter().skip(1).take_while(|a| *a != "--").any(|a| a == "--json");
     let mut out = Out::std();
@@ -53,6 +57,11 @@ fn dispatch(args: Vec<OsString>) -> Exit {
         Err(error) => return report(&mut out, &term, json, &usage_failure(&error)),
     };
     start_logging(cli.global.log_format, term.paint_err.is_on());
+    if let Command::Mcp(args) = &cli.command {
+        let served = commands::mcp::run(&cli.global, args, serve);
+        // Stdout belongs to the protocol: a failure is told on stderr, whatever the flags say.
+        return served.unwrap_or_else(|failure| report(&mut out, &term, false, &failure));
+    }
     let mut ctx = match Context::new(cli.global, out, term) {
         Ok(ctx) => ctx,
         Err(failure) => return report(&mut Out::std(), &Terminal::detect(), json, &failure),
@@ -93,6 +102,8 @@ fn run(ctx: &mut Context, command: Command) -> Outcome {
         Command::Prune(args) => commands::prune::run(ctx, args),
         Command::Cache(args) => commands::cache::run(ctx, &args),
         Command::Doctor(args) => commands::doctor::run(ctx, &args),
+        // Dispatched before an engine is wired.
+        Command::Mcp(_) => Ok(Exit::Done),
         Command::Schema(args) => commands::schema::run(ctx, &args),
         Command::Completions(args) => commands::completions::run(ctx, &args),
         Command::Supervise(args) => commands::supervise::run(ctx, &args),
@@ -135,7 +146,7 @@ fn usage_failure(error: &clap::Error) -> Failure {
 /// Diagnostics go to stderr, from `warn` up unless `OWF_LOG` says otherwise.
 fn start_logging(format: LogFormat, color: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("OWF_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,rmcp=off"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
     // A second start in one process (tests) keeps the first.
     let _ = match format {

@@ -12,5 +12,5 @@ pub mod watch;
 
 pub use context::{Context, Outcome, Terminal};
 pub use exit::Exit;
-pub use main::main;
+pub use main::{Serve, main};
 pub use out::Out;

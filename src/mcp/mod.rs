@@ -1,7 +1,12 @@
 //! Layer 4: the MCP server: a thin face over the engine for coding agents. It holds no run and keeps no state of its own.
 
 mod call;
+mod instructions;
+mod serve;
+mod settings;
 mod tools;
+mod wire;
 
 pub(crate) use call::{Call, Client};
+pub use serve::serve;
 pub(crate) use tools::Tool;

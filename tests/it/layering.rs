@@ -28,6 +28,7 @@ const CONFINED: &[(&[&str], &[&str])] = &[
     (&["rusqlite"], &["store/"]),
     (&["rquickjs"], &["front/script/sandbox"]),
     (&["reqwest"], &["providers/http"]),
+    (&["rmcp"], &["mcp/wire/"]),
     (&["anyhow"], &["app", "cli/", "mcp/", "main.rs"]),
 ];
 

@@ -16,6 +16,7 @@ pub mod explain_cache;
 pub mod export;
 pub mod init;
 pub mod list;
+pub mod mcp;
 pub mod new;
 pub mod output;
 pub mod pause;

@@ -1,0 +1,195 @@
+//! The methods of MCP over our own registries: tools, resources, prompts, tasks.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+
+use rmcp::model::{
+    CacheScope, CallToolRequestParams, CallToolResponse, ErrorData, Implementation, InitializeRequestParams,
+    InitializeResult, ListToolsResult, MetaObject, PaginatedRequestParams, ProtocolVersion, RequestId,
+    ServerCapabilities, ServerConfig, Tool as WireTool, ToolAnnotations,
+};
+use rmcp::service::RequestContext;
+use rmcp::{RoleServer, ServerHandler};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::guard::panic_text;
+use super::message::short;
+use super::outbox::Outbox;
+use super::progress::Progress;
+use super::reply;
+use super::requests::Requests;
+use crate::app::AppOptions;
+use crate::core::failure::{Code, Failure};
+use crate::mcp::settings::Settings;
+use crate::mcp::{Call, Client, Tool, instructions};
+
+/// How long a client may keep the list of tools, which changes with the version of the binary only.
+const LIST_TTL_MS: u64 = 3_600_000;
+
+/// Serves the methods. It holds no run.
+pub(super) struct Handler {
+    tools: Vec<&'static Tool>,
+    list: OnceLock<Vec<WireTool>>,
+    options: Arc<AppOptions>,
+    calls: Arc<Semaphore>,
+    requests: Arc<Requests>,
+    outbox: Outbox,
+}
+
+impl Handler {
+    pub(super) fn new(
+        tools: Vec<&'static Tool>,
+        options: AppOptions,
+        settings: Settings,
+        requests: Arc<Requests>,
+        outbox: Outbox,
+    ) -> Self {
+        let calls = Arc::new(Semaphore::new(settings.calls));
+        Self { tools, list: OnceLock::new(), options: Arc::new(options), calls, requests, outbox }
+    }
+
+    /// Serves one call on a thread of its own, once it is its turn. `work` gets the call and may block.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        context: &RequestContext<RoleServer>,
+        work: impl FnOnce(&Call<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let cancelled = || Failure::new(Code::Internal, "the call was cancelled");
+        let permit = tokio::select! {
+            permit = Arc::clone(&self.calls).acquire_owned() => Arc::new(permit.map_err(|_| cancelled())?),
+            () = context.ct.cancelled() => return Err(cancelled()),
+        };
+        let number = match context.id {
+            RequestId::Number(number) => number,
+            RequestId::String(_) => 0,
+        };
+        self.requests.hold(number, Arc::clone(&permit));
+        let client = client(context);
+        let mut options = AppOptions::clone(&self.options);
+        options.started_by = format!("mcp {} {}", client.name, client.version).trim_end().to_owned();
+        let token = context.meta.get_progress_token();
+        let progress = Progress::new(token, number, Arc::clone(&self.requests), self.outbox.clone());
+        let ct = context.ct.clone();
+        let served = tokio::task::spawn_blocking(move || {
+            // The permit is held here too: a cancelled call counts until its thread is free.
+            let _permit = permit;
+            let call = Call {
+                options: &options,
+                client: &client,
+                cancelled: &|| ct.is_cancelled(),
+                progress: &|finished, message| progress.tell(finished, message),
+            };
+            catch_unwind(AssertUnwindSafe(|| work(&call))).unwrap_or_else(|payload| {
+                let message = format!("owf broke off: {}", panic_text(payload.as_ref()));
+                Err(Failure::new(Code::Internal, message).hint("this is a fault of owf; runs go on and can be resumed"))
+            })
+        });
+        served.await.unwrap_or_else(|error| Err(Failure::new(Code::Internal, format!("owf broke off: {error}"))))
+    }
+
+    fn listed(&self) -> &[WireTool] {
+        self.list.get_or_init(|| self.tools.iter().map(|tool| wire_tool(tool)).collect())
+    }
+}
+
+impl ServerHandler for Handler {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        ServerConfig::new(capabilities)
+            .with_server_info(Implementation::new("owf", env!("CARGO_PKG_VERSION")))
+            .with_instructions(instructions::TEXT)
+    }
+
+    async fn initialize(
+        &self,
+        mut request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let result = self.negotiate_initialize(&request)?;
+        // The version that was agreed on, not the one asked for, decides how later answers look.
+        request.protocol_version = result.protocol_version.clone();
+        context.peer.set_peer_info(request);
+        Ok(result)
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        no_cursor(request)?;
+        let mut result = ListToolsResult::with_all_items(self.listed().to_vec());
+        if is_modern(&context) {
+            result.ttl_ms = Some(LIST_TTL_MS);
+            result.cache_scope = Some(CacheScope::Public);
+        }
+        Ok(result)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Some(tool) = self.tools.iter().find(|tool| tool.name == request.name).copied() else {
+            return Err(unknown_tool(&request.name));
+        };
+        let arguments = Value::Object(request.arguments.unwrap_or_default());
+        let served = self.blocking(&context, move |call| (tool.serve)(call, arguments)).await;
+        Ok(match served {
+            Ok(value) => reply::reply(value),
+            Err(failure) => reply::failure(&failure),
+        }
+        .into())
+    }
+}
+
+fn unknown_tool(name: &str) -> ErrorData {
+    let message = format!("unknown tool \"{}\"; tools/list has the names", short(name));
+    ErrorData::invalid_params(message, None)
+}
+
+/// Refuses a cursor where everything is one page.
+fn no_cursor(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        None => Ok(()),
+        Some(cursor) => Err(bad_cursor(&cursor)),
+    }
+}
+
+/// The refusal of a cursor that this server did not give.
+pub(super) fn bad_cursor(cursor: &str) -> ErrorData {
+    let message = format!("unknown cursor \"{}\": leave it out for the first page", short(cursor));
+    ErrorData::invalid_params(message, None)
+}
+
+fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
+}
+
+fn client(context: &RequestContext<RoleServer>) -> Client {
+    let info = context.client_info();
+    info.map(|info| Client { name: info.name, version: info.version }).unwrap_or_default()
+}
+
+fn wire_tool(tool: &Tool) -> WireTool {
+    let object = |schema: Value| match schema {
+        Value::Object(object) => Arc::new(object),
+        _ => Arc::default(),
+    };
+    let annotations = ToolAnnotations::new()
+        .read_only(tool.annotations.read_only)
+        .destructive(tool.annotations.destructive)
+        .idempotent(tool.annotations.idempotent)
+        .open_world(tool.annotations.open_world);
+    let mut wire = WireTool::new(tool.name, tool.description, object((tool.input_schema)()))
+        .with_raw_output_schema(object((tool.output_schema)()))
+        .with_annotations(annotations);
+    if let Some(chars) = tool.max_result_chars {
+        let mut meta = MetaObject::new();
+        meta.insert("anthropic/maxResultSizeChars".to_owned(), chars.into());
+        wire = wire.with_meta(meta);
+    }
+    wire
+}

@@ -1,0 +1,16 @@
+//! What knows the wire: JSON-RPC lines in and out, and the types of rmcp, which are named nowhere else.
+
+mod encode;
+mod guard;
+mod handler;
+mod input;
+mod lines;
+mod message;
+mod outbox;
+mod progress;
+mod reply;
+mod requests;
+mod server;
+mod transport;
+
+pub(super) use server::run;
