@@ -107,6 +107,7 @@ fn run(ctx: &mut Context, command: Command) -> Outcome {
         Command::Schema(args) => commands::schema::run(ctx, &args),
         Command::Completions(args) => commands::completions::run(ctx, &args),
         Command::Supervise(args) => commands::supervise::run(ctx, &args),
+        Command::Rehearse(args) => commands::rehearse::run(ctx, &args),
     }
 }
 
