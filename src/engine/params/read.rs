@@ -12,7 +12,7 @@ use crate::engine::view::{ApprovalState, CallState};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitParams {
-    /// Run id, unique prefix or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// next_cursor of the last reply.
@@ -28,7 +28,7 @@ pub struct WaitParams {
     /// full adds calls. Default: concise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -37,7 +37,7 @@ pub struct WaitParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusParams {
-    /// Run id, unique prefix or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Rows at most. Default: what fits.
@@ -46,7 +46,7 @@ pub struct StatusParams {
     /// next_cursor of the last reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -55,7 +55,7 @@ pub struct StatusParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallsParams {
-    /// Run id, unique prefix or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Show this call in full: c0009 or 9.
@@ -76,7 +76,7 @@ pub struct CallsParams {
     /// next_cursor of the last reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -85,7 +85,7 @@ pub struct CallsParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainParams {
-    /// Run id, unique prefix or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Only calls with this status. Default: all.
@@ -97,7 +97,7 @@ pub struct ExplainParams {
     /// next_cursor of the last reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -106,7 +106,7 @@ pub struct ExplainParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutputParams {
-    /// Run id, unique prefix or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// A part of the value, as a JSON Pointer such as /findings/0. Default: the whole.
@@ -118,7 +118,7 @@ pub struct OutputParams {
     /// Bytes at most, up to 200000. Default: what fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -127,7 +127,7 @@ pub struct OutputParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactsParams {
-    /// Run id, unique prefix or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Only files of this call.
@@ -142,7 +142,7 @@ pub struct ArtifactsParams {
     /// next_cursor of the last reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -151,7 +151,7 @@ pub struct ArtifactsParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadArtifactParams {
-    /// Run id, unique prefix or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// The file, by its path from the list of artifacts.
@@ -162,7 +162,7 @@ pub struct ReadArtifactParams {
     /// Bytes at most, up to 200000. Default: what fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -192,13 +192,13 @@ impl ReportFormat {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportParams {
-    /// Run id, unique prefix or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// markdown (also shows its beginning) or html (for a person). Default: markdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<ReportFormat>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -225,7 +225,7 @@ pub struct ListRunsParams {
     /// List child runs too. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub children: Option<bool>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -234,10 +234,10 @@ pub struct ListRunsParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListWorkflowsParams {
-    /// Directory that paths, names and agents start from. Default: the project.
+    /// Where paths, names and agents start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -252,7 +252,7 @@ pub struct ApprovalsParams {
     /// Default: pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<ApprovalState>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }

@@ -35,10 +35,10 @@ pub struct RunParams {
     /// Default: the provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Limit on output tokens (budget.total); a total. Default: none.
+    /// Output tokens at most (budget.total).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_tokens: Option<u64>,
-    /// Limit in US dollars; a total. Default: none.
+    /// US dollars at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_cost_usd: Option<f64>,
     /// Limit on agent calls. Default: 1000.
@@ -65,7 +65,7 @@ pub struct RunParams {
     /// Look for the provider first. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_provider: Option<bool>,
-    /// No login or quota: pause the run or fail the call. Default: pause.
+    /// No login or quota. Default: pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_provider_down: Option<OnProviderDown>,
     /// Seconds to wait for the end; the run goes on. Default: 20.
@@ -77,10 +77,10 @@ pub struct RunParams {
     /// full adds calls. Default: concise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,
-    /// Directory that paths, names and agents start from. Default: the project.
+    /// Where paths, names and agents start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -110,10 +110,10 @@ pub struct DryRunParams {
     /// The model planned for. Default: the provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Limit on output tokens (budget.total); a total. Default: none.
+    /// Output tokens at most (budget.total).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_tokens: Option<u64>,
-    /// Limit in US dollars; a total. Default: none.
+    /// US dollars at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_cost_usd: Option<f64>,
     /// Limit on agent calls. Default: 1000.
@@ -143,10 +143,10 @@ pub struct DryRunParams {
     /// Every call, not 20 rows. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<bool>,
-    /// Directory that paths, names and agents start from. Default: the project.
+    /// Where paths, names and agents start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -164,10 +164,10 @@ pub struct ValidateParams {
     /// Workflow text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
-    /// Directory that paths, names and agents start from. Default: the project.
+    /// Where paths, names and agents start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -176,7 +176,7 @@ pub struct ValidateParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResumeParams {
-    /// Run id, unique prefix or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Go on with this file instead of the pinned source.
@@ -203,10 +203,10 @@ pub struct ResumeParams {
     /// For calls not yet made. Default: the run's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Limit on output tokens (budget.total); a total. Default: none.
+    /// Output tokens at most (budget.total).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_tokens: Option<u64>,
-    /// Limit in US dollars; a total. Default: none.
+    /// US dollars at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_cost_usd: Option<f64>,
     /// Limit on agent calls. Default: 1000.
@@ -239,7 +239,7 @@ pub struct ResumeParams {
     /// Look for the provider first. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_provider: Option<bool>,
-    /// No login or quota: pause the run or fail the call. Default: pause.
+    /// No login or quota. Default: pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_provider_down: Option<OnProviderDown>,
     /// Seconds to wait for the end; the run goes on. Default: 20.
@@ -251,10 +251,10 @@ pub struct ResumeParams {
     /// full adds calls. Default: concise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,
-    /// Directory that paths, names and agents start from. Default: the project.
+    /// Where paths, names and agents start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -277,7 +277,7 @@ pub struct NewWorkflowParams {
     /// Write over an existing file. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }

@@ -17,7 +17,7 @@ pub struct CancelParams {
     /// Why, for the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -36,7 +36,7 @@ pub struct DecideParams {
     pub content_hash: String,
     /// Why, in the words of the person.
     pub reason: String,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -45,13 +45,13 @@ pub struct DecideParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportParams {
-    /// Run id, unique prefix or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Directory to write to. Default: the run directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -60,10 +60,10 @@ pub struct ExportParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InitParams {
-    /// Directory that paths, names and agents start from. Default: the project.
+    /// Where paths, names and agents start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -81,7 +81,7 @@ pub struct PruneParams {
     /// Only say what would be removed. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
-    /// The store, a directory. Default: the project's.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }

@@ -9,7 +9,7 @@ use crate::engine::params;
 pub(super) fn input<T: JsonSchema>() -> Value {
     let mut schema = strict::<T>();
     // That a count is not negative needs no words; it is checked all the same.
-    for property in schema["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+    for property in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
         if let Value::Object(property) = property
             && property.get("minimum") == Some(&json!(0))
         {
