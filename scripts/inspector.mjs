@@ -40,7 +40,7 @@ try {
     check(JSON.parse(called.printed).structuredContent.runs.length === 0, 'owf_list_runs lists runs of a new store')
   }
   const bounds = ['--load', '--load-requests', '2000', '--load-concurrency', '20', '--load-duration', '120']
-  const load = await inspect('legacy', ['--method', 'tools/call', '--tool-name', 'owf_list_workflows', ...bounds])
+  const load = await inspect('legacy', ['--method', 'tools/call', '--tool-name', 'owf_list_runs', ...bounds])
   const { ok, throughput, latencyMs } = JSON.parse(load.printed)
   check(ok === 2000, 'calls failed under load', load.printed)
   console.log(`load: ${Math.round(throughput)} calls a second, p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms`)
