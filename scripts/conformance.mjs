@@ -12,7 +12,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { check, installed, run, sealed } from './npm-cache.mjs'
+import { CONFORMANCE, check, installed, run, sealed } from './npm-cache.mjs'
 import { startBridge } from './stdio-bridge.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -22,7 +22,7 @@ check(existsSync(owf), `there is no ${owf}: cargo build, or give its path`)
 
 const scratch = mkdtempSync(join(tmpdir(), 'owf-conformance-'))
 try {
-  const bin = installed(['conformance', 'node'])
+  const bin = installed(CONFORMANCE)
   const env = sealed(scratch, `${bin}:${process.env.PATH}`, { OWF_HOME: join(scratch, 'store') })
   for (const revision of ['2025-11-25', '2026-07-28']) {
     const bridge = await startBridge([owf, 'mcp'], { env, cwd: scratch })

@@ -10,7 +10,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { check, installed, run, sealed } from './npm-cache.mjs'
+import { INSPECTOR, check, installed, run, sealed } from './npm-cache.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const owf = resolve(process.argv[2] ?? join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'debug', 'owf'))
@@ -18,7 +18,7 @@ check(existsSync(owf), `there is no ${owf}: cargo build, or give its path`)
 
 const scratch = mkdtempSync(join(tmpdir(), 'owf-inspector-'))
 try {
-  const bin = installed(['inspector', 'node'])
+  const bin = installed(INSPECTOR)
   const env = sealed(scratch, `${bin}:${process.env.PATH}`)
   const inspect = async (era, args) => {
     const all = ['--cli', '-e', `OWF_HOME=${join(scratch, 'store')}`, '-e', 'OWF_CONFIG=none', owf, 'mcp']

@@ -3,12 +3,14 @@
 //
 // Needs: Node 20 or newer, npm, and the npm registry for what is not in the cache yet. Some of the programs want a newer
 //        Node than this one: `node@22` comes from npm, too.
-// Does:  `installed([...])` gives the directory of the executables. OWF_CLIENTS_CACHE moves the cache.
+// Does:  `installed([...])` gives the directory of the executables. OWF_CLIENTS_CACHE moves the cache. As a program it
+//        installs everything that the scripts use: node scripts/npm-cache.mjs
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 
 /** What is tested against; `npm view NAME version` tells whether there is something newer. */
 export const VERSIONS = {
@@ -21,6 +23,11 @@ export const VERSIONS = {
 
 const cache = () =>
   process.env.OWF_CLIENTS_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'owf-clients')
+
+/** What each script installs. */
+export const CLIENTS = ['claude', 'codex', 'node']
+export const INSPECTOR = ['inspector', 'node']
+export const CONFORMANCE = ['conformance', 'node']
 
 /** The directory with the executables of some of VERSIONS; installs what is missing. */
 export const installed = names => {
@@ -77,3 +84,6 @@ export const sealed = (home, path, more = {}) => ({
   OWF_CONFIG: 'none',
   ...more,
 })
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href)
+  for (const names of [CLIENTS, INSPECTOR, CONFORMANCE]) console.log(installed(names))

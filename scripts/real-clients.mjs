@@ -12,7 +12,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { check, installed, run, sealed } from './npm-cache.mjs'
+import { CLIENTS, check, installed, run, sealed } from './npm-cache.mjs'
 import { startMock } from './mock-model-api.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -51,7 +51,7 @@ const SECOND = [
 ]
 
 /** How each client is told about owf and the mock, and how a session is held. */
-const CLIENTS = {
+const DRIVEN = {
   claude: {
     environment: (home, url) => ({
       ANTHROPIC_BASE_URL: url,
@@ -93,7 +93,7 @@ const CLIENTS = {
 
 /** One session with its own mock; gives what the tools answered. */
 const session = async (name, steps, place, bin) => {
-  const client = CLIENTS[name]
+  const client = DRIVEN[name]
   const mock = await startMock(steps)
   try {
     const env = environment(name, place, bin, mock.url)
@@ -111,7 +111,7 @@ const session = async (name, steps, place, bin) => {
 }
 
 const environment = (name, place, bin, url) =>
-  sealed(place.home, `${bin}:${process.env.PATH}`, CLIENTS[name].environment(place.home, url))
+  sealed(place.home, `${bin}:${process.env.PATH}`, DRIVEN[name].environment(place.home, url))
 
 const drive = async (name, scratch, bin) => {
   const place = { home: join(scratch, `${name}-home`), project: join(scratch, `${name}-project`) }
@@ -125,7 +125,7 @@ const drive = async (name, scratch, bin) => {
     check(got.code === 0, `${program} ${args.join(' ')} ended with ${got.code}`, got.output)
     return got.output
   }
-  await CLIENTS[name].register(args => must(join(bin, name), args), place.home)
+  await DRIVEN[name].register(args => must(join(bin, name), args), place.home)
   const status = async id => JSON.parse(await must(owf, ['status', id, '--json']))
 
   const first = await session(name, FIRST, place, bin)
@@ -162,12 +162,12 @@ const finished = async (status, id) => {
 
 const scratch = mkdtempSync(join(tmpdir(), 'owf-clients-'))
 try {
-  const bin = installed(['claude', 'codex', 'node'])
-  const env = sealed(scratch, `${bin}:${process.env.PATH}`, CLIENTS.claude.environment(scratch, 'http://127.0.0.1:9'))
+  const bin = installed(CLIENTS)
+  const env = sealed(scratch, `${bin}:${process.env.PATH}`, DRIVEN.claude.environment(scratch, 'http://127.0.0.1:9'))
   const valid = await run(join(bin, 'claude'), ['plugin', 'validate', '--strict', root], { env, cwd: scratch })
   check(valid.code === 0, 'claude plugin validate --strict fails', valid.output)
   console.log('claude: the plugin is valid')
-  for (const name of Object.keys(CLIENTS)) await drive(name, scratch, bin)
+  for (const name of Object.keys(DRIVEN)) await drive(name, scratch, bin)
 } finally {
   rmSync(scratch, { recursive: true, force: true })
 }

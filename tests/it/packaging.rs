@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::cli::Place;
 
@@ -105,7 +107,7 @@ fn the_fixtures_in_the_skill_answer_the_first_example() {
     place.file("example.js", &blocks(&read("skill/owf/SKILL.md"), "js").remove(0));
     place.file("answers.yaml", &blocks(&read("skill/owf/references/fixtures.md"), "yaml").remove(0));
     let view = place.json(&["run", "example.js", "--fixtures", "answers.yaml", "--json"]);
-    let expected = serde_json::json!([{ "file": "src/a.js", "line": 7, "claim": "Off by one." }]);
+    let expected = json!([{ "file": "src/a.js", "line": 7, "claim": "Off by one." }]);
     assert_eq!(view["output"]["findings"], expected, "{view:#}");
     assert!(view["warnings"].as_array().unwrap().iter().all(|one| one["code"] == "simulated"), "{view:#}");
 }
@@ -127,7 +129,57 @@ fn the_plugin_points_at_the_skill_and_starts_the_server() {
     assert_eq!((&plugin["name"], &plugin["skills"]), (&"owf".into(), &"./skill/".into()));
     assert_eq!(plugin["version"], env!("CARGO_PKG_VERSION"));
     let servers: Value = serde_json::from_str(&read(".mcp.json")).unwrap();
-    assert_eq!(servers["mcpServers"]["owf"], serde_json::json!({ "command": "owf", "args": ["mcp"] }));
+    assert_eq!(servers["mcpServers"]["owf"], json!({ "command": "owf", "args": ["mcp"] }));
+}
+
+/// What `tools/list` of the real server names, in its order.
+fn listed_tools() -> Vec<String> {
+    let place = Place::new();
+    let mut server = place.command(&["mcp"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let client = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } });
+    let mut input = server.stdin.take().unwrap();
+    for message in [
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+        json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" }),
+    ] {
+        writeln!(input, "{message}").unwrap();
+    }
+    drop(input);
+    let output = server.wait_with_output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let answer = answers.iter().find(|answer| answer["id"] == 2).unwrap();
+    let tools = answer["result"]["tools"].as_array().unwrap();
+    tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn drift_the_tables_of_tools_are_what_the_server_lists() {
+    let listed: BTreeSet<String> = listed_tools().into_iter().collect();
+    let row = Regex::new(r"(?m)^\| `(owf_[a-z_]+)` \|").unwrap();
+    for file in ["README.md", "skill/owf/references/tools.md"] {
+        let text = read(file);
+        let named: BTreeSet<String> = row.captures_iter(&text).map(|found| found[1].to_owned()).collect();
+        assert_eq!(named, listed, "{file}, table of tools");
+    }
+}
+
+#[test]
+fn the_readme_shows_the_configuration_that_is_printed() {
+    let place = Place::new();
+    let printed = |client: &str| {
+        let got = place.owf(&["mcp", "--print-config", client]);
+        assert_eq!((got.code, got.err.as_str()), (0, ""), "{got:?}");
+        got.out
+    };
+    let readme = read("README.md");
+    assert!(readme.contains(&format!("$ {}", printed("claude"))), "{}", printed("claude"));
+    assert!(blocks(&readme, "toml").contains(&printed("codex")), "{}", printed("codex"));
+    let plugin: Value = serde_json::from_str(&read(".mcp.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&printed("json")).unwrap(), plugin);
+    let flags = place.owf(&["--home", "/srv/runs", "mcp", "--tools", "core", "--print-config", "claude"]);
+    assert_eq!(flags.out, "claude mcp add owf -- owf --home /srv/runs mcp --tools core\n");
 }
 
 /// The names of tools in a text.
