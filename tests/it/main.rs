@@ -42,6 +42,7 @@ mod mcp_tasks;
 mod mcp_wire;
 mod model;
 mod numbers;
+mod packaging;
 mod readme;
 mod resume_children;
 mod robust_contention;
