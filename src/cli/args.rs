@@ -119,4 +119,7 @@ pub enum Command {
     /// Execute a run as its detached supervisor
     #[command(hide = true)]
     Supervise(commands::supervise::SuperviseArgs),
+    /// Serve one check or rehearsal from standard input
+    #[command(hide = true)]
+    Rehearse(commands::rehearse::RehearseArgs),
 }

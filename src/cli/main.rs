@@ -58,7 +58,7 @@ fn dispatch(args: Vec<OsString>, serve: Serve) -> Exit {
     };
     start_logging(cli.global.log_format, term.paint_err.is_on());
     if let Command::Mcp(args) = &cli.command {
-        let served = commands::mcp::run(&cli.global, args, serve);
+        let served = commands::mcp::run(&cli.global, args, &mut out, serve);
         // Stdout belongs to the protocol: a failure is told on stderr, whatever the flags say.
         return served.unwrap_or_else(|failure| report(&mut out, &term, false, &failure));
     }
@@ -107,6 +107,7 @@ fn run(ctx: &mut Context, command: Command) -> Outcome {
         Command::Schema(args) => commands::schema::run(ctx, &args),
         Command::Completions(args) => commands::completions::run(ctx, &args),
         Command::Supervise(args) => commands::supervise::run(ctx, &args),
+        Command::Rehearse(args) => commands::rehearse::run(ctx, &args),
     }
 }
 

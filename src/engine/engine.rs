@@ -1,6 +1,7 @@
 //! The engine: the whole API of the product, the same for the command line and for coding agents.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ use crate::store::{OpenMode, Store, StoreError, StoreOptions};
 use super::execute::RunHandle;
 use super::journal::now;
 use super::params::{
-    CancelParams, DecideParams, DryRunParams, InitParams, ListWorkflowsParams, NewWorkflowParams, ResumeParams,
-    RunParams, ValidateParams, WaitParams,
+    CancelParams, DecideParams, Detail, DryRunParams, InitParams, ListWorkflowsParams, NewWorkflowParams, ResumeParams,
+    RunParams, Until, ValidateParams, WaitParams,
 };
 use super::query::{Bound, Query, QueryEnv, RunScope};
 use super::run_end::RunEnd;
@@ -70,18 +71,27 @@ pub struct Engine {
     home: PathBuf,
     options: StoreOptions,
     store: Arc<Mutex<Option<Store>>>,
+    bound: Bound,
 }
 
 impl Engine {
     /// An engine over the store in `home`, which need not exist yet.
     pub fn new(services: Services, home: PathBuf) -> Self {
-        Self { services: Arc::new(services), home, options: StoreOptions::default(), store: Arc::default() }
+        let (options, store) = (StoreOptions::default(), Arc::default());
+        Self { services: Arc::new(services), home, options, store, bound: Bound::None }
     }
 
     /// The same with other settings of the store, which is not open yet.
     #[must_use]
     pub fn with_store_options(mut self, options: StoreOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// The same with replies that a model can read at once.
+    #[must_use]
+    pub fn for_model(mut self) -> Self {
+        self.bound = Bound::Model;
         self
     }
 
@@ -141,7 +151,7 @@ impl Engine {
             Some(ProviderRow { name, available, version, login: None, message })
         };
         let providers = registry.known_names().into_iter().filter_map(row).collect();
-        QueryEnv { now: now(), real_providers: self.providers_here(), providers, bound: Bound::None }
+        QueryEnv { now: now(), real_providers: self.providers_here(), providers, bound: self.bound }
     }
 
     /// The real providers found on this machine, with what is known of their version.
@@ -293,35 +303,80 @@ impl Engine {
     /// # Errors
     /// `not_found`, `invalid_arguments` for a bad cursor.
     pub fn wait(&self, params: &WaitParams) -> Result<RunView, Failure> {
+        let most = Duration::from_secs(u64::from(params.timeout_seconds.unwrap_or(20)));
+        self.wait_while(params, most, &mut |_| true)
+    }
+
+    /// Waits for news of a run, at most so long, and only while `go_on` says so, which is asked at every look at the store.
+    ///
+    /// # Errors
+    /// As [`Engine::wait`].
+    pub fn wait_while(
+        &self,
+        params: &WaitParams,
+        most: Duration,
+        go_on: &mut dyn FnMut(&RunId) -> bool,
+    ) -> Result<RunView, Failure> {
         let store = self.existing()?;
         let run = super::reference::resolve(&store, params.run_id.as_deref())?;
-        let began = Instant::now();
-        let most = Duration::from_secs(u64::from(params.timeout_seconds.unwrap_or(20)));
-        let until = params.until.unwrap_or_default();
-        let cursor = params.cursor.clone();
-        let woke = loop {
-            // Looking needs neither providers nor programs.
-            let env = QueryEnv { now: now(), ..QueryEnv::default() };
-            let look = Query { store: &store, env: &env };
-            if let Some(woke) = look.woke(&run, cursor.as_deref(), until)? {
-                break woke;
-            }
-            if began.elapsed() >= most {
-                break Woke::Timeout;
-            }
-            std::thread::park_timeout(LOOK.min(most.saturating_sub(began.elapsed())));
-        };
+        let (woke, waited_ms) = self.until_news(&store, &run, params, most, go_on)?;
         let detail = params.detail.unwrap_or_default();
-        let waited_ms = began.elapsed().as_millis() as u64;
+        let cursor = params.cursor.clone();
         self.query(|q| {
-            let view = q.run_view(&run, &RunScope::Wait { cursor: cursor.clone(), detail })?;
+            let view = q.run_view(&run, &RunScope::Wait { cursor, detail })?;
             Ok(q.told(view, woke, waited_ms))
         })
     }
 
+    /// The reply to a start or a resume, once the run has ended or paused, at most after `most`.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub fn follow(
+        &self,
+        started: &Started,
+        detail: Detail,
+        most: Duration,
+        go_on: &mut dyn FnMut(&RunId) -> bool,
+    ) -> Result<RunView, Failure> {
+        let store = self.existing()?;
+        let until = WaitParams { until: Some(Until::End), ..WaitParams::default() };
+        self.until_news(&store, &started.run_id, &until, most, go_on)?;
+        let mut view = self.query(|q| q.run_view(&started.run_id, &RunScope::Start { detail }))?;
+        view.resumed = started.resumed;
+        view.joined = started.joined.then_some(true);
+        Ok(view)
+    }
+
+    /// Looks at a run until there is news; says why it stopped and after how many milliseconds.
+    fn until_news(
+        &self,
+        store: &Store,
+        run: &RunId,
+        params: &WaitParams,
+        most: Duration,
+        go_on: &mut dyn FnMut(&RunId) -> bool,
+    ) -> Result<(Woke, u64), Failure> {
+        let began = Instant::now();
+        let until = params.until.unwrap_or_default();
+        let woke = loop {
+            // Looking needs neither providers nor programs.
+            let env = QueryEnv { now: now(), ..QueryEnv::default() };
+            let look = Query { store, env: &env };
+            if let Some(woke) = look.woke(run, params.cursor.as_deref(), until)? {
+                break woke;
+            }
+            if began.elapsed() >= most || !go_on(run) {
+                break Woke::Timeout;
+            }
+            std::thread::park_timeout(LOOK.min(most.saturating_sub(began.elapsed())));
+        };
+        Ok((woke, began.elapsed().as_millis() as u64))
+    }
+
     /// One run as it stands.
     pub(crate) fn view(&self, run: &RunId) -> Result<RunView, Failure> {
-        self.query(|q| q.run_view(run, &RunScope::Start))
+        self.query(|q| q.run_view(run, &RunScope::Start { detail: Detail::Concise }))
     }
 
     /// Committed events of a run after `after_seq`, at most `limit`.
@@ -355,20 +410,27 @@ impl Engine {
         Ok(store.effective_status(&row, now()).0)
     }
 
-    /// Calls `callback` at every Ctrl-C from now on, on a thread of its own.
-    pub fn on_interrupt(&self, callback: Box<dyn Fn() + Send + Sync>) {
-        self.services.runtime.spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                callback();
-            }
+    /// Counts every Ctrl-C from now on.
+    pub fn interrupts(&self) -> Arc<AtomicU32> {
+        let count = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&count);
+        self.on_signal(tokio::signal::unix::SignalKind::interrupt(), move || {
+            counter.fetch_add(1, Ordering::SeqCst);
         });
+        count
     }
 
     /// Calls `callback` at every request of the system to end (SIGTERM).
     pub fn on_terminate(&self, callback: impl Fn() + Send + 'static) {
+        self.on_signal(tokio::signal::unix::SignalKind::terminate(), callback);
+    }
+
+    /// One listener for all signals of a kind, in place when this returns: none is lost between two of them or before the first
+    /// look.
+    fn on_signal(&self, kind: tokio::signal::unix::SignalKind, callback: impl Fn() + Send + 'static) {
+        let _inside = self.services.runtime.enter();
+        let Ok(mut signals) = tokio::signal::unix::signal(kind) else { return };
         self.services.runtime.spawn(async move {
-            let kind = tokio::signal::unix::SignalKind::terminate();
-            let Ok(mut signals) = tokio::signal::unix::signal(kind) else { return };
             while signals.recv().await.is_some() {
                 callback();
             }

@@ -46,6 +46,7 @@ mod workspace;
 pub use engine::{Engine, Execution, Started};
 pub use execute::RunHandle;
 pub use limits::limits;
+pub(crate) use query::{fit, size};
 pub use report::Report;
 pub use run_end::RunEnd;
 pub use secrets::Secrets;

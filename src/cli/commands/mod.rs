@@ -21,6 +21,7 @@ pub mod new;
 pub mod output;
 pub mod pause;
 pub mod prune;
+pub mod rehearse;
 pub mod report;
 pub mod resume;
 pub mod run;

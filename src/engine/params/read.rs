@@ -12,22 +12,23 @@ use crate::engine::view::{ApprovalState, CallState};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitParams {
-    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
-    /// next_cursor of the last reply, to go on after it.
+    /// next_cursor of the last reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Seconds to wait at most, 0 to 3600; clamped to what the client tolerates. Default: what suits the client; without end on the command line.
+    /// Seconds to wait at most. Default: what suits your client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 3600))]
     pub timeout_seconds: Option<u32>,
-    /// attention (ended, person needed, first failed call), end, change. Default: attention.
+    /// attention: ended, person needed, first failed call. Default: attention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Until>,
-    /// concise or full (with calls). Default: concise.
+    /// full adds calls. Default: concise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -36,16 +37,16 @@ pub struct WaitParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusParams {
-    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Rows at most. Default: what fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    /// next_cursor of the last reply, to go on after it.
+    /// next_cursor of the last reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -54,7 +55,7 @@ pub struct StatusParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallsParams {
-    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Show this call in full: c0009 or 9.
@@ -72,10 +73,10 @@ pub struct CallsParams {
     /// Rows at most. Default: 25.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    /// next_cursor of the last reply, to go on after it.
+    /// next_cursor of the last reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -84,19 +85,19 @@ pub struct CallsParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainParams {
-    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
-    /// Only calls with this cache status: replayed, hit, miss, bypassed, disabled. Default: all.
+    /// Only calls with this status. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_status: Option<CacheStatus>,
     /// Rows at most. Default: what fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    /// next_cursor of the last reply, to go on after it.
+    /// next_cursor of the last reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -105,7 +106,7 @@ pub struct ExplainParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutputParams {
-    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// A part of the value, as a JSON Pointer such as /findings/0. Default: the whole.
@@ -117,7 +118,7 @@ pub struct OutputParams {
     /// Bytes at most, up to 200000. Default: what fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -126,22 +127,22 @@ pub struct OutputParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactsParams {
-    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Only files of this call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
-    /// Only files of this kind: prompt, output, error, transcript, source, summary, ...
+    /// Only this kind: prompt, output, error, transcript, source, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Rows at most. Default: what fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    /// next_cursor of the last reply, to go on after it.
+    /// next_cursor of the last reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -150,7 +151,7 @@ pub struct ArtifactsParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadArtifactParams {
-    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// The file, by its path from the list of artifacts.
@@ -161,7 +162,7 @@ pub struct ReadArtifactParams {
     /// Bytes at most, up to 200000. Default: what fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -191,13 +192,13 @@ impl ReportFormat {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportParams {
-    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// markdown (also shows its beginning) or html (for a person). Default: markdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<ReportFormat>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -209,7 +210,7 @@ pub struct ListRunsParams {
     /// Rows at most. Default: 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    /// next_cursor of the last reply, to go on after it.
+    /// next_cursor of the last reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// Only runs with one of these statuses. Default: all.
@@ -218,13 +219,13 @@ pub struct ListRunsParams {
     /// Only runs of the workflow of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
-    /// Only runs created since: an age such as 2h or 7d, or a time such as 2026-05-28T14:00:00Z.
+    /// Only runs created since: 2h, 7d, or a time in RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// List child runs too. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub children: Option<bool>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -233,10 +234,10 @@ pub struct ListRunsParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListWorkflowsParams {
-    /// Directory that relative paths, workflow names, git state and agents start from. Default: the working directory.
+    /// Where paths, names and agents start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -248,10 +249,10 @@ pub struct ApprovalsParams {
     /// Only questions of this run. Default: all runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
-    /// pending, approved, denied, expired, cancelled. Default: pending.
+    /// Default: pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<ApprovalState>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }

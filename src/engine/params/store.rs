@@ -9,7 +9,7 @@ use crate::core::call::Decision;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelParams {
-    /// The run: its id, a unique prefix or its short id; not latest.
+    /// Run id or unique prefix; not latest.
     pub run_id: String,
     /// End only this call: c0009 or 9. Default: the whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -17,7 +17,7 @@ pub struct CancelParams {
     /// Why, for the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -26,7 +26,7 @@ pub struct CancelParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecideParams {
-    /// The run: its id, a unique prefix or its short id; not latest.
+    /// Run id or unique prefix; not latest.
     pub run_id: String,
     /// The question in its run: a1.
     pub approval_id: String,
@@ -36,7 +36,7 @@ pub struct DecideParams {
     pub content_hash: String,
     /// Why, in the words of the person.
     pub reason: String,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -45,13 +45,13 @@ pub struct DecideParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportParams {
-    /// The run: its id, a unique prefix, its short id, or latest. Default: latest.
+    /// Run id, prefix or latest (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Directory to write to. Default: the run directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -60,10 +60,10 @@ pub struct ExportParams {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InitParams {
-    /// Directory that relative paths, workflow names, git state and agents start from. Default: the working directory.
+    /// Where paths, names and agents start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -81,7 +81,7 @@ pub struct PruneParams {
     /// Only say what would be removed. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
-    /// The store to use: a directory. Default: OWF_HOME, else .workflows of the main git working tree.
+    /// Store directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }

@@ -15,6 +15,9 @@ pub(crate) const PAGE: usize = 8_000;
 /// Bytes that may be asked for at once.
 pub(crate) const MAX_BYTES: u64 = 200_000;
 
+/// Keys that hold data of the user, which is shown as it is or not at all.
+const DATA: [&str; 3] = ["output", "output_text", "content"];
+
 /// How long a reply may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Bound {
@@ -130,13 +133,40 @@ pub(crate) fn finish<T: Serialize + DeserializeOwned>(bound: Bound, view: T) -> 
     serde_json::from_value(value).unwrap_or(view)
 }
 
+/// Any reply to a model, views that no query made included: rows of the longest lists give way first, then long texts.
+pub(crate) fn fit(mut reply: Value) -> Value {
+    let mut cut = false;
+    while size(&reply) > REPLY {
+        let Some(rows) = longest_list(&mut reply).filter(|rows| rows.len() > 3) else { break };
+        rows.truncate(rows.len() * 3 / 4);
+        cut = true;
+    }
+    if cut && let Value::Object(map) = &mut reply {
+        map.insert("truncated".to_owned(), Value::Bool(true));
+    }
+    finish(Bound::Model, reply)
+}
+
+/// The list with the most characters; data of the user is none.
+fn longest_list(value: &mut Value) -> Option<&mut Vec<Value>> {
+    match value {
+        Value::Array(items) => Some(items),
+        Value::Object(map) => map
+            .iter_mut()
+            .filter(|(key, _)| !DATA.contains(&key.as_str()))
+            .filter_map(|(_, item)| longest_list(item))
+            .max_by_key(|rows| if rows.len() > 3 { size(rows) } else { 0 }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
 fn longest_text(value: &mut Value) -> Option<&mut String> {
     match value {
         Value::String(text) if text.len() > 48 => Some(text),
         Value::Array(items) => items.iter_mut().filter_map(longest_text).max_by_key(size),
         Value::Object(map) => map
             .iter_mut()
-            .filter(|(key, _)| !matches!(key.as_str(), "output" | "output_text" | "content"))
+            .filter(|(key, _)| !DATA.contains(&key.as_str()))
             .filter_map(|(_, item)| longest_text(item))
             .max_by_key(size),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,

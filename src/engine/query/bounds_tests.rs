@@ -105,7 +105,7 @@ fn every_reply_about_the_worst_run_fits() {
     let query = Query { store: &book.store, env: &env };
     let wait = |detail| RunScope::Wait { cursor: None, detail };
     let scopes = [
-        RunScope::Start,
+        RunScope::Start { detail: crate::engine::params::Detail::Concise },
         wait(Detail::Concise),
         wait(Detail::Full),
         RunScope::Status { limit: None, cursor: None },
@@ -139,7 +139,10 @@ fn every_reply_about_the_worst_run_fits() {
     );
     run.returns(Some(json!({nasty(900): nasty(100_000), "list": vec![nasty(10); 1_000]})));
     fits("output", &query.output(&OutputParams::default()).unwrap());
-    let scopes = [RunScope::Start, RunScope::Status { limit: None, cursor: None }];
+    let scopes = [
+        RunScope::Start { detail: crate::engine::params::Detail::Concise },
+        RunScope::Status { limit: None, cursor: None },
+    ];
     for scope in &scopes {
         fits("ended run", &query.run_view(&run.id, scope).unwrap());
     }

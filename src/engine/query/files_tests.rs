@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::core::ids::Hash;
 use crate::core::run::{RunSpec, RunStatus, Settings};
-use crate::engine::params::{ArtifactsParams, ListRunsParams, OutputParams, PruneParams, ReadArtifactParams};
+use crate::engine::params::{ArtifactsParams, Detail, ListRunsParams, OutputParams, PruneParams, ReadArtifactParams};
 use crate::engine::view::Health;
 
 use super::RunScope;
@@ -80,7 +80,7 @@ fn pages_of_a_large_value_make_up_its_text() {
     }
     let end = book.query().output(&OutputParams { offset: Some(-3), ..OutputParams::default() }).unwrap();
     assert_eq!((end.output_text.as_deref(), end.truncated), (Some("x\"}"), false));
-    let view = book.query().run_view(&run.id, &RunScope::Start).unwrap();
+    let view = book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap();
     assert_eq!((view.output, view.output_bytes), (None, Some(whole_len(&value))));
     assert_eq!(view.outline.unwrap()["findings"], "array of 300 objects {file, claim}");
 }

@@ -22,7 +22,10 @@ const NOTICES: usize = 3_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RunScope {
     /// The reply to a start, a resume, a cancel or a decision.
-    Start,
+    Start {
+        /// Whether calls are shown.
+        detail: Detail,
+    },
     /// What is new since a cursor.
     Wait {
         /// `next_cursor` of the last reply.
@@ -54,7 +57,9 @@ impl RunScope {
         let few = bound.rows(None, 5);
         let base = Shows { since: 0, calls: None, gaps: few, facts: false, places: true, resumed: None };
         Ok(match self {
-            Self::Start => base,
+            Self::Start { detail } => {
+                Shows { calls: matches!(detail, Detail::Full).then(|| bound.rows(None, 25)), ..base }
+            }
             Self::Wait { cursor, detail } => Shows {
                 since: cursor::sequence(cursor.as_deref())?,
                 calls: matches!(detail, Detail::Full).then(|| bound.rows(None, 25)),

@@ -36,7 +36,7 @@ fn a_running_run_shows_counts_phases_budget_and_how_to_wait() {
     run.attempt(second, 1, None);
     run.ask(in_phase(agent("review b", "review:b", 2), "Extra"));
     run.log("20 files");
-    let view = book.query().run_view(&run.id, &RunScope::Start).unwrap();
+    let view = book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap();
     assert_eq!(
         shown(&view, PLACES),
         json!({
@@ -71,7 +71,7 @@ fn generated_answers_are_announced_with_the_real_providers_found_here() {
     run.call(agent("a", "a", 1), fake(json!("x")));
     run.call(agent("b", "b", 1), fake(json!("y")));
     run.returns(Some(json!({"findings": []})));
-    let view = book.query().run_view(&run.id, &RunScope::Start).unwrap();
+    let view = book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap();
     assert_eq!(
         shown(&view, &["run_dir", "script_path", "counts"]),
         json!({
@@ -101,7 +101,7 @@ fn a_run_that_threw_says_where_and_shows_the_line() {
     };
     let status = RunStatus::Failed;
     run.end(RunOutcome { status, reason: None, output: None, error: Some(error), superseded_by: None });
-    let view = book.query().run_view(&run.id, &RunScope::Start).unwrap();
+    let view = book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap();
     assert_eq!(
         serde_json::to_value(view.error).unwrap(),
         json!({"code": "script_error", "message": "cannot read property 'map' of null", "name": "TypeError", "line": 2, "column": 22,
@@ -127,7 +127,7 @@ fn a_run_paused_on_a_login_names_the_provider_and_what_waits() {
         rule: None,
     });
     run.pause(StatusReason::ProviderAuth, Some("Not logged in"));
-    let view = book.query().run_view(&run.id, &RunScope::Start).unwrap();
+    let view = book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap();
     assert_eq!(
         shown(&view, &["run_dir", "script_path", "usage"]),
         json!({
@@ -229,7 +229,7 @@ fn refused_calls_are_counted_and_the_way_out_is_named() {
         what: Swallowed { place: "parallel[0]".into(), line: None, message: "x".into(), call_id: Some(CallId(2)) },
     });
     run.returns(Some(json!([1])));
-    let view = book.query().run_view(&run.id, &RunScope::Start).unwrap();
+    let view = book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap();
     assert_eq!(
         view.warnings[0].message,
         "2 of 3 calls were refused: cost budget 5.00 USD: 4.00 spent or reserved, the call needs up to 1.20, \
@@ -414,13 +414,16 @@ fn outcomes_from_before_a_restart_in_place_are_replayed_and_keep_their_cost() {
 fn a_run_nobody_took_up_shows_the_end_of_its_log() {
     let mut book = Book::new();
     let run = book.created(&spec("review"));
-    let view = book.query().run_view(&run.id, &RunScope::Start).unwrap();
+    let view = book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap();
     assert_eq!((view.status, view.status_reason), (RunStatus::Interrupted, Some(StatusReason::NotStarted)));
     run.file("runner.log", b"cannot start\n");
-    let view = book.query().run_view(&run.id, &RunScope::Start).unwrap();
+    let view = book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap();
     assert_eq!(view.error.unwrap().message, "no process took the run up; runner.log ends with: cannot start");
     book.env.now = Millis(START.0 + 2_000);
-    assert_eq!(book.query().run_view(&run.id, &RunScope::Start).unwrap().status, RunStatus::Queued);
+    assert_eq!(
+        book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap().status,
+        RunStatus::Queued
+    );
 }
 
 #[test]

@@ -10,6 +10,10 @@ const FAILURE_CHARS: usize = 2_000;
 
 /// A reply: structured content, and the same JSON as text for clients that do not know it.
 pub(super) fn reply(value: Value) -> CallToolResult {
+    if value.get("ok") == Some(&Value::Bool(false)) {
+        // A workflow with errors: the whole view, for the model to correct them.
+        return CallToolResult::error(vec![ContentBlock::text(value.to_string())]);
+    }
     let mut result = CallToolResult::success(vec![ContentBlock::text(value.to_string())]);
     result.structured_content = Some(value);
     result

@@ -1,0 +1,25 @@
+//! `owf_new_workflow`.
+
+use super::ground::ground;
+use super::schema;
+use super::tool::{Annotations, Tool, served};
+use crate::core::failure::Failure;
+use crate::engine::params::NewWorkflowParams;
+use crate::engine::view::NewWorkflowView;
+use crate::mcp::Call;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "owf_new_workflow",
+    description: "Create a workflow script file from a template, ready to edit. Templates: hello, research, review, judge-panel, migrate, loop-until-dry, loop-until-budget, nested, extract, errors, compare. Writes one file, below the workspace unless allow_absolute, and never over an existing file unless force. Edit it, then owf_validate_workflow.",
+    annotations: Annotations { read_only: false, destructive: true, idempotent: false, open_world: false },
+    core: false,
+    max_result_chars: None,
+    input_schema: schema::input::<NewWorkflowParams>,
+    output_schema: schema::output::<NewWorkflowView>,
+    serve: |call, arguments| served(call, arguments, body),
+};
+
+fn body(call: &Call<'_>, params: NewWorkflowParams) -> Result<NewWorkflowView, Failure> {
+    let engine = ground(call, params.home.as_deref(), params.workspace_root.as_deref())?;
+    engine.new_workflow(&NewWorkflowParams { workspace_root: None, ..params })
+}
