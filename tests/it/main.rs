@@ -34,6 +34,8 @@ mod fixtures;
 mod kill_harness;
 mod layering;
 mod machine_scenarios;
+mod mcp_flow;
+mod mcp_streams;
 mod mcp_wire;
 mod model;
 mod numbers;
