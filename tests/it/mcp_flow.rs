@@ -16,7 +16,7 @@ rules:
   - match: { prompt: never, attempt: 1 }
     never: true
   - match: { prompt: slow }
-    delay_ms: 40
+    delay_ms: 350
     text: ok
   - text: ok
 ";
@@ -108,7 +108,7 @@ fn accept_055_progress_increases_without_a_total_and_ends_with_the_answer() {
     for era in ERAS {
         let place = place();
         let mut client = Mcp::start_as(&place, era, "test");
-        let body = "for (let i = 0; i < 12; i++) await agent('slow', {label: `l${i}`}); return 'end';";
+        let body = "for (let i = 0; i < 9; i++) await agent('slow', {label: `l${i}`}); return 'end';";
         let arguments = json!({ "script": script(body), "fixtures": "f.yaml", "wait_seconds": 30 });
         let meta = json!({ "progressToken": "p-1" });
         let id = client.ask("tools/call", json!({ "name": "owf_run_workflow", "arguments": arguments, "_meta": meta }));
