@@ -90,7 +90,9 @@ fn accept_054_a_cancelled_call_ends_alone_and_its_id_is_free_and_the_run_goes_on
         let mut client = Mcp::start_as(&place, era, "test");
         let id = endless(&place, &mut client);
         let waiting = wait(&mut client, &id);
-        client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": waiting } }));
+        client.send(
+            &json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": waiting } }),
+        );
         // The same id again: the old call may still be on its way out.
         let params = client.dressed(json!({}));
         client.send(&json!({ "jsonrpc": "2.0", "id": waiting, "method": "tools/list", "params": params }));

@@ -86,7 +86,9 @@ fn a_session_is_served_from_a_named_pipe() {
         let (text, count) = session(era);
         let writer = {
             let path = path.clone();
-            std::thread::spawn(move || File::options().write(true).open(path).unwrap().write_all(text.as_bytes()).unwrap())
+            std::thread::spawn(move || {
+                File::options().write(true).open(path).unwrap().write_all(text.as_bytes()).unwrap()
+            })
         };
         let output = place.command(&["mcp"]).stdin(File::open(&path).unwrap()).output().unwrap();
         writer.join().unwrap();

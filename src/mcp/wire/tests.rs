@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,18 +12,18 @@ use serde_json::{Value, json};
 use super::run;
 use crate::app::AppOptions;
 use crate::core::failure::{Code, Failure};
-use crate::mcp::{Client, Tool};
 use crate::mcp::settings::Settings;
-use crate::mcp::tools::Annotations;
+use crate::mcp::tools;
+use crate::mcp::{Client, Tool};
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-const fn tool(name: &'static str, serve: fn(&crate::mcp::Call<'_>, Value) -> Result<Value, Failure>) -> Tool {
+fn tool(name: &'static str, serve: fn(&crate::mcp::Call<'_>, Value) -> Result<Value, Failure>) -> Tool {
     Tool {
         name,
         description: "A tool of a test.",
-        annotations: Annotations { read_only: true, destructive: false, idempotent: true, open_world: false },
+        annotations: tools::all()[0].annotations,
         core: true,
         max_result_chars: Some(7),
         input_schema: || json!({ "type": "object" }),
@@ -31,32 +32,35 @@ const fn tool(name: &'static str, serve: fn(&crate::mcp::Call<'_>, Value) -> Res
     }
 }
 
-static TOOLS: [Tool; 4] = [
-    tool("panics", |_, _| panic!("on purpose")),
-    tool("who", |call, arguments| {
-        let Client { name, version } = call.client;
-        Ok(json!({ "client": format!("{name} {version}"), "by": call.options.started_by, "arguments": arguments }))
-    }),
-    tool("fails", |_, _| Err(Failure::new(Code::NotFound, "nothing here".repeat(1_000)))),
-    tool("busy", |call, _| {
-        let now = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
-        MOST.fetch_max(now, Ordering::SeqCst);
-        for _ in 0..20 {
-            if !(call.cancelled)() {
-                std::thread::park_timeout(Duration::from_millis(1));
+static TOOLS: LazyLock<[Tool; 4]> = LazyLock::new(|| {
+    [
+        tool("panics", |_, _| panic!("on purpose")),
+        tool("who", |call, arguments| {
+            let Client { name, version } = call.client;
+            Ok(json!({ "client": format!("{name} {version}"), "by": call.options.started_by, "arguments": arguments }))
+        }),
+        tool("fails", |_, _| Err(Failure::new(Code::NotFound, "nothing here".repeat(1_000)))),
+        tool("busy", |call, _| {
+            let now = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
+            MOST.fetch_max(now, Ordering::SeqCst);
+            for _ in 0..20 {
+                if !(call.cancelled)() {
+                    std::thread::park_timeout(Duration::from_millis(1));
+                }
             }
-        }
-        RUNNING.fetch_sub(1, Ordering::SeqCst);
-        Ok(json!({}))
-    }),
-];
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            Ok(json!({}))
+        }),
+    ]
+});
 
 /// Serves lines and gives the answers, in the order of their ids.
 fn served(settings: Settings, lines: &[Value]) -> Vec<Value> {
     let (ours, theirs) = UnixStream::pair().unwrap_or_else(|e| panic!("{e}"));
     let output = theirs.try_clone().unwrap_or_else(|e| panic!("{e}"));
     let server = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap_or_else(|e| panic!("{e}"));
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap_or_else(|e| panic!("{e}"));
         let offered = TOOLS.iter().collect();
         runtime.block_on(run(theirs.into(), output.into(), offered, AppOptions::default(), settings))
     });
@@ -129,6 +133,7 @@ fn the_list_carries_annotations_and_the_size_of_results() {
     let tool = &answers[0]["result"]["tools"][0];
     assert_eq!(tool["name"], "panics");
     assert_eq!(tool["_meta"], json!({ "anthropic/maxResultSizeChars": 7 }));
-    let hints = json!({ "readOnlyHint": true, "destructiveHint": false, "idempotentHint": true, "openWorldHint": false });
+    let hints =
+        json!({ "readOnlyHint": true, "destructiveHint": false, "idempotentHint": true, "openWorldHint": false });
     assert_eq!(tool["annotations"], hints);
 }
