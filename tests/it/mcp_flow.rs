@@ -197,7 +197,7 @@ fn signals_end_the_server_at_once_and_leave_the_run_alone() {
         let pid = Pid::from_raw(i32::try_from(client.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
         assert_eq!(client.ended(), Some(0));
-        assert!(begun.elapsed() < Duration::from_millis(1_000), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
         let mut second = Mcp::start(&place);
         assert_eq!(status(&mut second, &id), "running");
         second.call("owf_cancel", json!({ "run_id": id }));
