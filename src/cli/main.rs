@@ -58,7 +58,7 @@ fn dispatch(args: Vec<OsString>, serve: Serve) -> Exit {
     };
     start_logging(cli.global.log_format, term.paint_err.is_on());
     if let Command::Mcp(args) = &cli.command {
-        let served = commands::mcp::run(&cli.global, args, serve);
+        let served = commands::mcp::run(&cli.global, args, &mut out, serve);
         // Stdout belongs to the protocol: a failure is told on stderr, whatever the flags say.
         return served.unwrap_or_else(|failure| report(&mut out, &term, false, &failure));
     }

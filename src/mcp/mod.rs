@@ -1,10 +1,17 @@
 //! Layer 4: the MCP server: a thin face over the engine for coding agents. It holds no run and keeps no state of its own.
 
 mod call;
+mod elicit;
+mod elicit_flow;
 mod instructions;
+mod prompts;
+mod refused;
+mod resources;
 mod serve;
 mod settings;
+mod tasks;
 mod tools;
+mod uri;
 mod wire;
 
 pub(crate) use call::{Call, Client};

@@ -11,13 +11,17 @@ use regex::Regex;
 use crate::support::cli::{Place, printed};
 
 /// Commands that need no run of their own here, each with where it is shown to work.
-const ELSEWHERE: [&str; 3] = [
+const ELSEWHERE: [&str; 6] = [
     // This very test is part of it.
     "cargo test --locked",
     // Compiles the same package a second time.
     "cargo install --path . --locked",
     // Minutes; `.ci/run` compiles it.
     "cargo bench",
+    // The real clients do it in `scripts/real-clients.mjs`.
+    "claude mcp add owf -- owf mcp",
+    "claude mcp list",
+    "codex mcp add owf -- owf mcp",
 ];
 
 /// Commands that end with another exit code than 0.
@@ -210,7 +214,8 @@ fn the_fixtures_of_the_readme_are_read_as_they_stand() {
 #[test]
 fn the_configuration_of_the_readme_is_read() {
     let place = Place::new();
-    let config = place.file("config.toml", &blocks(&readme(), "toml").remove(0));
+    let ours = blocks(&readme(), "toml").into_iter().find(|block| block.contains("provider = ")).unwrap();
+    let config = place.file("config.toml", &ours);
     let mut command = place.command(&["run", "hello", "--json"]);
     let got = printed(&command.env("OWF_CONFIG", config).output().unwrap());
     assert_eq!((got.code, &got.json()["status"]), (0, &"done".into()), "{got:?}");

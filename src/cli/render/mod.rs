@@ -6,6 +6,7 @@ pub mod dry_run;
 pub mod explain;
 mod failure;
 pub mod lists;
+pub mod mcp_config;
 pub mod run_end;
 pub mod runs;
 pub mod status;

@@ -4,20 +4,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, ErrorData, Implementation, InitializeRequestParams,
-    InitializeResult, ListToolsResult, MetaObject, PaginatedRequestParams, ProtocolVersion, RequestId,
-    ServerCapabilities, ServerConfig, Tool as WireTool, ToolAnnotations,
+    CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, ErrorData, GetPromptRequestParams,
+    GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, RequestId,
+    ServerCapabilities, ServerConfig, Tool as WireTool, ToolAnnotations, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use super::extras::Extras;
 use super::guard::panic_text;
 use super::message::short;
 use super::outbox::Outbox;
 use super::progress::Progress;
-use super::reply;
 use super::requests::Requests;
 use crate::app::AppOptions;
 use crate::core::failure::{Code, Failure};
@@ -35,6 +37,7 @@ pub(super) struct Handler {
     calls: Arc<Semaphore>,
     requests: Arc<Requests>,
     outbox: Outbox,
+    pub(super) extras: Extras,
 }
 
 impl Handler {
@@ -46,7 +49,8 @@ impl Handler {
         outbox: Outbox,
     ) -> Self {
         let calls = Arc::new(Semaphore::new(settings.calls));
-        Self { tools, list: OnceLock::new(), options: Arc::new(options), calls, requests, outbox }
+        let extras = Extras::new(&options);
+        Self { tools, list: OnceLock::new(), options: Arc::new(options), calls, requests, outbox, extras }
     }
 
     /// Serves one call on a thread of its own, once it is its turn. `work` gets the call and may block.
@@ -95,7 +99,8 @@ impl Handler {
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let offered = ServerCapabilities::builder().enable_tools().enable_resources().enable_prompts();
+        let capabilities = if self.extras.tasks() { offered.enable_tasks().build() } else { offered.build() };
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("owf", env!("CARGO_PKG_VERSION")))
             .with_instructions(instructions::TEXT)
@@ -135,13 +140,71 @@ impl ServerHandler for Handler {
         let Some(tool) = self.tools.iter().find(|tool| tool.name == request.name).copied() else {
             return Err(unknown_tool(&request.name));
         };
-        let arguments = Value::Object(request.arguments.unwrap_or_default());
-        let served = self.blocking(&context, move |call| (tool.serve)(call, arguments)).await;
-        Ok(match served {
-            Ok(value) => reply::reply(value),
-            Err(failure) => reply::failure(&failure),
-        }
-        .into())
+        self.call(tool, request, &context).await
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        self.resources(request, &context).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Self::resource_templates(request, &context)
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        self.resource(request, &context).await.map(Into::into)
+    }
+
+    async fn list_prompts(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Self::prompts(request, &context)
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        self.prompt(request, &context).await.map(Into::into)
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.task(request, &context).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.answer_task(request, &context).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.end_task(request, &context).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! What knows the wire: JSON-RPC lines in and out, and the types of rmcp, which are named nowhere else.
 
 mod encode;
+mod extras;
 mod guard;
 mod handler;
 mod input;
@@ -8,6 +9,7 @@ mod lines;
 mod message;
 mod outbox;
 mod progress;
+mod rendered;
 mod reply;
 mod requests;
 mod server;

@@ -1,0 +1,38 @@
+//! A request of the protocol that is not served: not a tool's failure, which a model reads, but an error for its client.
+
+use crate::core::failure::{Code, Failure};
+
+/// Why a request is refused, with a message that is complete by itself: clients drop everything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Its parameters are wrong: -32602.
+    Params(String),
+    /// There is no such resource: -32602, to older clients -32002.
+    Resource(String),
+    /// The store or owf itself is at fault: -32603.
+    Internal(String),
+}
+
+impl Refused {
+    /// The message.
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Params(text) | Self::Resource(text) | Self::Internal(text) => text,
+        }
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        let text = match failure.hint {
+            Some(hint) => format!("{}; {hint}", failure.message),
+            None => failure.message,
+        };
+        match failure.code {
+            Code::NotFound => Self::Resource(text),
+            code if code.exit_code() == 4 => Self::Internal(text),
+            _ => Self::Params(text),
+        }
+    }
+}
