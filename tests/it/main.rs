@@ -50,6 +50,7 @@ mod model;
 mod numbers;
 mod packaging;
 mod readme;
+mod report;
 mod resume_children;
 mod robust_contention;
 mod robust_failures;
