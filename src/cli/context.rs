@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use super::args::GlobalArgs;
 use super::exit::Exit;
@@ -72,6 +74,8 @@ pub struct Context {
     pub term: Terminal,
     /// The global flags.
     pub global: GlobalArgs,
+    /// How often Ctrl-C was pressed, once somebody minds it.
+    interrupts: Option<Arc<AtomicU32>>,
 }
 
 impl Context {
@@ -82,7 +86,13 @@ impl Context {
             workspace: global.workspace.clone(),
             ..AppOptions::from_process()
         })?;
-        Ok(Self { engine, out, term, global })
+        Ok(Self { engine, out, term, global, interrupts: None })
+    }
+
+    /// The count of Ctrl-C; from the first call on it no longer ends the process by itself. A command that executes a run asks
+    /// before the run starts, so that it never dies of one in between.
+    pub fn interrupts(&mut self) -> Arc<AtomicU32> {
+        Arc::clone(self.interrupts.get_or_insert_with(|| self.engine.interrupts()))
     }
 
     /// Whether a person can be asked here.

@@ -60,6 +60,7 @@ impl RunLoop {
             barrier: ticket.clone(),
             delay: Duration::from_millis(delay_ms),
             workspace: prepared.workspace.clone(),
+            secrets: self.tree.services.secrets.clone(),
             request,
         };
         let future = Box::pin(async move {

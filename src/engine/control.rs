@@ -128,13 +128,15 @@ pub(crate) fn decide(
         })])
     })?;
     let asker = asker(store, &named, approval_id)?;
+    let mut reason = Some(params.reason.clone()).filter(|r| !r.is_empty());
+    services.secrets.option(&mut reason);
     let message = InboxMessage::Decide {
         approval_id,
         decision: params.decision,
         content_hash: params.content_hash.clone(),
         by: by.to_owned(),
         via: via.to_owned(),
-        reason: Some(params.reason.clone()).filter(|r| !r.is_empty()),
+        reason,
         person,
     };
     let root = row.spec.root.clone().unwrap_or_else(|| named.clone());

@@ -1,6 +1,7 @@
 //! The engine: the whole API of the product, the same for the command line and for coding agents.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -409,20 +410,27 @@ impl Engine {
         Ok(store.effective_status(&row, now()).0)
     }
 
-    /// Calls `callback` at every Ctrl-C from now on, on a thread of its own.
-    pub fn on_interrupt(&self, callback: Box<dyn Fn() + Send + Sync>) {
-        self.services.runtime.spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                callback();
-            }
+    /// Counts every Ctrl-C from now on.
+    pub fn interrupts(&self) -> Arc<AtomicU32> {
+        let count = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&count);
+        self.on_signal(tokio::signal::unix::SignalKind::interrupt(), move || {
+            counter.fetch_add(1, Ordering::SeqCst);
         });
+        count
     }
 
     /// Calls `callback` at every request of the system to end (SIGTERM).
     pub fn on_terminate(&self, callback: impl Fn() + Send + 'static) {
+        self.on_signal(tokio::signal::unix::SignalKind::terminate(), callback);
+    }
+
+    /// One listener for all signals of a kind, in place when this returns: none is lost between two of them or before the first
+    /// look.
+    fn on_signal(&self, kind: tokio::signal::unix::SignalKind, callback: impl Fn() + Send + 'static) {
+        let _inside = self.services.runtime.enter();
+        let Ok(mut signals) = tokio::signal::unix::signal(kind) else { return };
         self.services.runtime.spawn(async move {
-            let kind = tokio::signal::unix::SignalKind::terminate();
-            let Ok(mut signals) = tokio::signal::unix::signal(kind) else { return };
             while signals.recv().await.is_some() {
                 callback();
             }

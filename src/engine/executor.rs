@@ -15,6 +15,7 @@ use crate::store::Ticket;
 
 use super::answer::checked;
 use super::collapse::said;
+use super::secrets::Secrets;
 
 /// Everything an attempt needs.
 pub(crate) struct Attempt {
@@ -28,6 +29,8 @@ pub(crate) struct Attempt {
     pub(crate) delay: Duration,
     /// State of the workspace, for providers that read it.
     pub(crate) workspace: Option<String>,
+    /// What must not stand in a transcript.
+    pub(crate) secrets: Secrets,
 }
 
 /// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
@@ -83,7 +86,8 @@ async fn execute(attempt: Attempt) -> Option<AttemptReport> {
             if reply.model.is_some() {
                 report.model = reply.model;
             }
-            if let (Some(path), Some(transcript)) = (&attempt.context.transcript, &reply.transcript) {
+            if let (Some(path), Some(mut transcript)) = (&attempt.context.transcript, reply.transcript) {
+                attempt.secrets.text(&mut transcript);
                 // A transcript is for readers; an answer is not thrown away because it could not be written.
                 if let Err(error) = super::files::write(path, transcript.as_bytes()) {
                     tracing::warn!(%error, "transcript not written");

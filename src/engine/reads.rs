@@ -7,7 +7,7 @@ use super::params::{
     ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ExportParams, ListRunsParams, OutputParams,
     PruneParams, ReadArtifactParams, ReportParams, StatusParams,
 };
-use super::query::{RunScope, doctor_without_store};
+use super::query::{RunScope, doctor_of_damaged_store, doctor_without_store};
 use super::report::Report;
 use super::view::{
     ApprovalsView, ArtifactsView, CallDetailView, CallsView, ClearedView, DoctorView, ExplainView, ExportView,
@@ -164,10 +164,13 @@ impl Engine {
     /// # Errors
     /// Store errors other than a missing store.
     pub fn doctor(&self) -> Result<DoctorView, Failure> {
-        match self.existing() {
+        match self.existing().and_then(|_| self.query(|q| q.doctor())) {
             Err(failure) if failure.code == Code::NotFound => Ok(doctor_without_store(&self.query_env(), self.home())),
-            Err(failure) => Err(failure),
-            Ok(_) => self.query(|q| q.doctor()),
+            // Every other command sends people here, so this is no place to stop at it.
+            Err(failure) if failure.code == Code::StoreCorrupt => {
+                Ok(doctor_of_damaged_store(&self.query_env(), self.home(), failure.message))
+            }
+            told => told,
         }
     }
 }

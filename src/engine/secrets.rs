@@ -1,5 +1,7 @@
 //! Known secrets: their exact values are replaced once, before anything that holds one is journaled, keyed or delivered.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::core::call::CallSpec;
@@ -14,7 +16,7 @@ const SHORTEST: usize = 8;
 /// The values of the variables that hold provider keys, longest first.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
-    values: Vec<(String, String)>,
+    values: Arc<[(String, String)]>,
 }
 
 impl Secrets {
@@ -26,18 +28,18 @@ impl Secrets {
         });
         let mut values: Vec<(String, String)> = known.collect();
         values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
-        Self { values }
+        Self { values: values.into() }
     }
 
-    fn text(&self, text: &mut String) {
-        for (value, name) in &self.values {
+    pub(crate) fn text(&self, text: &mut String) {
+        for (value, name) in self.values.iter() {
             if text.contains(value) {
                 *text = text.replace(value, name);
             }
         }
     }
 
-    fn option(&self, text: &mut Option<String>) {
+    pub(crate) fn option(&self, text: &mut Option<String>) {
         if let Some(text) = text {
             self.text(text);
         }

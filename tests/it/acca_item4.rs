@@ -46,7 +46,7 @@ fn a_zombie_owner_writes_nothing_and_ends_with_4() {
         &answers(
             "  - match: { label: b, attempt: 1 }
     text: from the dead
-    delay_ms: 1000
+    delay_ms: 3000
   - text: '{{ label }} at attempt {{ attempt }}'",
         ),
     );

@@ -233,8 +233,8 @@ fn accept_087_an_expiry_applies_the_declared_outcome_while_the_run_lives() {
 fn accept_087_a_question_that_expired_while_no_process_lived_takes_no_answer_and_a_resume_goes_on_with_its_outcome() {
     for (on_timeout, b) in [("approve", "answer to after approve"), ("deny", "answer to after deny")] {
         let place = Place::new();
-        let view = paused_run(&place, ASK, &json!({"expiresInMs": 1200, "onTimeout": on_timeout}));
-        eventually(Duration::from_millis(1500), "the expiry", || {
+        let view = paused_run(&place, ASK, &json!({"expiresInMs": 3000, "onTimeout": on_timeout}));
+        eventually(Duration::from_secs(3), "the expiry", || {
             place.json(&["status", "--json"])["approvals"][0]["state"] == "expired"
         });
         assert_eq!(place.json(&["approvals", "--json"])["approvals"], json!([]), "nothing to answer any more");
@@ -329,10 +329,10 @@ fn accept_087_a_childs_question_that_expired_unnoticed_lets_the_tree_go_on_when_
     place.file(
         "child.js",
         "export const meta = {name: 'child', description: 'c'};
-         return (await owf.approve({message: 'below', expiresInMs: 1200, onTimeout: 'approve'})).by;",
+         return (await owf.approve({message: 'below', expiresInMs: 3000, onTimeout: 'approve'})).by;",
     );
     let view = paused_run(&place, "return await workflow({scriptPath: 'child.js'})", &json!({}));
-    eventually(Duration::from_millis(1500), "the expiry", || {
+    eventually(Duration::from_secs(3), "the expiry", || {
         place.json(&["status", "--json"])["approvals"][0]["state"] == "expired"
     });
     let resumed = place.owf(&["resume", id(&view), "--json"]);

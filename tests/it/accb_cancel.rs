@@ -17,6 +17,9 @@ rules:
   - match: { prompt: slow }
     delay_ms: 150
     text: ok
+  - match: { prompt: long enough }
+    delay_ms: 3000
+    text: ok
   - text: ok
 ";
 
@@ -163,7 +166,8 @@ fn accept_056_two_runs_started_at_once_both_proceed() {
 
 #[test]
 fn accept_111_pause_from_another_process_lets_running_calls_finish_and_resume_goes_on() {
-    let place = place("const a = await agent('slow'); const b = await agent('two'); return [a, b];");
+    let place =
+        place("const a = await agent('long enough to be paused'); const b = await agent('two'); return [a, b];");
     let (child, run) = started(&place, &["--json"], 1);
     let reply = place.json(&["pause", &run, "--json"]);
     assert_eq!((&reply["status"], &reply["status_reason"]), (&json!("paused"), &json!("user")), "{reply}");
@@ -198,6 +202,8 @@ fn a_live_run_is_not_resumed_and_its_owner_is_named() {
 fn ctrl_c_leaves_a_run_that_can_be_resumed() {
     let place = place("const a = await agent('one'); const b = await agent('never'); return [a, b];");
     let (child, run) = started(&place, &[], 2);
+    // What is stopped is told from the journal.
+    eventually(WITHIN, "the attempt on disk", || status(&place, &run)["counts"]["running"] == 1);
     kill_process(pid(&child), Signal::INT).unwrap();
     let end = ended(child);
     let short = run.rsplit('-').next().unwrap();

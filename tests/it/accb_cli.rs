@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::cli::{Place, Printed};
+use crate::support::cli::{Place, Printed, printed};
 
 const HELLO: &str = "export const meta = {name: 'hello', description: 'd'};\nreturn await agent('hi', {label: 'hi'});";
 
@@ -262,4 +262,30 @@ fn a_request_key_joins_the_same_start_and_refuses_another() {
     let error = failure(&other, 2, "request_key_conflict");
     assert_eq!(error["run_id"], first["run_id"]);
     assert_eq!(place.json(&["runs", "--json"])["total"], json!(1));
+}
+
+#[test]
+fn an_empty_name_is_not_taken_for_a_directory() {
+    let refused = Place::new().owf(&["run", ""]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.err.contains("owf list shows what can be run by name"), "{refused:?}");
+}
+
+#[test]
+fn diagnostics_are_json_lines_when_asked_for() {
+    let place = Place::new();
+    place.file("w.js", "export const meta = {name: 'w', description: 'd'};\nreturn 1");
+    let diagnostics = |format: &str| {
+        let mut command = place.command(&["run", "w.js", "--quiet", "--json", "--log-format", format]);
+        let printed = printed(&command.env("OWF_LOG", "owf=trace").output().unwrap());
+        assert_eq!((printed.code, &printed.json()["output"]), (0, &json!(1)), "{printed:?}");
+        printed.err.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines = diagnostics("json");
+    assert!(!lines.is_empty());
+    for line in lines {
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert!(value["level"].is_string() && value["fields"].is_object(), "{line}");
+    }
+    assert!(diagnostics("text").iter().all(|line| line.contains("TRACE") && !line.starts_with('{')));
 }

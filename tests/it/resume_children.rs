@@ -69,16 +69,31 @@ fn accept_047_known_secrets_are_replaced_wherever_they_appear() {
         "leak.js",
         "export const meta = {name: 'leak', description: 'd'};
          log('using ' + args.key);
-         return {answer: await agent('key is ' + args.key, {label: args.key}), key: args.key};",
+         const {reason} = await owf.approve({message: 'Show ' + args.key + '?'});
+         return {answer: await agent('key is ' + args.key, {label: args.key}), key: args.key, reason};",
     );
-    place.file("answers.yaml", &format!("owf_fixtures: 1\nrules:\n  - text: 'you said {secret}'\n"));
-    let mut command = place.command(&["run", "leak.js", "--fixtures", "answers.yaml", "--no-input", "--result"]);
+    place.file("said.jsonl", &format!("{{\"thought\":\"the key {secret}\"}}\n"));
+    place.file(
+        "answers.yaml",
+        &format!("owf_fixtures: 1\nrules:\n  - text: 'you said {secret}'\n    transcript: said.jsonl\n"),
+    );
+    let mut command = place.command(&["run", "leak.js", "--fixtures", "answers.yaml", "--no-input", "--json"]);
     let arg = format!("key={secret}");
     let output = command.args(["--arg", &arg]).env("OPENAI_API_KEY", secret).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(shown, json!({"answer": "you said [OPENAI_API_KEY]", "key": "[OPENAI_API_KEY]"}));
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
     let run = place.store().resolve("latest").unwrap();
+    let mut command = place.command(&["approve", run.as_str(), "--reason", &format!("{secret} is fine")]);
+    let decided = command.env("OPENAI_API_KEY", secret).output().unwrap();
+    assert!(decided.status.success(), "{decided:?}");
+    let view = place.owf(&["wait", run.as_str(), "--json"]).json();
+    let said = "[OPENAI_API_KEY]";
+    assert_eq!(
+        view["output"],
+        json!({"answer": format!("you said {said}"), "key": said, "reason": format!("{said} is fine")})
+    );
+    let transcript =
+        std::fs::read_to_string(place.home().join("runs").join(run.as_str()).join("calls/c0002/transcript.jsonl"));
+    assert_eq!(transcript.unwrap(), format!("{{\"thought\":\"the key {said}\"}}\n"));
     for record in place.store().events(&run, 0, 1000).unwrap() {
         let text = serde_json::to_string(&record.event).unwrap();
         assert!(!text.contains(secret), "{text}");

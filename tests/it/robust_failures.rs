@@ -11,10 +11,11 @@ use owf::core::outcome::{CallStatus, ErrorClass};
 use owf::core::run::{RunErrorCode, RunStatus};
 use owf::engine::RunEnd;
 use owf::engine::params::RunParams;
-use owf::store::StoreOptions;
+use owf::store::{OpenMode, Store, StoreOptions};
 use serde_json::{Value, json};
 
 use crate::robust_local::{Local, Scripted, finished, script, value};
+use crate::support::cli::Place;
 
 fn scripted(body: &str) -> RunParams {
     RunParams { script: Some(script(body)), provider: Some("scripted".to_owned()), ..RunParams::default() }
@@ -146,4 +147,25 @@ fn a_full_store_ends_the_execution_and_the_run_goes_on_when_there_is_space() {
     assert_eq!(value(end), json!("y".repeat(2000)));
     assert_eq!(u64::from(asked.load(Ordering::SeqCst)), 401 - done_before, "finished calls are not asked again");
     assert_eq!(changed.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_mutating_attempt_takes_effect_only_when_its_start_is_on_disk() {
+    let place = Place::new();
+    let home = place.home();
+    // What another process could read at the moment the provider is asked.
+    let provider = Scripted::new(move |request| {
+        let store = Store::open(&home, OpenMode::Existing).unwrap();
+        let run = store.resolve("latest").unwrap();
+        let events = store.events(&run, 0, 1000).unwrap();
+        let call = request.call_id;
+        let started = |e: &Event| matches!(e, Event::AttemptStarted { call_id, .. } if *call_id == call);
+        Ok(json!({ "on_disk": events.iter().any(|record| started(&record.event)) }))
+    });
+    let local = Local::at(place, |o| o.registry = Some(provider.registry()));
+    let body = "const schema = {type: 'object'}, out = [];
+        for (let i = 0; i < 20; i++) out.push((await agent('change ' + i, {schema, writeScope: ['out']})).on_disk);
+        return out";
+    let (_, end) = local.run_with(&scripted(body));
+    assert_eq!(value(end), json!(vec![true; 20]));
 }

@@ -143,6 +143,11 @@ fn a_home_that_is_not_a_store_is_refused_and_left_alone() {
     place.file("junk/workflow.sqlite", &"junk ".repeat(1000));
     let printed = with_home(&place, &junk, &["runs", "--json"]);
     assert!(matches!(error(&printed)["code"].as_str(), Some("home_not_a_store" | "store_corrupt")), "{printed:?}");
+    // Where everybody is sent then, there is an answer.
+    let doctor = with_home(&place, &junk, &["doctor", "--json"]);
+    let view = doctor.json();
+    let failed = view["checks"].as_array().unwrap().iter().find(|c| c["health"] == "fail").unwrap();
+    assert_eq!((doctor.code, &view["ok"], &failed["name"]), (4, &json!(false), &json!("store")), "{view}");
     // Where nothing is, there are no runs yet; asking does not make a home.
     let none = place.path().join("none");
     let printed = with_home(&place, &none, &["status", "--json"]);

@@ -10,12 +10,15 @@ use serde_json::{Value, json};
 use crate::robust_local::script;
 use crate::support::cli::{Place, Printed, printed};
 
-/// Runs a script under small limits: 400 ms without a pause, 24 MB.
-fn limited(place: &Place, name: &str, body: &str) -> (Printed, Duration) {
+/// Runs a script under small limits: 24 MB, and 400 ms without a pause where that is the limit it is to meet. The others
+/// take their time on a busy machine.
+fn limited(place: &Place, name: &str, body: &str, code: &str) -> (Printed, Duration) {
     let file = format!("{name}.js");
     place.file(&file, &script(body));
     let mut command = place.command(&["run", &file, "--no-input", "--json", "--quiet"]);
-    command.env("OWF_SYNC_LIMIT_MS", "400").env("OWF_MEMORY_LIMIT_MB", "24");
+    command
+        .env("OWF_SYNC_LIMIT_MS", if code == "sync_timeout" { "400" } else { "15000" })
+        .env("OWF_MEMORY_LIMIT_MB", "24");
     let begun = Instant::now();
     let printed = printed(&command.output().unwrap());
     (printed, begun.elapsed())
@@ -77,9 +80,11 @@ fn hostile_scripts_end_as_failed_runs_while_another_process_goes_on() {
         .spawn()
         .unwrap();
     for (name, body, code, message) in HOSTILE {
-        let (printed, took) = limited(&place, name, body);
+        let (printed, took) = limited(&place, name, body, code);
         assert_eq!(printed.code, 1, "{name}: {printed:?}");
-        assert!(took < Duration::from_secs(20), "{name} took {took:?}");
+        // Thousands of calls take their time where every core is busy; a loop does not.
+        let most = Duration::from_secs(if code == "sync_timeout" { 20 } else { 60 });
+        assert!(took < most, "{name} took {took:?}");
         let view = printed.json();
         assert_eq!(view["status"], "failed", "{name}");
         let error = &view["error"];

@@ -47,9 +47,13 @@ pub struct ShowFlags {
 }
 
 impl FollowFlags {
-    /// Where the run is executed.
-    pub fn execution(&self, ctx: &Context) -> Execution {
-        if self.detach { Execution::Detached } else { Execution::InProcess { linger_on_approvals: ctx.can_ask() } }
+    /// Where the run is executed. Here, Ctrl-C is minded from now on.
+    pub fn execution(&self, ctx: &mut Context) -> Execution {
+        if self.detach {
+            return Execution::Detached;
+        }
+        ctx.interrupts();
+        Execution::InProcess { linger_on_approvals: ctx.can_ask() }
     }
 
     /// How much a reply shows.

@@ -1,7 +1,5 @@
 //! Following a run that was started or found: what is said before, the watch, what is printed at the end.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use serde_json::json;
@@ -147,11 +145,7 @@ pub(super) fn status(ctx: &Context, run_id: &RunId) -> Result<RunView, Failure> 
 /// Follows a run to its goal, then prints its end.
 pub fn follow(ctx: &mut Context, show: &ShowFlags, job: &Job) -> Outcome {
     let begun = Instant::now();
-    let interrupts = Arc::new(AtomicU32::new(0));
-    let counter = Arc::clone(&interrupts);
-    ctx.engine.on_interrupt(Box::new(move || {
-        counter.fetch_add(1, Ordering::SeqCst);
-    }));
+    let interrupts = ctx.interrupts();
     let progress = if show.events {
         Progress::Events
     } else if show.quiet {

@@ -63,10 +63,25 @@ pub(crate) fn doctor_without_store(env: &QueryEnv, home: &Path) -> DoctorView {
         check("home", Health::Ok, format!("{home}: nothing there yet")),
         "the first owf run makes it, and owf init does",
     );
-    let mut checks = vec![nothing, git()];
+    beside_the_store(env, home, vec![nothing])
+}
+
+/// What can be said where the store cannot be read.
+pub(crate) fn doctor_of_damaged_store(env: &QueryEnv, home: &Path, problem: String) -> DoctorView {
+    let home = crate::engine::reference::absolute(home);
+    let damaged = hinted(
+        check("store", Health::Fail, problem),
+        "keep a copy of the home; the files of its runs, below runs/, can be read without the store",
+    );
+    beside_the_store(env, home.clone(), vec![check("home", Health::Ok, home), damaged])
+}
+
+fn beside_the_store(env: &QueryEnv, home: String, mut checks: Vec<DoctorCheck>) -> DoctorView {
+    checks.push(git());
     checks.extend(providers(&env.providers));
+    let ok = checks.iter().all(|check| check.health != Health::Fail);
     let runtime_version = env!("CARGO_PKG_VERSION").to_owned();
-    finish(env.bound, DoctorView { ok: true, runtime_version, home, size_bytes: 0, checks })
+    finish(env.bound, DoctorView { ok, runtime_version, home, size_bytes: 0, checks })
 }
 
 impl Query<'_> {

@@ -29,15 +29,23 @@ pub(super) struct Trouble {
     pub(super) hint: Option<String>,
 }
 
-/// A call that the result lacks.
+/// A call that failed, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Gap {
+pub(super) struct Lost {
     pub(super) id: String,
     pub(super) anchor: String,
     pub(super) label: String,
+    pub(super) tries: String,
+}
+
+/// Calls that the result lacks for one and the same cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Gap {
+    pub(super) calls: Vec<Lost>,
+    /// Further calls of the same cause.
+    pub(super) more: u64,
     pub(super) status: &'static str,
     pub(super) class: &'static str,
-    pub(super) tries: u32,
     pub(super) cause: Text,
     pub(super) hint: Option<String>,
     /// Where an answer broke its schema.
@@ -109,6 +117,8 @@ pub(super) struct Facts {
     pub(super) trouble: Option<Trouble>,
     pub(super) gaps: Vec<Gap>,
     pub(super) gaps_total: u64,
+    /// Failed calls of causes that are left out.
+    pub(super) gaps_more: u64,
     pub(super) swallowed: Vec<String>,
     pub(super) warnings: Vec<String>,
     /// The returned value; none when there is none.
@@ -117,6 +127,8 @@ pub(super) struct Facts {
     pub(super) args: Option<Text>,
     pub(super) questions: Vec<Question>,
     pub(super) questions_more: usize,
+    /// Whether one of them waits, so that they come first.
+    pub(super) asking: bool,
     pub(super) phases: Vec<Phase>,
     pub(super) calls: Vec<Call>,
     pub(super) calls_total: u64,

@@ -13,7 +13,7 @@ use crate::engine::view::{BudgetView, Counts, RunView, Usd};
 use crate::store::{ApprovalState, RunRow};
 
 use super::calls::{Call, Calls, LABEL, per_text};
-use super::facts::{Facts, Gap, MARK, Node, Pair, Phase, Question, Trouble};
+use super::facts::{Facts, Gap, Lost, MARK, Node, Pair, Phase, Question, Trouble};
 use super::texts::{Text, duration, grouped, line, money, plural, source, when};
 use super::timeline::timeline;
 
@@ -23,7 +23,9 @@ const ARGS: usize = 8 << 10;
 const QUESTION: usize = 4 << 10;
 const CAUSE: usize = 2 << 10;
 /// Lines of each list.
-const GAPS: usize = 100;
+const GAPS: usize = 50;
+/// Calls that are named of one cause.
+const NAMED: usize = 12;
 const LOGS: usize = 200;
 const WARNINGS: usize = 50;
 const QUESTIONS: usize = 50;
@@ -41,6 +43,8 @@ pub(super) fn facts(query: Query<'_>, run: &RunId) -> Result<Facts, Failure> {
     let timeline = timeline(&list, &phases, begin, row.last_at.max(begin), &breaks);
     let (questions, questions_more) = questions(query, &runs)?;
     let (logs, logs_more) = logs(query, &row)?;
+    let (gaps, gaps_more) = gaps(&list);
+    let asking = questions.iter().any(|question| question.state == "pending");
     let failing = || list.iter().filter(|call| call.failing);
     let output = row.outcome.as_ref().and_then(|outcome| outcome.output.as_ref());
     let as_text = |value: &serde_json::Value| match value {
@@ -69,8 +73,9 @@ pub(super) fn facts(query: Query<'_>, run: &RunId) -> Result<Facts, Failure> {
         about: about(&row, &view),
         totals: totals(&row, &view, total),
         trouble: trouble(&view),
-        gaps: failing().take(GAPS).map(gap).collect(),
+        gaps,
         gaps_total: failing().count() as u64,
+        gaps_more,
         swallowed: view
             .swallowed
             .iter()
@@ -86,6 +91,7 @@ pub(super) fn facts(query: Query<'_>, run: &RunId) -> Result<Facts, Failure> {
         args: row.spec.args.as_ref().map(|args| Text::new(&as_text(args), ARGS, Some("manifest.json".to_owned()))),
         questions,
         questions_more,
+        asking,
         phases,
         calls: list,
         calls_total: total,
@@ -169,7 +175,6 @@ fn about(row: &RunRow, view: &RunView) -> Vec<Pair> {
     } else {
         add("Recorded until", when(&row.last_at.rfc3339()));
     }
-    add("Worked for", duration(row.elapsed_ms(false, row.last_at)));
     add("Started by", line(&row.spec.started_by, LABEL));
     if let Some(from) = &row.resumed_from {
         add("Resumes", from.to_string());
@@ -183,6 +188,7 @@ fn about(row: &RunRow, view: &RunView) -> Vec<Pair> {
     if view.resumed == Some(crate::engine::view::ResumedHow::InPlace) {
         add("Resumed", "in place".to_owned());
     }
+    add("Calls at most", grouped(row.settings.max_calls));
     add("Script", line(row.spec.source_path.as_deref().unwrap_or("inline text"), 300));
     add("Script hash", row.spec.source_hash.short());
     pairs
@@ -195,6 +201,7 @@ fn totals(row: &RunRow, view: &RunView, total: u64) -> Vec<Pair> {
     if total > view.counts.total {
         add("In child runs", plural(total - view.counts.total, "call"));
     }
+    add("Time at work", duration(row.elapsed_ms(false, row.last_at)));
     // Of a run under way, what children have spent meanwhile is part of it.
     let usage = &view.usage;
     add("Tokens in", grouped(usage.input_tokens));
@@ -221,7 +228,6 @@ fn totals(row: &RunRow, view: &RunView, total: u64) -> Vec<Pair> {
     if let Some(budget) = &view.budget {
         budget_pairs(budget, &mut add);
     }
-    add("Call cap", grouped(row.settings.max_calls));
     pairs
 }
 
@@ -284,6 +290,26 @@ fn trouble(view: &RunView) -> Option<Trouble> {
     })
 }
 
+/// Failed calls by cause, in the order of their first calls, and how many are left out.
+fn gaps(calls: &[Call]) -> (Vec<Gap>, u64) {
+    let mut gaps: Vec<Gap> = Vec::new();
+    let mut more = 0;
+    for call in calls.iter().filter(|call| call.failing) {
+        let one = gap(call);
+        let alike = |known: &&mut Gap| {
+            (known.status, known.class, &known.cause, &known.places) == (one.status, one.class, &one.cause, &one.places)
+        };
+        let room = gaps.len() < GAPS;
+        match gaps.iter_mut().find(alike) {
+            Some(known) if known.calls.len() < NAMED => known.calls.extend(one.calls),
+            Some(known) => known.more += 1,
+            None if room => gaps.push(one),
+            None => more += 1,
+        }
+    }
+    (gaps, more)
+}
+
 fn gap(call: &Call) -> Gap {
     let error = call.error.as_ref();
     let places = error.map(|e| e.schema_errors.as_slice()).unwrap_or_default().iter().take(5).map(|place| {
@@ -292,12 +318,15 @@ fn gap(call: &Call) -> Gap {
         line(&format!("{at}: {}{got}", place.message), 300)
     });
     Gap {
-        id: call.id.clone(),
-        anchor: call.anchor.clone(),
-        label: call.label.clone(),
+        calls: vec![Lost {
+            id: call.id.clone(),
+            anchor: call.anchor.clone(),
+            label: call.label.clone(),
+            tries: call.tries.clone(),
+        }],
+        more: 0,
         status: call.state,
         class: error.map_or("", |error| error.class.as_str()),
-        tries: call.tries.parse().unwrap_or(0),
         cause: Text::new(error.map_or("no cause was recorded", |error| error.message.as_str()), CAUSE, None),
         hint: error.and_then(|error| error.hint.as_ref()).map(|hint| line(hint, 600)),
         places: places.collect(),
@@ -314,7 +343,10 @@ fn questions(query: Query<'_>, runs: &[(RunId, String)]) -> Result<(Vec<Question
     let rows = asked.iter().take(QUESTIONS).map(|(prefix, row)| {
         let note = &row.note;
         let (state, decided) = match row.state {
-            ApprovalState::Pending => ("pending", "waits for an answer".to_owned()),
+            ApprovalState::Pending => {
+                let (run, id) = (row.run_id.short(), note.approval_id);
+                ("pending", format!("Waits for an answer: owf approve {run} {id}, or owf deny {run} {id}"))
+            }
             state => {
                 let word = match state {
                     ApprovalState::Approved => "approved",

@@ -27,6 +27,9 @@ pub(super) fn render(facts: &Facts) -> String {
         let _ = writeln!(out, "{}\n", code(&facts.description));
     }
     troubles(&mut out, facts);
+    if facts.asking {
+        approvals(&mut out, facts);
+    }
     out.push_str("## Result\n\n");
     match &facts.result {
         Some(text) => fenced(&mut out, text),
@@ -43,7 +46,9 @@ pub(super) fn render(facts: &Facts) -> String {
         out.push_str("Args:\n\n");
         fenced(&mut out, args);
     }
-    approvals(&mut out, facts);
+    if !facts.asking {
+        approvals(&mut out, facts);
+    }
     if !facts.calls.is_empty() {
         timeline(&mut out, facts);
         graph(&mut out, facts);
@@ -74,26 +79,24 @@ fn troubles(out: &mut String, facts: &Facts) {
     if facts.gaps_total > 0 {
         let _ = writeln!(out, "## Missing from the result: {}\n", plural(facts.gaps_total, "failed call"));
         for gap in &facts.gaps {
-            let tries = if gap.tries > 1 { format!(", {} tries", gap.tries) } else { String::new() };
             let class = if gap.class.is_empty() { String::new() } else { format!(" ({})", gap.class) };
-            let _ = writeln!(
-                out,
-                "- **{}** {} {}{class}{tries}: {}",
-                gap.id,
-                code(&gap.label),
-                gap.status,
-                code(&one_line(&gap.cause))
-            );
+            let _ = writeln!(out, "- {}{class}: {}", gap.status, code(&one_line(&gap.cause)));
             for place in &gap.places {
                 let _ = writeln!(out, "  - {}", code(place));
             }
             if let Some(hint) = &gap.hint {
                 let _ = writeln!(out, "  - hint: {}", code(hint));
             }
+            for call in &gap.calls {
+                let tries = if call.tries == "1" { String::new() } else { format!(", {} tries", call.tries) };
+                let _ = writeln!(out, "  - **{}** {}{tries}", call.id, code(&call.label));
+            }
+            if gap.more > 0 {
+                let _ = writeln!(out, "  - and {} more", grouped(gap.more));
+            }
         }
-        let left = facts.gaps_total - facts.gaps.len() as u64;
-        if left > 0 {
-            let _ = writeln!(out, "- and {} more: `owf calls {} --failed`", grouped(left), facts.short);
+        if facts.gaps_more > 0 {
+            let _ = writeln!(out, "- and {} more: `owf calls {} --failed`", grouped(facts.gaps_more), facts.short);
         }
         out.push('\n');
     }

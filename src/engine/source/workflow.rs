@@ -221,7 +221,7 @@ fn not_found(error: FindError, cwd: &Path) -> Failure {
             if let Some(file) = ["", ".js", ".mjs"].iter().find(|end| cwd.join(format!("{name}{end}")).is_file()) {
                 return failure.hint(format!("did you mean the file ./{name}{file}?"));
             }
-            if cwd.join(&name).is_dir() {
+            if !name.is_empty() && cwd.join(&name).is_dir() {
                 return failure.hint(format!("{name} is a directory: name a file in it"));
             }
             match script::close(&name, nearest.iter().map(String::as_str)) {

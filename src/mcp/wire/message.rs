@@ -139,6 +139,10 @@ pub(super) fn typed(method: &str, params: Option<Map<String, Value>>) -> Result<
         if params.get("_meta").is_some_and(|meta| !meta.is_object()) {
             return Err("`_meta` must be an object".to_owned());
         }
+        // rmcp reads a broken cursor as none, which would give the first page again.
+        if let Some(cursor) = params.get("cursor").filter(|cursor| is_known(method) && !cursor.is_string()) {
+            return Err(format!("`cursor` must be a string, not {}", kind(cursor)));
+        }
         message.insert("params".to_owned(), Value::Object(params));
     }
     // Reading consumes the value, and the reason is looked for afterwards; large requests are not kept twice for it.

@@ -1,4 +1,5 @@
 //! What several tests need.
 
 pub(crate) mod cli;
+pub(crate) mod mcp;
 pub(crate) mod script_harness;
