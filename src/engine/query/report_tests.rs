@@ -182,7 +182,7 @@ fn hostile_text_is_no_markup_in_markdown() {
         for tag in ours {
             line = line.replace(tag, "");
         }
-        assert!(!line.contains('<') && !line.contains("\u{1b}"), "{line}");
+        assert!(!line.contains('<') && !line.contains('\u{1b}'), "{line}");
         // Within a summary, which is no Markdown, the words are escaped as HTML.
         assert!(folded || !line.contains("](") && !line.contains("evil"), "{line}");
     }
