@@ -332,7 +332,6 @@ fn longest_run(text: &str) -> usize {
 fn is_plain(text: &str) -> bool {
     let harmless = |c: char| c.is_alphanumeric() || " ,.;:()/%$+='?…–-".contains(c);
     let first = text.chars().next().is_some_and(|c| c.is_alphanumeric() || c == '$');
-    let lower = text.to_ascii_lowercase();
     // A number with a dot and a space begins a list; an address becomes a link by itself.
     let after = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let list = after.len() < text.len() && matches!(after.get(..2).unwrap_or(after), "." | ")" | ". " | ") ");
