@@ -33,9 +33,9 @@ const LIST_TTL_MS: u64 = 3_600_000;
 pub(super) struct Handler {
     tools: Vec<&'static Tool>,
     list: OnceLock<Vec<WireTool>>,
-    options: Arc<AppOptions>,
+    pub(super) options: Arc<AppOptions>,
     calls: Arc<Semaphore>,
-    requests: Arc<Requests>,
+    pub(super) requests: Arc<Requests>,
     outbox: Outbox,
     pub(super) extras: Extras,
 }
