@@ -226,3 +226,13 @@ fn a_setting_that_is_no_number_is_told_before_anything_is_served() {
     assert!(output.stdout.is_empty());
     assert!(String::from_utf8_lossy(&output.stderr).contains("OWF_MCP_MAX_CALLS"));
 }
+
+#[test]
+fn what_a_tool_cannot_serve_is_a_result_that_a_model_can_read() {
+    for era in ERAS {
+        let place = place();
+        let mut client = Mcp::start_as(&place, era, "test");
+        let refused = client.refused("owf_status", json!({ "run": 5 }));
+        assert_eq!(refused["error"]["code"], "invalid_arguments", "{refused}");
+    }
+}

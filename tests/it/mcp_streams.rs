@@ -87,7 +87,7 @@ fn a_session_is_served_from_a_named_pipe() {
         let writer = {
             let path = path.clone();
             std::thread::spawn(move || {
-                File::options().write(true).open(path).unwrap().write_all(text.as_bytes()).unwrap()
+                File::options().write(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
             })
         };
         let output = place.command(&["mcp"]).stdin(File::open(&path).unwrap()).output().unwrap();

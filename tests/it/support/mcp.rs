@@ -95,11 +95,6 @@ impl Mcp {
         self.input.as_mut().expect("an open input").write_all(bytes).unwrap();
     }
 
-    /// Writes bytes; tells whether the server took them.
-    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> bool {
-        self.input.as_mut().expect("an open input").write_all(bytes).is_ok()
-    }
-
     /// Writes a message.
     pub(crate) fn send(&mut self, message: &Value) {
         self.write(format!("{message}\n").as_bytes());
