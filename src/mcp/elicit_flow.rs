@@ -194,11 +194,9 @@ impl Flow<'_> {
         view(self.call, Value::Object(asked))
     }
 
+    /// The engine that the call names, as the tool would find it.
     fn engine(&self, arguments: &Value) -> Result<Engine, Failure> {
-        let mut options = self.call.options.clone();
-        let given = |key: &str| arguments.get(key).and_then(Value::as_str).map(std::path::PathBuf::from);
-        options.home = given("home").or(options.home);
-        crate::app::engine(options)
+        tools::ground(self.call, arguments.get("home").and_then(Value::as_str), None)
     }
 }
 

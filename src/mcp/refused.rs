@@ -13,16 +13,6 @@ pub(crate) enum Refused {
     Internal(String),
 }
 
-impl Refused {
-    /// The message.
-    #[cfg(test)]
-    pub(crate) fn message(&self) -> &str {
-        match self {
-            Self::Params(text) | Self::Resource(text) | Self::Internal(text) => text,
-        }
-    }
-}
-
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
         let text = match failure.hint {

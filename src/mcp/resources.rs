@@ -36,7 +36,7 @@ pub(crate) struct Page {
 /// A form of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Template {
-    pub(crate) uri_template: &'static str,
+    pub(crate) uri: &'static str,
     pub(crate) name: &'static str,
     pub(crate) description: &'static str,
     pub(crate) mime_type: Option<&'static str>,
@@ -69,19 +69,19 @@ pub(crate) fn templates(cursor: Option<&str>) -> Result<&'static [Template], Ref
     only_page(cursor)?;
     Ok(&[
         Template {
-            uri_template: "owf://runs/{run_id}/output",
+            uri: "owf://runs/{run_id}/output",
             name: "output",
             description: "What a finished run returned, as JSON. run_id: an id from owf_list_runs, or latest.",
             mime_type: Some("application/json"),
         },
         Template {
-            uri_template: "owf://runs/{run_id}/report",
+            uri: "owf://runs/{run_id}/report",
             name: "report",
             description: "The report of a run, once owf_report has written it.",
             mime_type: None,
         },
         Template {
-            uri_template: "owf://runs/{run_id}/artifacts/{+path}",
+            uri: "owf://runs/{run_id}/artifacts/{+path}",
             name: "artifact",
             description: "A file of a run by its path from owf_artifacts: prompts, answers, errors, transcripts.",
             mime_type: None,

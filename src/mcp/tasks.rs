@@ -10,6 +10,7 @@ use crate::engine::view::RunView;
 
 use super::elicit::Question;
 use super::refused::Refused;
+use super::tools::progress_line;
 
 /// How long a task of this kind is polled quickly.
 const YOUNG_MS: u64 = 60_000;
@@ -82,26 +83,14 @@ pub(crate) fn state(status: RunStatus, questions: Vec<Question>, view: Value) ->
     }
 }
 
-/// The one line of progress: `12 done, 8 running, 1 failed · Review · $1.47`.
+/// The line of progress notifications, and what a paused run waits for.
 pub(crate) fn message(view: &RunView) -> String {
-    let counts = &view.counts;
-    let mut text = format!("{} done, {} running", counts.done, counts.running);
-    if counts.failed > 0 {
-        text.push_str(&format!(", {} failed", counts.failed));
+    let line = progress_line(view);
+    match (view.status, view.status_reason) {
+        (RunStatus::Paused, Some(reason)) => format!("{line} · paused ({})", reason.as_str()),
+        (RunStatus::Paused, None) => format!("{line} · paused"),
+        _ => line,
     }
-    let under_way = view.phases.iter().rev().find(|phase| phase.running > 0);
-    if let Some(phase) = under_way.or_else(|| view.phases.iter().rev().find(|phase| phase.total > 0)) {
-        let title: String = phase.title.chars().take(60).collect();
-        text.push_str(&format!(" · {title}"));
-    }
-    if let Some(cost) = view.usage.cost_usd.filter(|cost| cost.get() > 0.0) {
-        text.push_str(&format!(" · ${:.2}", cost.get()));
-    }
-    if view.status == RunStatus::Paused {
-        let reason = view.status_reason.map(|reason| format!(" ({})", reason.as_str())).unwrap_or_default();
-        text.push_str(&format!(" · paused{reason}"));
-    }
-    text
 }
 
 /// The run that a task id names. Only whole ids: a task is not guessed.

@@ -55,9 +55,11 @@ fn the_list_of_commands_is_the_agreed_one() {
             "artifacts",
             "cat",
             "export",
+            "report",
             "prune",
             "cache",
             "doctor",
+            "mcp",
             "schema",
             "completions",
         ]

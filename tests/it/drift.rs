@@ -74,6 +74,7 @@ fn drift_what_is_printed_as_json_fits_its_schema() {
     fits("artifacts", &["artifacts", "--json"]);
     fits("read_artifact", &["cat", "c0001", "--json"]);
     fits("export", &["export", "--json"]);
+    fits("report", &["report", "--json"]);
     fits("run", &["resume", "--json"]);
     fits("run", &["wait", "--json"]);
     fits("run", &["run", "asks.js", "--json"]);

@@ -30,6 +30,8 @@ mod bounds_tests;
 #[cfg(test)]
 mod files_tests;
 #[cfg(test)]
+mod report_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

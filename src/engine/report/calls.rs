@@ -85,11 +85,14 @@ pub(super) struct Calls {
     pub(super) runs: Vec<(RunId, String)>,
     /// How many there are in all.
     pub(super) total: u64,
-    /// Times without an owner: end of the last event, beginning of the next.
-    pub(super) breaks: Vec<(Millis, Millis)>,
+    /// When the run had no owner.
+    pub(super) breaks: Breaks,
     /// Room for one prompt or answer.
     pub(super) per_text: usize,
 }
+
+/// Times without an owner: end of the last event, beginning of the next.
+pub(super) type Breaks = Vec<(Millis, Millis)>;
 
 /// What the journal of one run says of one call.
 #[derive(Default)]
@@ -178,7 +181,7 @@ fn unfold(prefix: &str, rows: &mut HashMap<String, Vec<Call>>, into: &mut Vec<Ca
 }
 
 /// What the journal of a run says of each call, and when the run had no owner.
-fn journal(query: Query<'_>, run: &RunId, room: usize) -> Result<(HashMap<u32, Told>, Vec<(Millis, Millis)>), Failure> {
+fn journal(query: Query<'_>, run: &RunId, room: usize) -> Result<(HashMap<u32, Told>, Breaks), Failure> {
     let mut calls: HashMap<u32, Told> = HashMap::new();
     let mut breaks = Vec::new();
     let (mut after, mut before, mut starts) = (0, None, 0);

@@ -331,10 +331,11 @@ fn longest_run(text: &str) -> usize {
 /// Whether a text reads as itself in Markdown: words, numbers, and signs that mean nothing there.
 fn is_plain(text: &str) -> bool {
     let harmless = |c: char| c.is_alphanumeric() || " ,.;:()/%$+='?…–-".contains(c);
-    let first = text.chars().next().is_some_and(char::is_alphanumeric);
+    let first = text.chars().next().is_some_and(|c| c.is_alphanumeric() || c == '$');
+    // A number with a dot and a space begins a list; an address becomes a link by itself.
+    let after = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let list = after.len() < text.len() && matches!(after.get(..2).unwrap_or(after), "." | ")" | ". " | ") ");
     let lower = text.to_ascii_lowercase();
-    // A number with a dot begins a list; an address becomes a link by itself.
-    let list = text.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(['.', ')']);
     first && !list && text.chars().all(harmless) && !["://", "www."].iter().any(|sign| lower.contains(sign))
 }
 

@@ -9,7 +9,4 @@ mod texts;
 mod timeline;
 mod written;
 
-#[cfg(test)]
-mod tests;
-
 pub use written::Report;

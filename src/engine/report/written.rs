@@ -77,7 +77,7 @@ impl Report {
         }
         // A link is written through: it is the person's own.
         let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-        files::write(&target, self.text.as_bytes()).map_err(|error| not_written(path, &error))?;
+        for_others(&target, self.text.as_bytes()).map_err(|error| not_written(path, &error))?;
         let file_path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         self.view(given.to_owned(), file_path.display().to_string())
     }
@@ -103,6 +103,18 @@ impl Report {
         }
         Ok(view)
     }
+}
+
+/// Writes a file by way of a temporary one beside it, as readable as any file the person makes.
+fn for_others(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = path.parent().unwrap_or(path);
+    let mode = std::fs::Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().prefix(".owf-").permissions(mode).tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 fn not_written(path: &Path, error: &std::io::Error) -> Failure {

@@ -15,7 +15,7 @@ const WHO: usize = 80;
 ///
 /// # Errors
 /// A workspace that is no directory, a broken configuration.
-pub(super) fn ground(call: &Call<'_>, home: Option<&str>, workspace: Option<&str>) -> Result<Engine, Failure> {
+pub(crate) fn ground(call: &Call<'_>, home: Option<&str>, workspace: Option<&str>) -> Result<Engine, Failure> {
     let options = call.options.clone();
     let base = base(&options);
     let from = base.clone().unwrap_or_else(|| options.cwd.clone());

@@ -27,4 +27,6 @@ mod tool;
 mod tool_tests;
 mod wait;
 
+pub(crate) use ground::ground;
+pub(crate) use patience::{progress_line, tolerance};
 pub(crate) use tool::{Tool, all};

@@ -45,7 +45,7 @@ impl Patience {
 }
 
 /// Seconds a client waits for a tool, and how many suit it when it does not say.
-fn tolerance(client: &str) -> (u32, u32) {
+pub(crate) fn tolerance(client: &str) -> (u32, u32) {
     let name = client.to_ascii_lowercase();
     if name.contains("claude-code") || name.contains("claude code") {
         (1_500, 240)

@@ -25,7 +25,7 @@ use crate::engine::view::RunView;
 use crate::mcp::elicit::{self, Question, TurnedAway};
 use crate::mcp::elicit_flow::{self, Ask, Flow, Offers, Step};
 use crate::mcp::refused::Refused;
-use crate::mcp::{Call, Tool, prompts, resources, tasks};
+use crate::mcp::{Call, Tool, prompts, resources, tasks, tools};
 
 /// How long a cancelled task waits for its server to end: clients that quit may send it, and kill the server at once.
 const CANCEL_AFTER: Duration = Duration::from_secs(1);
@@ -152,7 +152,7 @@ impl Handler {
                 Step::Ask(ask) if Era::of(context) == Era::Modern => return Ok(rendered::input_required(&ask)?.into()),
                 Step::Ask(ask) => ask,
             };
-            let answer = dialog(context, &ask, began).await?;
+            let answer = dialog(context, &self.options, &ask, began).await?;
             let arguments = kept.clone();
             let answered =
                 self.flow(context, offers, move |flow| Ok(flow.answered(tool, arguments, &ask.state, answer.as_ref())));
@@ -233,7 +233,7 @@ impl Handler {
         params: CancelTaskParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let peer = context.peer.clone();
+        let requests = Arc::clone(&self.requests);
         let found = self.asked(context, move |call| {
             let run = tasks::run_of(&engine(call)?, &params.task_id)?;
             Ok((run, AppOptions::clone(call.options)))
@@ -241,7 +241,7 @@ impl Handler {
         let (run, options) = found.await?;
         tokio::spawn(async move {
             tokio::time::sleep(CANCEL_AFTER).await;
-            if peer.is_transport_closed() {
+            if requests.closed() {
                 return;
             }
             let cancelled = tokio::task::spawn_blocking(move || {
@@ -263,9 +263,14 @@ impl Handler {
 
 /// Asks the person at a client of the older revisions, which is sent requests. None when there is no answer: the client
 /// refuses, its person does not answer in time, or the call is cancelled.
-async fn dialog(context: &RequestContext<RoleServer>, ask: &Ask, began: Instant) -> Result<Option<Value>, ErrorData> {
+async fn dialog(
+    context: &RequestContext<RoleServer>,
+    options: &AppOptions,
+    ask: &Ask,
+    began: Instant,
+) -> Result<Option<Value>, ErrorData> {
     let name = context.client_info().map(|info| info.name).unwrap_or_default();
-    let most = longest_call(&name).saturating_sub(began.elapsed());
+    let most = longest_call(&name, options).saturating_sub(began.elapsed());
     if most < SHORTEST_DIALOG {
         return Ok(None);
     }
@@ -283,15 +288,10 @@ async fn dialog(context: &RequestContext<RoleServer>, ask: &Ask, began: Instant)
     })
 }
 
-/// How long a call may take altogether at a client, by its name: what it tolerates without hearing of the call.
-fn longest_call(client: &str) -> Duration {
-    Duration::from_secs(if client.starts_with("claude") {
-        1_500
-    } else if client.starts_with("codex") {
-        110
-    } else {
-        50
-    })
+/// How long a call may take altogether, its wait and its dialogs: what the client tolerates, or the setting says.
+fn longest_call(client: &str, options: &AppOptions) -> Duration {
+    let set = options.env.get("OWF_MCP_MAX_WAIT_SECONDS").and_then(|text| text.trim().parse().ok());
+    Duration::from_secs(u64::from(set.unwrap_or_else(|| tools::tolerance(client).0)))
 }
 
 fn questions(view: &RunView, dialog: bool, turned_away: &TurnedAway) -> Vec<Question> {

@@ -33,9 +33,9 @@ const LIST_TTL_MS: u64 = 3_600_000;
 pub(super) struct Handler {
     tools: Vec<&'static Tool>,
     list: OnceLock<Vec<WireTool>>,
-    options: Arc<AppOptions>,
+    pub(super) options: Arc<AppOptions>,
     calls: Arc<Semaphore>,
-    requests: Arc<Requests>,
+    pub(super) requests: Arc<Requests>,
     outbox: Outbox,
     pub(super) extras: Extras,
 }
@@ -71,7 +71,7 @@ impl Handler {
         self.requests.hold(number, Arc::clone(&permit));
         let client = client(context);
         let mut options = AppOptions::clone(&self.options);
-        options.started_by = format!("mcp {} {}", client.name, client.version).trim_end().to_owned();
+        format!("mcp {} {}", client.name, client.version).trim_end().clone_into(&mut options.started_by);
         let token = context.meta.get_progress_token();
         let progress = Progress::new(token, number, Arc::clone(&self.requests), self.outbox.clone());
         let ct = context.ct.clone();

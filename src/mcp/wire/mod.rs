@@ -15,4 +15,7 @@ mod requests;
 mod server;
 mod transport;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use server::run;

@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 use super::requests::Requests;
 
 /// Silence after which a client hears that the call lives, although nothing more is finished.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Tells the progress of one call.
 pub(super) struct Progress {

@@ -70,7 +70,7 @@ pub(super) fn resource_page(page: Page, era: Era) -> ListResourcesResult {
 /// The forms of addresses.
 pub(super) fn template_page(templates: &[resources::Template], era: Era) -> ListResourceTemplatesResult {
     let rows = templates.iter().map(|template| {
-        let row = ResourceTemplate::new(template.uri_template, template.name).with_description(template.description);
+        let row = ResourceTemplate::new(template.uri, template.name).with_description(template.description);
         match template.mime_type {
             Some(mime_type) => row.with_mime_type(mime_type),
             None => row,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
@@ -13,6 +14,7 @@ use super::message::id_key;
 pub(super) struct Requests {
     state: std::sync::Mutex<State>,
     freed: Notify,
+    closed: AtomicBool,
     max: usize,
     max_bytes: usize,
 }
@@ -34,7 +36,13 @@ struct Entry {
 
 impl Requests {
     pub(super) fn new(max: usize, max_bytes: usize) -> Self {
-        Self { state: std::sync::Mutex::default(), freed: Notify::new(), max, max_bytes }
+        Self {
+            state: std::sync::Mutex::default(),
+            freed: Notify::new(),
+            closed: AtomicBool::new(false),
+            max,
+            max_bytes,
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -73,6 +81,16 @@ impl Requests {
     /// The number of an id in flight.
     pub(super) fn number(&self, id: &Value) -> Option<i64> {
         self.state().by_id.get(&id_key(id)).copied()
+    }
+
+    /// Notes that the input has ended: nothing more comes, and the client is about to be gone.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the input has ended.
+    pub(super) fn closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Whether it is still to be answered.

@@ -127,7 +127,12 @@ impl Transport<RoleServer> for Wire {
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         let outbox = self.outbox.clone();
         tokio::select! {
-            message = self.next() => message,
+            message = self.next() => {
+                if message.is_none() {
+                    self.requests.close();
+                }
+                message
+            }
             () = outbox.closed() => None,
         }
     }

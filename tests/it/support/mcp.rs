@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::cli::Place;
 
 /// How long an answer may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Characters of the compact JSON of a reply.
 pub(crate) const REPLY_CHARS: usize = 10_000;

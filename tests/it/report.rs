@@ -1,0 +1,112 @@
+//! Reports through the real binary, and the HTML one in a real browser: nothing runs, nothing is fetched, nothing is complained of.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::process::{Command, Stdio};
+
+use crate::support::cli::Place;
+
+/// A workflow whose every text is an attack on the page it may be shown in.
+const HOSTILE: &str = r#"
+const bad = "<script>document.title='owned';document.body.append('OWN'+'ED')</script><img src=x onerror=\"document.title='owned'\">"
+  + "</pre></details></section><svg onload=alert(1)></svg><iframe src=http://127.0.0.1:9/x></iframe><link rel=stylesheet href=http://127.0.0.1:9/y>"
+  + "<style>@import 'http://127.0.0.1:9/z';</style>[a](javascript:alert(1)) ![b](http://127.0.0.1:9/i.png) \u001b[31m \u202e `````"
+export const meta = { name: "hostile <script>document.title='owned'</script>", description: "An attack </title><script>document.title='owned'</script>" }
+phase(bad)
+log(bad)
+await agent(bad, { label: bad })
+await parallel([() => agent(bad, { label: "two " + bad }), () => { throw new Error(bad) }])
+await owf.approve({ message: bad, metadata: { [bad]: bad } })
+return { [bad]: bad }
+"#;
+
+fn chromium() -> Option<&'static str> {
+    let there = |name: &&str| {
+        Command::new(name)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
+    };
+    ["chromium", "chromium-browser", "google-chrome"].into_iter().find(there)
+}
+
+#[test]
+fn report_the_html_is_quiet_and_harmless_in_a_browser() {
+    let Some(browser) = chromium() else {
+        let required = std::env::var("OWF_REQUIRE_CLIS").is_ok_and(|v| v == "1");
+        assert!(!required, "OWF_REQUIRE_CLIS=1, and there is no chromium");
+        eprintln!("left out: there is no chromium here");
+        return;
+    };
+    let place = Place::new();
+    // `meta` is read before the script runs, so it stands first.
+    let (before, meta) = HOSTILE.split_once("export const meta").unwrap();
+    let (meta, after) = meta.split_once('\n').unwrap();
+    place.file("hostile.js", &format!("export const meta{meta}\n{before}{after}"));
+    let run = place.owf(&["run", "hostile.js"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    let written = place.json(&["report", "--html", "--json"]);
+    let file = written["file_path"].as_str().unwrap();
+    let output = Command::new(browser)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-extensions",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=2000",
+        ])
+        .arg(format!("--user-data-dir={}", place.path().join("browser").display()))
+        .arg(format!("--log-net-log={}", place.path().join("net.json").display()))
+        .arg("--dump-dom")
+        .arg(format!("file://{file}"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let dom = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && dom.contains("owf report"), "{said}");
+    assert!(!said.contains("CONSOLE"), "{said}");
+    let title = dom.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
+    assert!(title.starts_with("hostile "), "{title}");
+    // The browser writes what it understood: an element of theirs would stand there as one.
+    for element in ["<script", "<img", "<svg", "<iframe", "<link", "OWNED"] {
+        assert!(!dom.contains(element), "{element} in {dom}");
+    }
+    assert_eq!(dom.matches("<style").count(), 1);
+    let net = std::fs::read_to_string(place.path().join("net.json")).unwrap_or_default();
+    assert!(!net.contains("127.0.0.1:9"), "the page asked for something");
+}
+
+#[test]
+fn report_goes_to_the_run_directory_to_a_file_or_to_standard_output() {
+    let place = Place::new();
+    let run = place.json(&["run", "hello", "--json"]);
+    let dir = run["run_dir"].as_str().unwrap();
+    let printed = place.owf(&["report"]);
+    assert_eq!((printed.code, printed.out.trim().ends_with("report.md")), (0, true), "{printed:?}");
+    let markdown = std::fs::read_to_string(format!("{dir}/report.md")).unwrap();
+    assert_eq!(place.owf(&["report", "--stdout"]).out, markdown);
+    assert_eq!(place.owf(&["report", "--html", "--out", "mine.html"]).out, "mine.html\n");
+    let html = std::fs::read_to_string(place.path().join("mine.html")).unwrap();
+    assert_eq!(place.owf(&["report", "--html", "--stdout"]).out, html);
+    place.file("notes.md", "my notes\n");
+    for (out, why) in
+        [("notes.md", "exists and is no report"), (".", "is a directory"), ("no/r.md", "there is no directory")]
+    {
+        let refused = place.owf(&["report", "--out", out]);
+        assert_eq!((refused.code, refused.err.contains(why)), (2, true), "{refused:?}");
+    }
+    let view = place.json(&["report", "--json"]);
+    assert_eq!((view["path"].as_str(), view["format"].as_str()), (Some("report.md"), Some("markdown")));
+    let listed = place.json(&["artifacts", "--kind", "report", "--json"]);
+    assert_eq!(listed["artifacts"][0]["path"], "report.md");
+    assert_eq!(place.owf(&["report", "nosuch"]).code, 2);
+}
