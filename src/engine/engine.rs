@@ -319,7 +319,7 @@ impl Engine {
     ) -> Result<RunView, Failure> {
         let store = self.existing()?;
         let run = super::reference::resolve(&store, params.run_id.as_deref())?;
-        let (woke, waited_ms) = self.until_news(&store, &run, params, most, go_on)?;
+        let (woke, waited_ms) = Self::until_news(&store, &run, params, most, go_on)?;
         let detail = params.detail.unwrap_or_default();
         let cursor = params.cursor.clone();
         self.query(|q| {
@@ -341,7 +341,7 @@ impl Engine {
     ) -> Result<RunView, Failure> {
         let store = self.existing()?;
         let until = WaitParams { until: Some(Until::End), ..WaitParams::default() };
-        self.until_news(&store, &started.run_id, &until, most, go_on)?;
+        Self::until_news(&store, &started.run_id, &until, most, go_on)?;
         let mut view = self.query(|q| q.run_view(&started.run_id, &RunScope::Start { detail }))?;
         view.resumed = started.resumed;
         view.joined = started.joined.then_some(true);
@@ -350,7 +350,6 @@ impl Engine {
 
     /// Looks at a run until there is news; says why it stopped and after how many milliseconds.
     fn until_news(
-        &self,
         store: &Store,
         run: &RunId,
         params: &WaitParams,

@@ -27,8 +27,11 @@ fn accept_057_every_tool_is_listed_as_pinned() {
     insta::assert_json_snapshot!("tools_list", tools);
 }
 
+/// Flags and the arguments they are.
+type Renamed = &'static [(&'static str, &'static str)];
+
 /// Command, tool, and the flags that have another name as an argument.
-const PAIRS: &[(&str, &str, &[(&str, &str)])] = &[
+const PAIRS: &[(&str, &str, Renamed)] = &[
     ("validate", "owf_validate_workflow", &[]),
     ("dry-run", "owf_dry_run", &[("arg", "args")]),
     ("run", "owf_run_workflow", &[("arg", "args"), ("detach", "wait_seconds")]),

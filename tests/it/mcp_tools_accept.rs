@@ -154,7 +154,7 @@ fn accept_041_and_042_files_are_what_their_rows_say_and_pages_make_up_the_file_o
         if path == "runner.log" {
             continue;
         }
-        let hash: String = Sha256::digest(&whole).iter().map(|b| format!("{b:02x}")).collect();
+        let hash = Sha256::digest(&whole).iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().concat();
         assert_eq!((&row["size_bytes"], &row["sha256"]), (&json!(whole.len()), &json!(hash)), "{path}");
         let mut pages = Vec::new();
         let mut next = Some(0);

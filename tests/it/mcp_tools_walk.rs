@@ -120,7 +120,7 @@ impl Walk {
     /// Compares with the recorded lines, or records them.
     fn replayed(self, name: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/transcripts").join(name);
-        let text: String = self.lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = self.lines.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
         if std::env::var_os("OWF_RECORD").is_some() {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, &text).unwrap();
@@ -168,6 +168,11 @@ fn the_walk_from_a_script_over_an_approval_to_an_edited_resume_is_as_recorded() 
 
     walk.heading("Why");
     walk.call("owf_calls", json!({ "run_id": run, "call_id": "c0003" }));
+    // The files of a call follow its end in the journal.
+    eventually(Duration::from_secs(2), "the error is on disk", || {
+        let ask = json!({ "run_id": run, "path": "calls/c0003/error.txt" });
+        walk.client.result("owf_read_artifact", ask)["isError"] != json!(true)
+    });
     let error = walk.call("owf_read_artifact", json!({ "run_id": run, "path": "calls/c0003/error.txt" }));
     assert!(error["content"].as_str().unwrap().contains("no such file"));
 
@@ -201,7 +206,8 @@ fn the_walk_from_a_script_over_an_approval_to_an_edited_resume_is_as_recorded() 
     let view = walk.call("owf_wait", json!({ "run_id": new, "timeout_seconds": 50, "until": "end" }));
     assert_eq!((&view["status"], view.get("gaps_total")), (&json!("done"), None), "{view}");
     walk.call("owf_output", json!({ "run_id": new, "pointer": "/found" }));
-    walk.call("owf_explain_cache", json!({ "run_id": new }));
+    let why = walk.client.call("owf_explain_cache", json!({ "run_id": new }));
+    assert!(why["counts"]["replayed"].as_u64() >= Some(2), "{why}");
     let report = walk.client.call("owf_report", json!({ "run_id": new, "format": "html" }));
     assert!(Path::new(report["file_path"].as_str().unwrap()).is_file());
     walk.call("owf_list_runs", json!({}));

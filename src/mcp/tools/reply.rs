@@ -57,7 +57,7 @@ pub(super) fn told(mut failure: Failure) -> Failure {
 /// Takes away what is worth least. False when there is nothing left to take.
 fn shorten(failure: &mut Failure) -> bool {
     let longest = failure.extra.values_mut().filter_map(Value::as_array_mut).filter(|rows| rows.len() > 3);
-    if let Some(rows) = longest.max_by_key(|rows| size(rows)) {
+    if let Some(rows) = longest.max_by_key(size) {
         rows.truncate(rows.len() * 2 / 3);
         return true;
     }
