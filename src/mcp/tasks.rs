@@ -35,7 +35,7 @@ pub(crate) enum State {
 /// A task as it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Task {
-    pub(crate) task_id: String,
+    pub(crate) id: String,
     pub(crate) state: State,
     pub(crate) message: String,
     pub(crate) created_at: String,
@@ -131,7 +131,7 @@ pub(crate) fn of_run(
     let updated_at = at(last.saturating_sub(1)).map(|at| if at.is_empty() { created_at.clone() } else { at })?;
     let questions = if typed.status == RunStatus::Paused { ask(&typed) } else { Vec::new() };
     Ok(Task {
-        task_id: run.to_owned(),
+        id: run.to_owned(),
         message: message(&typed),
         created_at,
         updated_at,

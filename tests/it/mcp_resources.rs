@@ -55,7 +55,7 @@ fn a_run_can_be_read_through_its_resources() {
     place.json(&["report", &run, "--json"]);
     let mut peer = Peer::new(&place, Era::Modern, json!({}));
     let read = peer.result("resources/read", uri(&run, "report"));
-    assert!(text(&read).contains("w"), "{read}");
+    assert!(text(&read).contains("# "), "{read}");
     let listed = peer.result("resources/list", json!({}));
     let of_run = |what: &str| {
         listed["resources"].as_array().unwrap().iter().find(|r| r["uri"] == uri(&run, what)["uri"]).cloned()

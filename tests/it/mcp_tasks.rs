@@ -23,9 +23,10 @@ fn place() -> Place {
 
 /// The arguments of a run of a script whose calls have these labels.
 fn script(labels: &[&str], more: &str) -> Value {
-    let calls: String = labels.iter().map(|label| format!("await agent('do', {{label: '{label}'}});\n")).collect();
+    let calls: Vec<String> = labels.iter().map(|label| format!("await agent('do', {{label: '{label}'}});")).collect();
+    let calls = calls.join("\n");
     json!({
-        "script": format!("export const meta = {{name: 't', description: 'd'}};\n{calls}{more}\nreturn 'end';"),
+        "script": format!("export const meta = {{name: 't', description: 'd'}};\n{calls}\n{more}\nreturn 'end';"),
         "fixtures": "f.yaml", "cache_policy": "disabled",
     })
 }

@@ -149,7 +149,7 @@ pub(super) fn new_task(task: &Task) -> CreateTaskResult {
 }
 
 fn head(task: &Task, status: TaskStatus) -> rmcp::model::Task {
-    rmcp::model::Task::new(task.task_id.clone(), status, task.created_at.clone(), task.updated_at.clone())
+    rmcp::model::Task::new(task.id.clone(), status, task.created_at.clone(), task.updated_at.clone())
         .with_status_message(task.message.clone())
         .with_poll_interval_ms(task.poll_ms)
 }
@@ -207,7 +207,7 @@ mod tests {
     fn a_task_carries_what_its_state_needs() {
         let of = |state: State| {
             let made = Task {
-                task_id: "t".into(),
+                id: "t".into(),
                 state,
                 message: "1 done".into(),
                 created_at: "2026-05-28T14:32:01.000Z".into(),
