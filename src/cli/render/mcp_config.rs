@@ -55,6 +55,8 @@ fn shell_word(arg: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     fn words(text: &str) -> Vec<String> {
