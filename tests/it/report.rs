@@ -33,6 +33,7 @@ fn chromium() -> Option<&'static str> {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "what is left out is said")]
 fn report_the_html_is_quiet_and_harmless_in_a_browser() {
     let Some(browser) = chromium() else {
         let required = std::env::var("OWF_REQUIRE_CLIS").is_ok_and(|v| v == "1");
