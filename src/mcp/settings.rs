@@ -8,7 +8,7 @@ use crate::engine::Environment;
 pub(crate) struct Settings {
     /// Tool calls executed at a time, `OWF_MCP_MAX_CALLS`; further ones wait their turn.
     pub(crate) calls: usize,
-    /// Requests taken in and not yet answered, `OWF_MCP_MAX_REQUESTS`; beyond it nothing more is read.
+    /// Requests taken in and not yet answered, `OWF_MCP_MAX_REQUESTS`; a few more are read and wait.
     pub(crate) requests: usize,
     /// Bytes of the requests taken in and not yet answered, `OWF_MCP_MAX_REQUEST_BYTES`; one is always taken.
     pub(crate) request_bytes: usize,

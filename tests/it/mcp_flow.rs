@@ -222,6 +222,41 @@ fn calls_beyond_the_bound_wait_their_turn_while_other_requests_are_served() {
 }
 
 #[test]
+fn requests_beyond_the_table_wait_while_pings_cancellations_and_the_end_are_seen() {
+    let place = place();
+    let mut client = Mcp::open(place.command(&["mcp"]).env("OWF_MCP_MAX_REQUESTS", "4"), LEGACY, "test");
+    let id = endless(&place, &mut client);
+    let waits: Vec<u64> = (0..4).map(|_| wait(&mut client, &id)).collect();
+    let [held, given_up] = [(); 2].map(|()| client.start_call("owf_status", json!({ "run_id": id })));
+    assert_eq!(client.request("ping", json!({}))["result"], json!({}));
+    client.send(&json!({ "jsonrpc": "2.0", "id": held, "method": "tools/list", "params": {} }));
+    assert_eq!(client.answer(held)["error"]["code"], -32600, "an id that is held is in flight");
+    assert!(client.silent(Duration::from_millis(300)), "{:?}", client.others);
+    let cancel = |id| json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } });
+    client.send(&cancel(given_up));
+    client.send(&cancel(waits[0]));
+    assert_eq!(client.answer(held)["result"]["structuredContent"]["status"], "running");
+    // Full again, with one more than there is room for.
+    let [_, last] = [(); 2].map(|()| wait(&mut client, &id));
+    assert!(client.request("ping", json!({}))["result"].is_object());
+    assert_eq!(client.others, Vec::<Value>::new(), "neither what was cancelled nor {last} is answered");
+    let begun = Instant::now();
+    let (left, code) = client.finish();
+    assert_eq!((left, code), (Vec::new(), Some(0)));
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    Mcp::start(&place).call("owf_cancel", json!({ "run_id": id }));
+}
+
+#[test]
+fn requests_held_at_the_end_of_the_input_are_answered_when_room_comes() {
+    let place = place();
+    let mut client = Mcp::open(place.command(&["mcp"]).env("OWF_MCP_MAX_REQUESTS", "2"), LEGACY, "test");
+    let asked: Vec<u64> = (0..40).map(|_| client.ask("tools/list", json!({}))).collect();
+    let (left, code) = client.finish();
+    assert_eq!((left.len(), code), (asked.len(), Some(0)));
+}
+
+#[test]
 fn a_setting_that_is_no_number_is_told_before_anything_is_served() {
     let place = place();
     let output = place.command(&["mcp"]).env("OWF_MCP_MAX_CALLS", "many").output().unwrap();

@@ -4,6 +4,7 @@ mod encode;
 mod extras;
 mod guard;
 mod handler;
+mod held;
 mod input;
 mod lines;
 mod message;

@@ -53,14 +53,17 @@ impl Requests {
     pub(super) async fn room(&self) {
         loop {
             let freed = self.freed.notified();
-            {
-                let state = self.state();
-                if state.by_number.len() < self.max && state.bytes < self.max_bytes {
-                    return;
-                }
+            if self.has_room() {
+                return;
             }
             freed.await;
         }
+    }
+
+    /// Whether one more may be taken in.
+    pub(super) fn has_room(&self) -> bool {
+        let state = self.state();
+        state.by_number.len() < self.max && state.bytes < self.max_bytes
     }
 
     /// Takes one in and gives its number; none when the id is in flight already.
