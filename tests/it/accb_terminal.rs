@@ -2,15 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::json;
 
 use crate::support::cli::{Place, eventually};
+use crate::support::pty::Pty;
 
 const FIGURE: Duration = Duration::from_secs(2);
 
@@ -23,20 +22,12 @@ struct Terminal {
 
 impl Terminal {
     fn open(place: &Place, args: &[&str]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let path = std::path::PathBuf::from(name.into_string().unwrap());
-        let slave = || -> Stdio {
-            let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
-            OwnedFd::from(file).into()
-        };
+        let pty = Pty::new();
         let mut command = place.command(args);
-        command.env("TERM", "xterm").env("USER", "ada").stdin(slave()).stdout(slave()).stderr(slave());
+        command.env("TERM", "xterm").env("USER", "ada").stdin(pty.slave()).stdout(pty.slave()).stderr(pty.slave());
         let child = command.spawn().unwrap();
         drop(command);
-        let keys = std::fs::File::from(master);
+        let keys = pty.master;
         let mut screen = keys.try_clone().unwrap();
         let seen = Arc::new(Mutex::new(String::new()));
         let sink = Arc::clone(&seen);

@@ -186,6 +186,9 @@ fn the_end_of_the_input_lets_short_calls_finish_and_gives_up_long_ones() {
     second.call("owf_cancel", json!({ "run_id": id }));
 }
 
+/// How long the end takes after a signal, on a quiet machine at most; tests allow ten times as much.
+const SIGNAL_FIGURE: Duration = Duration::from_millis(100);
+
 #[test]
 fn signals_end_the_server_at_once_and_leave_the_run_alone() {
     for signal in [Signal::TERM, Signal::INT] {
@@ -197,7 +200,7 @@ fn signals_end_the_server_at_once_and_leave_the_run_alone() {
         let pid = Pid::from_raw(i32::try_from(client.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
         assert_eq!(client.ended(), Some(0));
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < 10 * SIGNAL_FIGURE, "{:?}", begun.elapsed());
         let mut second = Mcp::start(&place);
         assert_eq!(status(&mut second, &id), "running");
         second.call("owf_cancel", json!({ "run_id": id }));

@@ -88,9 +88,12 @@ fn what_is_not_there_or_may_not_be_read_is_refused_and_named() {
             (format!("owf://runs/{run}/artifacts/%2e%2e/%2e%2e/secret"), -32602),
             (format!("owf://runs/{run}/artifacts/a%00"), -32602),
         ] {
-            let (found, message) = peer.error("resources/read", json!({ "uri": address }));
-            assert_eq!(found, code, "{era:?} {address}: {message}");
+            let answer = peer.request("resources/read", json!({ "uri": address }));
+            let message = answer["error"]["message"].as_str().unwrap();
+            assert_eq!(answer["error"]["code"], code, "{era:?} {address}: {message}");
             assert!(!message.is_empty() && !message.contains("secret\n"));
+            let unknown = !address.starts_with(&format!("owf://runs/{run}/"));
+            assert_eq!(answer["error"]["data"]["uri"] == address, unknown, "{answer}");
         }
         for path in ["link", "calls"] {
             let (_, message) = peer.error("resources/read", uri(&run, &format!("artifacts/{path}")));

@@ -136,6 +136,29 @@ fn accept_052_an_unknown_method_is_named_and_an_unknown_notification_is_ignored(
 }
 
 #[test]
+fn a_method_that_a_revision_removed_is_unknown_to_requests_of_it_whatever_their_params() {
+    let removed = ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+    let place = Place::new();
+    let mut client = Mcp::start_as(&place, Era::Modern, "test");
+    for method in removed {
+        for params in [json!({}), json!({ "uri": "owf://runs/x/report", "level": "info" }), json!({ "level": 5 })] {
+            let answer = client.request(method, params);
+            assert_eq!(error(&answer).0, -32601, "{answer}");
+            assert!(error(&answer).1.starts_with(&format!("{method}: removed")), "{answer}");
+        }
+    }
+    // The refused `initialize` has opened nothing.
+    let answer = one(&mut client, br#"{"jsonrpc":"2.0","id":"later","method":"tools/list"}"#);
+    assert_eq!((error(&answer).0, &answer["id"]), (-32602, &json!("later")));
+    lives(&mut client);
+    // A client that has opened a session still has what its own revision defines.
+    let place = Place::new();
+    let mut client = Mcp::start(&place);
+    assert_eq!(client.request("ping", json!({}))["result"], json!({}));
+    assert_eq!(error(&client.request("resources/subscribe", json!({}))).0, -32602);
+}
+
+#[test]
 fn malformed_params_of_a_known_method_are_invalid_params_with_the_reason() {
     for era in ERAS {
         let place = Place::new();

@@ -96,7 +96,9 @@ impl Handler {
         params: ReadResourceRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<ReadResourceResult, ErrorData> {
-        let read = self.asked(context, move |call| resources::read(&engine(call)?, &params.uri)).await?;
+        let uri = params.uri.clone();
+        let read = self.asked(context, move |call| resources::read(&engine(call)?, &params.uri)).await;
+        let read = read.map_err(|error| rendered::read_error(error, &uri))?;
         Ok(rendered::contents(read, Era::of(context)))
     }
 

@@ -30,6 +30,7 @@ impl Refusal {
 
 pub(super) const PARSE_ERROR: i32 = -32700;
 pub(super) const INVALID_REQUEST: i32 = -32600;
+pub(super) const METHOD_NOT_FOUND: i32 = -32601;
 pub(super) const INVALID_PARAMS: i32 = -32602;
 
 /// What a line was.
@@ -210,6 +211,19 @@ fn reason(method: &str, params: Option<Value>) -> String {
 
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// The revision that took methods away from those before it.
+const MODERN: &str = "2026-07-28";
+
+/// Whether the method was taken away by the revision that the request itself names.
+pub(super) fn is_removed(method: &str, params: Option<&Map<String, Value>>) -> bool {
+    let version = params.and_then(|params| params.get("_meta")?.get(META_VERSION)?.as_str());
+    version == Some(MODERN)
+        && matches!(
+            method,
+            "initialize" | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe"
+        )
+}
 
 /// Which keys of `_meta` a request outside a session lacks.
 pub(super) fn missing_meta(params: Option<&Map<String, Value>>) -> Vec<&'static str> {

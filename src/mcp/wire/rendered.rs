@@ -1,8 +1,8 @@
 //! Resources, prompts, tasks and dialogs as the types of the protocol.
 
 use rmcp::model::{
-    CacheScope, CallToolResult, CreateTaskResult, DetailedTask, ElicitRequest, ElicitRequestParams, GetPromptResult,
-    GetTaskResult, InputRequest, InputRequests, InputRequiredResult, JsonObject, ListPromptsResult,
+    CacheScope, CallToolResult, CreateTaskResult, DetailedTask, ElicitRequest, ElicitRequestParams, ErrorCode,
+    GetPromptResult, GetTaskResult, InputRequest, InputRequests, InputRequiredResult, JsonObject, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, Prompt, PromptArgument, PromptMessage, ProtocolVersion,
     ReadResourceResult, Resource, ResourceContents, ResourceTemplate, Role, TaskPayload, TaskStatus,
 };
@@ -51,6 +51,17 @@ pub(super) fn error(refused: Refused) -> ErrorData {
         Refused::Resource(text) => ErrorData::resource_not_found(text, None),
         Refused::Internal(text) => ErrorData::internal_error(text, None),
     }
+}
+
+/// Bytes of the longest address that an error repeats as a whole; a part of one names nothing.
+const REPEATED_URI: usize = 2_000;
+
+/// The error of a read; that of an unknown resource repeats the address for programs.
+pub(super) fn read_error(mut error: ErrorData, uri: &str) -> ErrorData {
+    if error.code == ErrorCode::RESOURCE_NOT_FOUND && uri.len() <= REPEATED_URI {
+        error.data = Some(serde_json::json!({ "uri": uri }));
+    }
+    error
 }
 
 /// A page of resources. It changes with every run.

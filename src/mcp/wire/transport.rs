@@ -14,7 +14,10 @@ use serde_json::{Map, Value};
 
 use super::encode;
 use super::lines::{Line, Lines};
-use super::message::{self, INVALID_PARAMS, INVALID_REQUEST, Message, Refusal, early_id, missing_meta, short};
+use super::message::{
+    self, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Message, Refusal, early_id, is_removed, missing_meta,
+    short,
+};
 use super::outbox::Outbox;
 use super::requests::Requests;
 use crate::mcp::settings::Settings;
@@ -76,6 +79,14 @@ impl Wire {
         params: Option<Map<String, Value>>,
         bytes: usize,
     ) -> Result<ClientJsonRpcMessage, Refusal> {
+        // Before its params are read: they may well have been dropped together with the method.
+        if is_removed(method, params.as_ref()) {
+            return Err(Refusal::new(
+                id,
+                METHOD_NOT_FOUND,
+                format!("{method}: removed from the protocol in 2026-07-28"),
+            ));
+        }
         let opens = method == "initialize";
         if !self.session && !opens && method != "ping" {
             let missing = missing_meta(params.as_ref());

@@ -2,4 +2,5 @@
 
 pub(crate) mod cli;
 pub(crate) mod mcp;
+pub(crate) mod pty;
 pub(crate) mod script_harness;
