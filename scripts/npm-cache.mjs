@@ -19,6 +19,7 @@ export const VERSIONS = {
   inspector: '@modelcontextprotocol/inspector@2.12.0',
   conformance: '@modelcontextprotocol/conformance@0.2.0-alpha.12',
   node: 'node@22.23.3',
+  sdk: '@modelcontextprotocol/sdk@1.32.2',
 }
 
 const cache = () =>

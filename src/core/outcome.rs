@@ -279,6 +279,19 @@ pub enum CostSource {
     Unknown,
 }
 
+impl CostSource {
+    /// In a reader's words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Estimated => "estimated",
+            Self::Mixed => "partly estimated",
+            Self::Simulated => "simulated",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What the cache and the journal had to do with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

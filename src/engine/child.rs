@@ -76,7 +76,8 @@ impl RunLoop {
             }
             WorkflowTarget::Path(path) => {
                 let full = cwd.join(path);
-                let bytes = std::fs::read(&full).map_err(|e| format!("cannot read {}: {e}", full.display()))?;
+                let bytes =
+                    super::source::read_bounded(&full).map_err(|e| format!("cannot read {}: {e}", full.display()))?;
                 (bytes, full)
             }
         };

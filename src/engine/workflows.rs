@@ -76,6 +76,11 @@ pub(crate) fn new_workflow(params: &NewWorkflowParams, cwd: &Path) -> Result<New
     if target.is_dir() {
         target.push(template.file_name());
     }
+    // Whatever `force` allows, a template never takes the place of a file that is no workflow.
+    if target.extension().is_none_or(|ending| ending != "js") {
+        let message = format!("output_path must end in .js, got \"{}\"", params.output_path);
+        return Err(Failure::new(Code::InvalidArguments, message).hint("for example .claude/workflows/my-review.js"));
+    }
     let free = params.allow_absolute == Some(true);
     let (base, below) = if free { split(&target)? } else { (root.clone(), inside(&root, &target)?) };
     let force = params.force == Some(true);
@@ -217,6 +222,17 @@ mod tests {
         let params = NewWorkflowParams { allow_absolute: Some(true), ..ask(outside.to_str().unwrap()) };
         new_workflow(&params, &root).unwrap();
         assert!(outside.is_file());
+    }
+
+    #[test]
+    fn only_a_workflow_file_is_written_even_by_force() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["workflow.sqlite", ".git/hooks/post-commit", "x.json", "plain"] {
+            let params = NewWorkflowParams { force: Some(true), ..ask(path) };
+            let failure = new_workflow(&params, dir.path()).unwrap_err();
+            assert_eq!(failure.code, Code::InvalidArguments, "{path}");
+            assert!(!dir.path().join(path).exists());
+        }
     }
 
     #[test]

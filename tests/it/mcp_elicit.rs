@@ -65,6 +65,22 @@ fn a_run_that_asks_is_answered_in_the_dialog_and_goes_on() {
 }
 
 #[test]
+fn a_dialog_fits_into_a_single_call_at_a_time() {
+    for era in ERAS {
+        let place = Place::new();
+        let mut peer = Peer::with_env(&place, era, dialog(), &[("OWF_MCP_MAX_CALLS", "1")]);
+        peer.answers.push_back(accept("approve"));
+        let view = peer.view("owf_run_workflow", run(&place, "person"));
+        assert_eq!(
+            (&view["status"], &view["output"]["decision"]),
+            (&json!("done"), &json!("approve")),
+            "{era:?} {view}"
+        );
+        assert_eq!(peer.view("owf_list_runs", json!({}))["total"], json!(1), "the server still serves");
+    }
+}
+
+#[test]
 fn an_answer_that_is_none_decides_nothing_and_the_reply_follows() {
     for era in ERAS {
         let place = Place::new();

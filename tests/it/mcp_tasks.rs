@@ -77,6 +77,14 @@ fn a_task_is_followed_across_a_restart_of_the_server_and_its_result_is_the_view(
 }
 
 #[test]
+fn a_task_fits_into_a_single_call_at_a_time() {
+    let place = place();
+    let mut peer = Peer::with_env(&place, Era::Modern, tasks(), &[("OWF_MCP_MAX_CALLS", "1")]);
+    let task = started(&mut peer, script(&["slow"], ""));
+    assert_eq!(peer.view("owf_list_runs", json!({}))["runs"][0]["run_id"], json!(task));
+}
+
+#[test]
 fn what_ends_at_once_a_wait_of_zero_and_clients_without_tasks_get_the_reply() {
     let place = place();
     let mut peer = Peer::new(&place, Era::Modern, tasks());

@@ -215,6 +215,13 @@ fn accept_044_new_workflows_are_written_below_the_root_only_over_mcp() {
     let outside = place.path().join("../owf-outside.js");
     assert_eq!(refused(json!({ "output_path": "../x.js" })), "path_refused");
     assert_eq!(refused(json!({ "output_path": outside })), "path_refused");
+    // Naming another root is no way out, and force replaces nothing but workflows.
+    let elsewhere = tempfile::tempdir().unwrap();
+    for root in [json!("/"), json!(elsewhere.path())] {
+        assert_eq!(refused(json!({ "output_path": "x.js", "workspace_root": root })), "path_refused");
+    }
+    assert!(!elsewhere.path().join("x.js").exists());
+    assert_eq!(refused(json!({ "output_path": "home/workflow.sqlite", "force": true })), "invalid_arguments");
     assert_eq!(refused(json!({ "output_path": "x.js", "template_name": "helo" })), "not_found");
     place.file("mine.js", "mine");
     assert_eq!(refused(json!({ "output_path": "mine.js" })), "exists");
@@ -224,4 +231,25 @@ fn accept_044_new_workflows_are_written_below_the_root_only_over_mcp() {
     client.call("owf_new_workflow", json!({ "output_path": path, "allow_absolute": true }));
     assert!(path.is_file());
     assert_eq!(client.call("owf_validate_workflow", json!({ "path": "mine.js" }))["ok"], true);
+}
+
+#[test]
+fn a_pipe_named_as_a_file_is_refused_instead_of_waited_for() {
+    let (place, mut client) = here();
+    let pipe = place.path().join("pipe.js");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    place.file("w.js", "export const meta = {name: 'w', description: 'd'};\nreturn 1;");
+    for ask in [json!({ "path": "pipe.js" }), json!({ "path": "w.js", "fixtures": "pipe.js" })] {
+        let error = client.refused("owf_run_workflow", ask.clone())["error"].clone();
+        assert_eq!(error["code"], "invalid_arguments", "{error}");
+        assert!(error["message"].as_str().unwrap().ends_with("it is no regular file"), "{error}");
+        assert_eq!(client.refused("owf_dry_run", ask)["error"]["code"], "invalid_arguments");
+    }
+    place.file(
+        "parent.js",
+        "export const meta = {name: 'p', description: 'd'};\nreturn await workflow({scriptPath: '/dev/zero'});",
+    );
+    let view = client.call("owf_run_workflow", json!({ "path": "parent.js" }));
+    let message = view["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("/dev/zero") && message.contains("no regular file"), "{view}");
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::status::provider;
-use super::text::{clean, cost, cost_source, cut_dots, cut_middle, duration, kilo, pad, width};
+use super::text::{clean, cost, cut_dots, cut_middle, duration, kilo, pad, width};
 use crate::cli::Terminal;
 use crate::engine::view::{CallDetailView, CallRow, CallsView};
 
@@ -66,7 +66,7 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
         let _ = write!(tries, "   {} in  {} out", kilo(input), kilo(output));
     }
     if let Some(source) = row.cost_source {
-        let _ = write!(tries, "  {} ({})", cost(row.cost_usd, source), cost_source(source));
+        let _ = write!(tries, "  {} ({})", cost(row.cost_usd, source), source.word());
     }
     let _ = writeln!(out, "{tries}");
     if call.attempts_list.len() > 1 {

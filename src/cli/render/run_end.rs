@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::approvals;
-use super::text::{
-    clean, cost, cost_source, count, cut_dots, cut_middle, dollars, duration, plural, relative, sketch, wrap,
-};
+use super::text::{clean, cost, count, cut_dots, cut_middle, dollars, duration, plural, relative, sketch, wrap};
 use super::words::terminal;
 use crate::cli::Terminal;
 use crate::core::outcome::CostSource;
@@ -87,7 +85,7 @@ fn spent(view: &RunView) -> String {
     }
     let by = match (usage.cost_source, &view.run) {
         (CostSource::Reported, Some(facts)) => format!(" reported by {}", facts.row.provider),
-        (source, _) => format!(" {}", cost_source(source)),
+        (source, _) => format!(" {}", source.word()),
     };
     format!("{money}{by}   {} in  {} out", count(usage.input_tokens), count(usage.output_tokens))
 }

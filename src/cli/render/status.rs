@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 
 use super::approvals;
 use super::run_end::tally;
-use super::text::{
-    ago, clean, cost, cost_source, cut_dots, cut_middle, dollars, duration, plural, relative, sketch, wrap,
-};
+use super::text::{ago, clean, cost, cut_dots, cut_middle, dollars, duration, plural, relative, sketch, wrap};
 use super::words::terminal;
 use crate::cli::Terminal;
 use crate::core::outcome::CostSource;
@@ -129,7 +127,7 @@ fn money(view: &RunView) -> String {
         "{}{} ({}{})",
         cost(usage.cost_usd, usage.cost_source),
         of.unwrap_or_default(),
-        cost_source(usage.cost_source),
+        usage.cost_source.word(),
         unpriced.unwrap_or_default()
     )
 }

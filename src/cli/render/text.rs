@@ -289,17 +289,6 @@ pub fn cost(usd: Option<Usd>, source: CostSource) -> String {
     }
 }
 
-/// The word for a cost's source.
-pub fn cost_source(source: CostSource) -> &'static str {
-    match source {
-        CostSource::Reported => "reported",
-        CostSource::Estimated => "estimated",
-        CostSource::Mixed => "partly estimated",
-        CostSource::Simulated => "simulated",
-        CostSource::Unknown => "unknown",
-    }
-}
-
 /// A path relative to `base` when it lies below it.
 pub fn relative(path: &str, base: &Path) -> String {
     match Path::new(path).strip_prefix(base) {

@@ -96,7 +96,7 @@ fn source(stage: &Stage, spec: &CallSpec) -> Result<(Checked, PathBuf), String> 
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    crate::engine::source::read_bounded(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
 fn result(outcome: &RunOutcome) -> Result<Answer, CallError> {

@@ -39,4 +39,5 @@ mod tests;
 pub(crate) use bounds::{Bound, fit, size};
 pub(crate) use doctor::{doctor_of_damaged_store, doctor_without_store};
 pub(crate) use handle::{Query, QueryEnv};
+pub(crate) use outline::grouped;
 pub(crate) use run_view::RunScope;

@@ -15,7 +15,7 @@ pub(super) fn of(value: &Value) -> Value {
         out.insert(clip(key, 40), Value::String(line(item)));
     }
     if map.len() > KEYS {
-        out.insert("…".to_owned(), Value::String(format!("{} more keys", grouped(map.len() - KEYS))));
+        out.insert("…".to_owned(), Value::String(format!("{} more keys", grouped((map.len() - KEYS) as u64))));
     }
     Value::Object(out)
 }
@@ -25,10 +25,10 @@ fn line(value: &Value) -> String {
         Value::Null => "null".to_owned(),
         Value::Bool(_) => "boolean".to_owned(),
         Value::Number(_) => "number".to_owned(),
-        Value::String(text) => format!("string of {} characters", grouped(text.chars().count())),
+        Value::String(text) => format!("string of {} characters", grouped(text.chars().count() as u64)),
         Value::Array(items) => match items.first() {
             None => "empty array".to_owned(),
-            Some(first) => format!("array of {} {}", grouped(items.len()), plural(first, items)),
+            Some(first) => format!("array of {} {}", grouped(items.len() as u64), plural(first, items)),
         },
         Value::Object(map) => format!("object {}", keys(map)),
     }
@@ -55,7 +55,7 @@ fn keys(map: &Map<String, Value>) -> String {
 }
 
 /// `2,114`.
-fn grouped(n: usize) -> String {
+pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

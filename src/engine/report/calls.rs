@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::core::event::{Event, EventRecord};
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
-use crate::core::outcome::{CacheStatus, CallError};
+use crate::core::outcome::{CacheStatus, CallError, CostSource};
 use crate::core::time::Millis;
 use crate::engine::params::{CallsParams, ExplainParams};
-use crate::engine::query::Query;
+use crate::engine::query::{Query, grouped};
 use crate::engine::view::{CallRow, CallState, ExplainRow};
 
-use super::texts::{Text, bytes, duration, grouped, line, money, source};
+use super::texts::{Text, bytes, duration, line, money};
 
 /// Calls that a report lists.
 pub(super) const ROWS: usize = 2_000;
@@ -294,7 +294,7 @@ fn call(row: &CallRow, part: &Branch, mut told: Told, why: Option<ExplainRow>) -
         input: tokens(row.input_tokens),
         output: tokens(row.output_tokens),
         cost: if known { money(row.cost_usd) } else { String::new() },
-        cost_source: row.cost_source.map_or("", source),
+        cost_source: row.cost_source.map_or("", CostSource::word),
         time: row.duration_ms.filter(|_| told.started_at.is_some()).map(duration).unwrap_or_default(),
         cause: error.as_ref().map(|error| format!("{}: {}", error.class.as_str(), line(&error.message, REASON))),
         prompt: told.prompt,

@@ -8,13 +8,13 @@ use crate::core::ids::RunId;
 use crate::core::outcome::CostSource;
 use crate::core::run::{RunStatus, StatusReason, is_fake};
 use crate::core::time::Millis;
-use crate::engine::query::{Query, RunScope};
+use crate::engine::query::{Query, RunScope, grouped};
 use crate::engine::view::{BudgetView, Counts, RunView, Usd};
 use crate::store::{ApprovalState, RunRow};
 
 use super::calls::{Call, Calls, LABEL, per_text};
 use super::facts::{Facts, Gap, Lost, MARK, Node, Pair, Phase, Question, Trouble};
-use super::texts::{Text, duration, grouped, line, money, plural, source, when};
+use super::texts::{Text, duration, line, money, plural, when};
 use super::timeline::timeline;
 
 /// Room for the result, for the args, for a question and its data, for a cause.
@@ -213,7 +213,7 @@ fn totals(row: &RunRow, view: &RunView, total: u64) -> Vec<Pair> {
     }
     let from = match usage.cost_source {
         CostSource::Unknown => String::new(),
-        other => format!(" ({})", source(other)),
+        other => format!(" ({})", other.word()),
     };
     let unpriced = usage.unpriced_calls.map_or_else(String::new, |n| format!(", without {}", plural(n, "call")));
     add("Cost", format!("{}{from}{unpriced}", money(usage.cost_usd)));

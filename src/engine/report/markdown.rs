@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use crate::engine::query::grouped;
+
 use super::calls::Call;
 use super::facts::{Facts, Phase};
-use super::texts::{Text, grouped, plural};
+use super::texts::{Text, plural};
 use super::timeline::{Bar, Timeline};
 
 /// Columns of the drawn waterfall, and of the labels beside it.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::core::outcome::CostSource;
 use crate::engine::patterns::redacted;
+use crate::engine::query::grouped;
 use crate::engine::view::Usd;
 
 /// A text of a script or an agent, in full or its beginning.
@@ -103,19 +103,6 @@ pub(super) fn plural(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{} {one}s", grouped(n)) }
 }
 
-/// `12,345`.
-pub(super) fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// `7ms`, `0.4s`, `12.4s`, `4m12s`, `2h05m`, `3d4h`.
 pub(super) fn duration(ms: u64) -> String {
     let seconds = (ms + 500) / 1000;
@@ -148,17 +135,6 @@ pub(super) fn money(usd: Option<Usd>) -> String {
         Some(amount) if amount < 0.0001 => "<$0.0001".to_owned(),
         Some(amount) if amount < 0.1 => format!("${amount:.4}"),
         Some(amount) => format!("${amount:.2}"),
-    }
-}
-
-/// Where a cost comes from, in a reader's words.
-pub(super) fn source(source: CostSource) -> &'static str {
-    match source {
-        CostSource::Reported => "reported",
-        CostSource::Estimated => "estimated",
-        CostSource::Mixed => "partly estimated",
-        CostSource::Simulated => "simulated",
-        CostSource::Unknown => "unknown",
     }
 }
 

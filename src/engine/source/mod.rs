@@ -6,4 +6,5 @@ mod workflow;
 
 pub(crate) use fixtures::fixtures;
 pub(crate) use pinned::fake_provider;
+pub(in crate::engine) use workflow::read_bounded;
 pub(crate) use workflow::{BUNDLED, Reference, Workflow, diagnostics, load, require};

@@ -156,10 +156,8 @@ fn from_path(path: &str, cwd: &Path) -> Result<Workflow, Failure> {
 /// # Errors
 /// `not_found` (what: file) when it is not there, else `invalid_arguments` with the system's reason.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let outcome = std::fs::File::open(path).and_then(|file| file.take(READ_LIMIT).read_to_end(&mut bytes));
-    match outcome {
-        Ok(_) => Ok(bytes),
+    match read_bounded(path) {
+        Ok(bytes) => Ok(bytes),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let failure =
                 Failure::new(Code::NotFound, format!("there is no file {}", path.display())).with("what", "file");
@@ -175,6 +173,20 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         }
         Err(error) => Err(Failure::new(Code::InvalidArguments, format!("failed to read {}: {error}", path.display()))),
     }
+}
+
+/// What can be read of a file, as far as any workflow may be long. A pipe or a device by its own name is refused: it might
+/// never be opened, or never end. What a shell hands over as `/dev/fd/N` is taken.
+pub(in crate::engine) fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let kind = std::fs::metadata(path)?.file_type();
+    let handed_over =
+        ["/dev/fd", "/proc/self/fd"].iter().any(|dir| path.starts_with(dir)) || path == Path::new("/dev/stdin");
+    if !kind.is_file() && !kind.is_dir() && !handed_over {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(READ_LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Files of the same directory whose names are close, nearest first.

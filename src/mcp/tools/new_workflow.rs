@@ -1,9 +1,11 @@
 //! `owf_new_workflow`.
 
+use std::path::{Path, PathBuf};
+
 use super::ground::ground;
 use super::schema;
 use super::tool::{Annotations, Tool, served};
-use crate::core::failure::Failure;
+use crate::core::failure::{Code, Failure};
 use crate::engine::params::NewWorkflowParams;
 use crate::engine::view::NewWorkflowView;
 use crate::mcp::Call;
@@ -21,5 +23,19 @@ pub(super) const TOOL: Tool = Tool {
 
 fn body(call: &Call<'_>, params: NewWorkflowParams) -> Result<NewWorkflowView, Failure> {
     let engine = ground(call, params.home.as_deref(), params.workspace_root.as_deref())?;
+    if params.workspace_root.is_some() && params.allow_absolute != Some(true) {
+        let own = ground(call, params.home.as_deref(), None)?;
+        let (root, workspace) = (&engine.services().cwd, &own.services().workspace);
+        if !real(root).starts_with(real(workspace)) {
+            let message = format!("workspace_root {} is outside the workspace {}", root.display(), workspace.display());
+            return Err(Failure::new(Code::PathRefused, message)
+                .hint("leave workspace_root out, or pass allow_absolute: true where the person wants the file there"));
+        }
+    }
     engine.new_workflow(&NewWorkflowParams { workspace_root: None, ..params })
+}
+
+/// The directory without links; as it is named where that cannot be told.
+fn real(dir: &Path) -> PathBuf {
+    dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf())
 }

@@ -61,14 +61,12 @@ pub(super) struct Looker<'a> {
     call: &'a Call<'a>,
     engine: &'a Engine,
     next: Instant,
-    seen: Option<String>,
-    told: Option<u64>,
 }
 
 impl<'a> Looker<'a> {
     /// For one wait.
     pub(super) fn new(call: &'a Call<'a>, engine: &'a Engine) -> Self {
-        Self { call, engine, next: Instant::now() + NEWS, seen: None, told: None }
+        Self { call, engine, next: Instant::now() + NEWS }
     }
 
     /// Whether the wait goes on.
@@ -86,7 +84,7 @@ impl<'a> Looker<'a> {
     fn tell(&mut self, run: &RunId) {
         let params = WaitParams {
             run_id: Some(run.to_string()),
-            cursor: self.seen.clone(),
+            cursor: None,
             timeout_seconds: Some(0),
             until: Some(Until::Change),
             detail: Some(Detail::Concise),
@@ -94,16 +92,8 @@ impl<'a> Looker<'a> {
         };
         // News that cannot be had is no reason to end the wait.
         let Ok(view) = self.engine.wait(&params) else { return };
-        if self.seen.as_ref() == Some(&view.next_cursor) {
-            return;
-        }
-        self.seen = Some(view.next_cursor.clone());
-        let finished = finished(&view);
-        // Progress only ever grows.
-        if self.told.is_none_or(|told| finished > told) {
-            self.told = Some(finished);
-            (self.call.progress)(finished, &progress_line(&view));
-        }
+        // What is not new is left out there, until the silence grows long.
+        (self.call.progress)(finished(&view), &progress_line(&view));
     }
 }
 

@@ -14,7 +14,7 @@ use rmcp::model::{
 use rmcp::service::{PeerRequestOptions, RequestContext};
 use serde_json::{Value, json};
 
-use super::handler::Handler;
+use super::handler::{Handler, number};
 use super::rendered::{self, Era};
 use super::reply;
 use crate::app::AppOptions;
@@ -154,6 +154,7 @@ impl Handler {
                 Step::Ask(ask) if Era::of(context) == Era::Modern => return Ok(rendered::input_required(&ask)?.into()),
                 Step::Ask(ask) => ask,
             };
+            self.requests.let_go(number(context));
             let answer = dialog(context, &self.options, &ask, began).await?;
             let arguments = kept.clone();
             let answered =

@@ -60,13 +60,14 @@ impl Handler {
         work: impl FnOnce(&Call<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let cancelled = || Failure::new(Code::Internal, "the call was cancelled");
-        let permit = tokio::select! {
-            permit = Arc::clone(&self.calls).acquire_owned() => Arc::new(permit.map_err(|_| cancelled())?),
-            () = context.ct.cancelled() => return Err(cancelled()),
-        };
-        let number = match context.id {
-            RequestId::Number(number) => number,
-            RequestId::String(_) => 0,
+        let number = number(context);
+        let permit = match self.requests.held(number) {
+            // A later step of the same request: to wait for a second permit would be to wait for itself.
+            Some(permit) => permit,
+            None => tokio::select! {
+                permit = Arc::clone(&self.calls).acquire_owned() => Arc::new(permit.map_err(|_| cancelled())?),
+                () = context.ct.cancelled() => return Err(cancelled()),
+            },
         };
         self.requests.hold(number, Arc::clone(&permit));
         let client = client(context);
@@ -94,6 +95,14 @@ impl Handler {
 
     fn listed(&self) -> &[WireTool] {
         self.list.get_or_init(|| self.tools.iter().map(|tool| wire_tool(tool)).collect())
+    }
+}
+
+/// The number under which a request came inward.
+pub(super) fn number(context: &RequestContext<RoleServer>) -> i64 {
+    match context.id {
+        RequestId::Number(number) => number,
+        RequestId::String(_) => 0,
     }
 }
 

@@ -108,6 +108,18 @@ impl Requests {
         }
     }
 
+    /// The permit that a request holds: it stays one call, however many steps serve it.
+    pub(super) fn held(&self, number: i64) -> Option<Arc<OwnedSemaphorePermit>> {
+        self.state().by_number.get(&number).and_then(|entry| entry.permit.clone())
+    }
+
+    /// Gives the permit of a request back for as long as its person thinks.
+    pub(super) fn let_go(&self, number: i64) {
+        if let Some(entry) = self.state().by_number.get_mut(&number) {
+            entry.permit = None;
+        }
+    }
+
     /// Frees a request, answered or cancelled, and gives back its id; none when that was done already.
     pub(super) fn take(&self, number: i64) -> Option<Value> {
         let mut state = self.state();
