@@ -7,8 +7,8 @@ use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, ErrorData, GetPromptRequestParams,
     GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult,
     ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, RequestId,
-    ServerCapabilities, ServerConfig, Tool as WireTool, ToolAnnotations, UpdateTaskParams,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, RequestId, ServerCapabilities,
+    ServerConfig, Tool as WireTool, ToolAnnotations, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
@@ -20,6 +20,7 @@ use super::guard::panic_text;
 use super::message::short;
 use super::outbox::Outbox;
 use super::progress::Progress;
+use super::rendered::Era;
 use super::requests::Requests;
 use crate::app::AppOptions;
 use crate::core::failure::{Code, Failure};
@@ -134,7 +135,7 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         no_cursor(request)?;
         let mut result = ListToolsResult::with_all_items(self.listed().to_vec());
-        if is_modern(&context) {
+        if Era::of(&context) == Era::Modern {
             result.ttl_ms = Some(LIST_TTL_MS);
             result.cache_scope = Some(CacheScope::Public);
         }
@@ -234,10 +235,6 @@ fn no_cursor(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
 pub(super) fn bad_cursor(cursor: &str) -> ErrorData {
     let message = format!("unknown cursor \"{}\": leave it out for the first page", short(cursor));
     ErrorData::invalid_params(message, None)
-}
-
-fn is_modern(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
 }
 
 fn client(context: &RequestContext<RoleServer>) -> Client {
