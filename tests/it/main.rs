@@ -49,6 +49,7 @@ mod mcp_wire;
 mod model;
 mod numbers;
 mod packaging;
+mod process;
 mod readme;
 mod report;
 mod resume_children;
