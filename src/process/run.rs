@@ -23,6 +23,9 @@ const AFTER_TERMINATE: Duration = Duration::from_secs(3);
 /// How long what it wrote may take to arrive once it has ended: another process may hold the pipe open.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// How long a program file may stay open for writing before that is a failure.
+const WHILE_WRITTEN: Duration = Duration::from_secs(2);
+
 /// The most that is read of its output; a program that prints more is ended.
 const MOST_OUTPUT: usize = 64 << 20;
 /// The most that is kept of its diagnostics: the end of them.
@@ -155,18 +158,7 @@ pub async fn run(
     stop: impl Future<Output = ()>,
     mut line: impl FnMut(&[u8]),
 ) -> std::io::Result<Finished> {
-    let mut child = Command::new(&program.path)
-        .args(&program.args)
-        .env_clear()
-        .envs(program.env.iter().map(|(name, value)| (name, value)))
-        .env(MARKER, &program.marker)
-        .current_dir(&program.cwd)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()?;
+    let mut child = spawn(&program).await?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let pid = child.id().unwrap_or(0);
     let mut started = Started { child, pid, marker: program.marker, known: Vec::new(), settled: false };
@@ -248,6 +240,31 @@ pub async fn run(
         too_much,
         errors: String::from_utf8_lossy(&errors[cut..]).trim().to_owned(),
     })
+}
+
+async fn spawn(program: &Program) -> std::io::Result<Child> {
+    let mut command = Command::new(&program.path);
+    command
+        .args(&program.args)
+        .env_clear()
+        .envs(program.env.iter().map(|(name, value)| (name, value)))
+        .env(MARKER, &program.marker)
+        .current_dir(&program.cwd)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let until = Instant::now() + WHILE_WRITTEN;
+    loop {
+        match command.spawn() {
+            // The file is just being replaced by an update.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy && Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            spawned => return spawned,
+        }
+    }
 }
 
 fn of_status(status: std::process::ExitStatus) -> Exit {

@@ -1,5 +1,13 @@
 //! Programs on this machine as providers: Claude Code, Codex, and any other by a table.
 
+mod agent;
+mod classify;
+mod claude;
+mod claude_events;
+mod claude_schema;
 mod known;
+mod options;
+mod profile;
+mod provider;
 
 pub use known::providers;
