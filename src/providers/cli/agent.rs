@@ -1,10 +1,18 @@
 //! What the adapter of one CLI has to know: how it is called, and how its output is read.
 
-use crate::core::outcome::CallError;
-use crate::process::Finished;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::core::outcome::{CallError, ErrorClass};
+use crate::process::{Exit, Finished};
 use crate::providers::{AttemptRequest, Progress, Reply, ReplyError};
 
+use super::classify::of_words;
 use super::profile::Profile;
+
+/// Texts longer than this go to stdin: a single argument has a limit of its own.
+pub(super) const MOST_ARGUMENT: usize = 100_000;
 
 /// How a CLI is called for one attempt.
 #[derive(Debug, Default)]
@@ -101,4 +109,33 @@ pub(super) fn clip(text: &str, most: usize) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
+}
+
+/// What is added to a prompt when the CLI cannot be held to a schema otherwise.
+pub(super) fn schema_in_prompt(schema: &Value) -> String {
+    format!(
+        "\n\nAnswer with one JSON value that satisfies this JSON Schema, and nothing else: no explanation, no code fence.\n{schema}"
+    )
+}
+
+/// The error of a program that ended without saying how its turn ended.
+pub(super) fn no_result(name: &str, finished: &Finished, said: &str) -> CallError {
+    if finished.ended_by_us {
+        return CallError::new(ErrorClass::Cancelled, format!("{name} was ended on request"));
+    }
+    let what = if said.is_empty() { String::new() } else { format!(": {}", clip(said, 1_000)) };
+    let (class, how) = match finished.exit {
+        Exit::Signal(signal) => (ErrorClass::Crashed, format!("was ended by signal {signal}")),
+        // A shell in between reports a signal like this.
+        Exit::Code(code @ 129..=159) => (ErrorClass::Crashed, format!("was ended by signal {}", code - 128)),
+        Exit::Code(0) => (ErrorClass::Other, "ended without an answer".to_owned()),
+        Exit::Code(2) => (ErrorClass::BadRequest, "refused its arguments".to_owned()),
+        Exit::Code(code) => (of_words(said).unwrap_or(ErrorClass::Other), format!("ended with exit code {code}")),
+    };
+    CallError::new(class, format!("{name} {how}{what}"))
+}
+
+/// A path as seen from the working directory.
+pub(super) fn relative(path: &str, cwd: &Path) -> String {
+    Path::new(path).strip_prefix(cwd).map_or_else(|_| path.to_owned(), |p| p.to_string_lossy().into_owned())
 }

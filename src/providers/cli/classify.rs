@@ -70,6 +70,24 @@ pub(super) fn status_in(said: &str) -> Option<u64> {
     })
 }
 
+/// The wait in `Please try again in 1.5s`, in milliseconds.
+pub(super) fn wait_in(said: &str) -> Option<u64> {
+    let (_, rest) = said.split_once("try again in ")?;
+    let number: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    let unit = rest[number.len()..].trim_start();
+    let value: f64 = number.trim_end_matches('.').parse().ok()?;
+    let factor = if unit.starts_with("ms") {
+        1.0
+    } else if unit.starts_with('s') {
+        1_000.0
+    } else if unit.starts_with('m') {
+        60_000.0
+    } else {
+        return None;
+    };
+    Some((value * factor) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +116,14 @@ mod tests {
         assert_eq!(status_in("status unknown"), None);
         assert_eq!(status_in("status 4012"), None);
         assert_eq!(status_in("exit status"), None);
+    }
+
+    #[test]
+    fn the_wait_is_found_in_a_sentence() {
+        assert_eq!(wait_in("Rate limit reached. Please try again in 1.5s. Visit"), Some(1_500));
+        assert_eq!(wait_in("try again in 20ms"), Some(20));
+        assert_eq!(wait_in("try again in 2 minutes"), Some(120_000));
+        assert_eq!(wait_in("try again in a while"), None);
+        assert_eq!(wait_in("try again"), None);
     }
 }

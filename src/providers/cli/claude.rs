@@ -8,7 +8,7 @@ use crate::process::find_program;
 use crate::providers::prices::Prices;
 use crate::providers::{AttemptRequest, Entry, Progress, Setup};
 
-use super::agent::{Agent, Invocation, Reader, prompt};
+use super::agent::{Agent, Invocation, MOST_ARGUMENT, Reader, prompt};
 use super::claude_events::ClaudeReader;
 use super::claude_schema::CliSchema;
 use super::options::Options;
@@ -19,9 +19,6 @@ const KEYS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_COD
 
 /// Where it looks for the service when nothing is said.
 const VENDOR: &str = "https://api.anthropic.com";
-
-/// Texts longer than this go to stdin: a single argument has a limit of its own.
-const MOST_ARGUMENT: usize = 100_000;
 
 /// The system prompt of the lean profile, when the call has none.
 const LEAN_SYSTEM: &str = "You carry out one step of a larger workflow. Answer the request completely and directly, without \

@@ -1,7 +1,7 @@
 //! What Claude Code prints: events, one JSON object a line, the last of them the result.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::process::{Exit, Finished};
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
-use super::agent::{Reader, clip, short};
+use super::agent::{Reader, clip, no_result, relative, short};
 use super::classify::{of_status, of_words};
 use super::claude_schema::CliSchema;
 
@@ -252,30 +252,8 @@ impl ClaudeReader {
     }
 }
 
-/// The error of a program that ended without saying how its turn ended.
-pub(super) fn no_result(name: &str, finished: &Finished, said: &str) -> CallError {
-    if finished.ended_by_us {
-        return CallError::new(ErrorClass::Cancelled, format!("{name} was ended on request"));
-    }
-    let what = if said.is_empty() { String::new() } else { format!(": {}", clip(said, 1_000)) };
-    let (class, how) = match finished.exit {
-        Exit::Signal(signal) => (ErrorClass::Crashed, format!("was ended by signal {signal}")),
-        // A shell in between reports a signal like this.
-        Exit::Code(code @ 129..=159) => (ErrorClass::Crashed, format!("was ended by signal {}", code - 128)),
-        Exit::Code(0) => (ErrorClass::Other, "ended without an answer".to_owned()),
-        Exit::Code(2) => (ErrorClass::BadRequest, "refused its arguments".to_owned()),
-        Exit::Code(code) => (of_words(said).unwrap_or(ErrorClass::Other), format!("ended with exit code {code}")),
-    };
-    CallError::new(class, format!("{name} {how}{what}"))
-}
-
 fn tail(finished: &Finished) -> String {
     if finished.errors.is_empty() { String::new() } else { format!(": {}", clip(&finished.errors, 1_000)) }
-}
-
-/// A path as seen from the working directory.
-pub(super) fn relative(path: &str, cwd: &Path) -> String {
-    Path::new(path).strip_prefix(cwd).map_or_else(|_| path.to_owned(), |p| p.to_string_lossy().into_owned())
 }
 
 /// Usage in the shape of the Messages API: the prompt without what is read from or written to a cache.

@@ -6,11 +6,15 @@ use crate::providers::{Provider, Setup};
 
 use super::agent::Agent;
 use super::claude::Claude;
+use super::codex::Codex;
 use super::provider::{CliProvider, Misconfigured};
 
 /// The adapters of all CLI providers: `claude`, `codex`, the shipped tables, and those of the providers file.
 pub fn providers(setup: &Setup) -> Vec<Arc<dyn Provider>> {
-    vec![provider("claude", Claude::new(setup).map(boxed), setup)]
+    vec![
+        provider("claude", Claude::new(setup).map(boxed), setup),
+        provider("codex", Codex::new(setup).map(boxed), setup),
+    ]
 }
 
 fn boxed(agent: impl Agent + 'static) -> Box<dyn Agent> {
