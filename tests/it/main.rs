@@ -14,6 +14,7 @@ mod accb_fanout;
 mod accb_terminal;
 mod cli_args;
 mod cli_claude;
+mod cli_codex;
 mod cli_screens;
 mod cli_support;
 mod cli_watch;
