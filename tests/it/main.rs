@@ -36,7 +36,6 @@ mod layering;
 mod machine_scenarios;
 mod mcp_elicit;
 mod mcp_flow;
-mod mcp_peer;
 mod mcp_prompts;
 mod mcp_resources;
 mod mcp_streams;

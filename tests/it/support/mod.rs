@@ -3,4 +3,5 @@
 pub(crate) mod cli;
 pub(crate) mod mcp;
 pub(crate) mod pty;
+pub(crate) mod replies;
 pub(crate) mod script_harness;
