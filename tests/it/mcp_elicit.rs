@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::cli::Place;
-use crate::support::mcp::{ERAS, Era, Mcp};
+use crate::support::mcp::{ERAS, Era, LEGACY, Mcp};
 
 const ASK: &str = "export const meta = {name: 'ask', description: 'd'};\n\
     const d = await owf.approve({message: 'Apply it?', metadata: {files: 14}, decider: args?.decider ?? 'any'});\nreturn d;";
@@ -186,4 +186,16 @@ fn a_state_that_was_made_up_decides_nothing_and_starts_nothing() {
     let mut second = Mcp::capable(&place, Era::Modern, dialog());
     let result = second.served("tools/call", again("owf_wait", here, &given));
     assert_eq!(result["structuredContent"]["status"], "done", "{result}");
+}
+
+#[test]
+fn a_dialog_that_is_open_at_the_end_of_the_input_decides_nothing_and_the_server_ends() {
+    let place = Place::new();
+    let (id, _) = waiting(&place);
+    let mut client = Mcp::capable(&place, LEGACY, dialog());
+    client.start_call("owf_wait", json!({ "run_id": id }));
+    let asked = client.next().unwrap();
+    assert_eq!(asked["method"], "elicitation/create", "{asked}");
+    assert_eq!(client.finish(), (Vec::new(), Some(0)));
+    assert_eq!(state(&place, &id), json!(1));
 }

@@ -4,4 +4,6 @@ pub(crate) mod cli;
 pub(crate) mod mcp;
 pub(crate) mod pty;
 pub(crate) mod replies;
+pub(crate) mod rows;
 pub(crate) mod script_harness;
+pub(crate) mod session;
