@@ -40,6 +40,7 @@ mod mcp_prompts;
 mod mcp_resources;
 mod mcp_streams;
 mod mcp_tasks;
+mod mcp_texts;
 mod mcp_tools;
 mod mcp_tools_accept;
 mod mcp_tools_walk;
