@@ -7,3 +7,4 @@ pub(crate) mod replies;
 pub(crate) mod rows;
 pub(crate) mod script_harness;
 pub(crate) mod session;
+pub(crate) mod volatile;
