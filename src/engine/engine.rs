@@ -95,6 +95,21 @@ impl Engine {
         self
     }
 
+    /// Opens the store anew at its next use if it no longer is the one in the home, where others may have removed, replaced or
+    /// upgraded it; else forgets what was kept of its runs. For an engine that serves more than one request.
+    pub fn renew(&self) {
+        let slot = || self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(store) = slot().clone() else { return };
+        if store.is_current() {
+            store.forget();
+            return;
+        }
+        // Somebody may have opened it anew meanwhile.
+        let gone = slot().take_if(|kept| kept.same(&store));
+        // The last to let go of a store closes it, which takes its time.
+        drop(gone);
+    }
+
     /// The home.
     pub fn home(&self) -> &Path {
         &self.home
