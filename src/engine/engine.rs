@@ -169,10 +169,12 @@ impl Engine {
         QueryEnv { now: now(), real_providers: self.providers_here(), providers, bound: self.bound }
     }
 
-    /// The real providers found on this machine, with what is known of their version.
+    /// The real providers found on this machine that this owf can ask, with what is known of their version.
     pub fn providers_here(&self) -> Vec<String> {
         let env = |name: &str| self.services.env.get(name).map(str::to_owned);
-        crate::providers::detect(self.services.env.get("PATH").unwrap_or_default(), &env).names()
+        let mut names = crate::providers::detect(self.services.env.get("PATH").unwrap_or_default(), &env).names();
+        names.retain(|name| self.services.registry.get(name).is_some_and(|p| p.availability().available));
+        names
     }
 
     /// Makes the home.

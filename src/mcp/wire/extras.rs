@@ -132,7 +132,7 @@ impl Handler {
         for _ in 0..DIALOGS {
             let ask = match step {
                 Step::Reply(Ok(value)) => return Ok(reply::reply(value).into()),
-                Step::Reply(Err(failure)) => return Ok(reply::failure(&failure).into()),
+                Step::Reply(Err(failure)) => return Ok(reply::failure(failure).into()),
                 Step::Task(view) => {
                     let task =
                         self.asked(context, move |call| Ok(tasks::of_run(&engine(call)?, view, |_| Vec::new())?));
@@ -150,7 +150,7 @@ impl Handler {
         }
         Ok(match step {
             Step::Reply(Ok(value)) | Step::Task(value) => reply::reply(value),
-            Step::Reply(Err(failure)) => reply::failure(&failure),
+            Step::Reply(Err(failure)) => reply::failure(failure),
             Step::Ask(ask) => {
                 let run = ask.state.run_id;
                 let view = self.asked(context, move |call| Ok(view(call, &run)?));

@@ -20,10 +20,10 @@ use super::guard::panic_text;
 use super::message::short;
 use super::outbox::Outbox;
 use super::progress::Progress;
-use super::rendered::Era;
+use super::rendered::{self, Era};
 use super::requests::Requests;
 use crate::core::failure::{Code, Failure};
-use crate::mcp::{Call, Client, Shared, Tool, instructions};
+use crate::mcp::{Call, Client, Shared, Tool, instructions, resources};
 
 /// How long a client may keep the list of tools, which changes with the version of the binary only.
 const LIST_TTL_MS: u64 = 3_600_000;
@@ -123,7 +123,7 @@ impl ServerHandler for Handler {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        no_cursor(request)?;
+        resources::only_page(request.and_then(|request| request.cursor).as_deref()).map_err(rendered::error)?;
         let mut result = ListToolsResult::with_all_items(self.listed().to_vec());
         if Era::of(&context) == Era::Modern {
             result.ttl_ms = Some(LIST_TTL_MS);
@@ -210,20 +210,6 @@ impl ServerHandler for Handler {
 
 fn unknown_tool(name: &str) -> ErrorData {
     let message = format!("unknown tool \"{}\"; tools/list has the names", short(name));
-    ErrorData::invalid_params(message, None)
-}
-
-/// Refuses a cursor where everything is one page.
-fn no_cursor(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
-    match request.and_then(|request| request.cursor) {
-        None => Ok(()),
-        Some(cursor) => Err(bad_cursor(&cursor)),
-    }
-}
-
-/// The refusal of a cursor that this server did not give.
-pub(super) fn bad_cursor(cursor: &str) -> ErrorData {
-    let message = format!("unknown cursor \"{}\": leave it out for the first page", short(cursor));
     ErrorData::invalid_params(message, None)
 }
 
