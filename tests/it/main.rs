@@ -44,6 +44,7 @@ mod mcp_tasks;
 mod mcp_tools;
 mod mcp_tools_accept;
 mod mcp_tools_kept;
+mod mcp_tools_swap;
 mod mcp_tools_walk;
 mod mcp_tools_worst;
 mod mcp_wire;
