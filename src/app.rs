@@ -9,8 +9,8 @@ use serde::Deserialize;
 use crate::core::failure::{Code, Failure};
 use crate::core::run::EngineLimits;
 use crate::engine::{Defaults, Engine, Environment, RepositoryMark, Secrets, Services};
-use crate::providers::Registry;
 use crate::providers::fake::FakeProvider;
+use crate::providers::{Registry, Setup};
 use crate::store::StoreOptions;
 
 /// The name of a home beside what is worked on.
@@ -135,7 +135,9 @@ pub fn engine_at(options: AppOptions, place: Place) -> Result<Engine, Failure> {
         .build()
         .map_err(|e| Failure::new(Code::Internal, format!("the asynchronous runtime did not start: {e}")))?;
     let started_by = if options.started_by.is_empty() { "cli".to_owned() } else { options.started_by.clone() };
-    let registry = options.registry.unwrap_or_else(|| Registry::new(Arc::new(FakeProvider::new(None, None, false))));
+    let setup = Setup::new(options.env.clone());
+    let fake = || Arc::new(FakeProvider::new(None, None, false));
+    let registry = options.registry.unwrap_or_else(|| crate::providers::registry(&setup, fake()));
     check_concurrency(&options.env, &registry)?;
     let services = Services {
         registry,

@@ -153,12 +153,23 @@ impl Engine {
 
     /// Runs `ask` over the store as it is.
     pub(crate) fn query<T>(&self, ask: impl FnOnce(Query<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
-        let store = self.existing()?;
-        let env = self.query_env();
-        ask(Query { store: &store, env: &env })
+        let env =
+            QueryEnv { now: now(), real_providers: self.providers_here(), providers: Vec::new(), bound: self.bound };
+        self.query_in(&env, ask)
     }
 
-    pub(crate) fn query_env(&self) -> QueryEnv {
+    /// The same with an environment of its own.
+    pub(crate) fn query_in<T>(
+        &self,
+        env: &QueryEnv,
+        ask: impl FnOnce(Query<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let store = self.existing()?;
+        ask(Query { store: &store, env })
+    }
+
+    /// What a query can know, every provider included: asking all of them whether they can be used takes its time.
+    pub(crate) fn full_env(&self) -> QueryEnv {
         let registry = &self.services.registry;
         let row = |name: String| {
             let found = registry.get(&name)?.availability();

@@ -12,6 +12,7 @@ mod accb_cancel;
 mod accb_cli;
 mod accb_fanout;
 mod accb_terminal;
+mod attempts;
 mod cli_args;
 mod cli_screens;
 mod cli_watch;
