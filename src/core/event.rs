@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::core::call::{CallSpec, Decider, Decision, is_default};
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
-use crate::core::outcome::{CallError, CallRef, Outcome, Usage};
+use crate::core::outcome::{CallError, CallRef, Outcome, Usage, WorktreeNote};
 use crate::core::run::{RunOutcome, RunSpec, Settings, StatusReason};
 use crate::core::time::Millis;
 
@@ -100,6 +100,9 @@ pub enum Event {
         /// What it cost, in billionths of a US dollar.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cost_nanos: Option<u64>,
+        /// The worktree it left, when it changed something in one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worktree: Option<WorktreeNote>,
         /// Milliseconds until the next attempt.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_in_ms: Option<u64>,
@@ -109,6 +112,15 @@ pub enum Event {
         /// The fixture rule that answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<u32>,
+    },
+    /// A running attempt said how far it is. Told for readers; nothing depends on it.
+    AttemptProgress {
+        /// The call.
+        call_id: CallId,
+        /// The attempt.
+        attempt: u32,
+        /// One short sentence.
+        message: String,
     },
     /// A call ended. The order of these events is the order of delivery.
     CallFinished {
@@ -200,6 +212,7 @@ impl Event {
             Self::CallRequested { .. } => "call_requested",
             Self::AttemptStarted { .. } => "attempt_started",
             Self::AttemptFailed { .. } => "attempt_failed",
+            Self::AttemptProgress { .. } => "attempt_progress",
             Self::CallFinished { .. } => "call_finished",
             Self::ApprovalAsked { .. } => "approval_asked",
             Self::ApprovalDecided { .. } => "approval_decided",
@@ -217,6 +230,7 @@ impl Event {
             Self::CallRequested { call_id, .. }
             | Self::AttemptStarted { call_id, .. }
             | Self::AttemptFailed { call_id, .. }
+            | Self::AttemptProgress { call_id, .. }
             | Self::CallFinished { call_id, .. } => Some(*call_id),
             Self::CancelRequested { call_id, .. } => *call_id,
             Self::ApprovalAsked { approval } => Some(approval.call_id),

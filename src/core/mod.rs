@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod call;
+pub mod environment;
 pub mod event;
 pub mod failure;
 pub mod history;

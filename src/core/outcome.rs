@@ -415,6 +415,38 @@ pub struct DecisionNote {
     pub reason: Option<String>,
 }
 
+/// A worktree that was kept because something in it changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorktreeNote {
+    /// Its directory: relative to the home when it lies there, else absolute.
+    pub path: String,
+    /// The branch it is on.
+    pub branch: String,
+    /// The commit it started from.
+    pub base: String,
+    /// Commits made on the branch since.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub commits: u32,
+}
+
+/// How an answer came about, as far as a reader may want to know. Part of no key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Provenance {
+    /// The version of the program that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_version: Option<String>,
+    /// How the answer was held to its schema: `native_strict`, `native`, `forced_tool`, `json_object`, `prompt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_mode: Option<String>,
+    /// What an agent was allowed: `lean`, `read`, `write`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// What a reader should know about the answer, one sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
 /// How a call ended. This is what the journal keeps and what the script is given, also when the call is reused: nothing in
 /// it is ever recomputed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -474,6 +506,12 @@ pub struct Outcome {
     /// Files a mutating call changed, relative to the workspace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed_files: Vec<String>,
+    /// The worktree that was kept, when the call worked in one and changed something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worktree: Option<WorktreeNote>,
+    /// How the answer came about.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub provenance: Provenance,
     /// Nobody awaited the call when the script ended: a cancellation that is no gap.
     #[serde(default, skip_serializing_if = "is_default")]
     pub abandoned: bool,
@@ -502,6 +540,8 @@ impl Outcome {
             simulated: false,
             workspace: None,
             changed_files: Vec::new(),
+            worktree: None,
+            provenance: Provenance::default(),
             abandoned: false,
         }
     }

@@ -1,12 +1,13 @@
 //! Attempts as a run loop begins and ends them: behind the disk where they change something, in order where they are instant.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::core::ids::CallId;
 use crate::core::machine::AttemptReport;
+use crate::providers::{Progress, ProviderKind, Stop};
 use crate::store::Ticket;
 
 use super::executor::{Attempt, contained};
@@ -15,13 +16,25 @@ use super::prepare::Prepared;
 use super::run_loop::RunLoop;
 
 /// A task that ends with the loop that started it, however the loop ends.
-pub(super) struct Running(tokio::task::AbortHandle);
+pub(super) struct Running {
+    task: tokio::task::AbortHandle,
+    /// Set for an attempt that is asked to end and may take its time about it; others are dropped.
+    stop: Option<Stop>,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.abort();
+        match &self.stop {
+            Some(stop) => stop.stop(),
+            None => self.task.abort(),
+        }
     }
 }
+
+/// The shortest time between two words of one attempt about how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// The most words of one attempt about how far it is: the journal is for facts.
+const PROGRESS_MOST: u32 = 300;
 
 /// An attempt under way.
 type Attempting = Pin<Box<dyn Future<Output = Option<AttemptReport>> + Send>>;
@@ -32,6 +45,7 @@ pub(super) struct AtBarrier {
     attempt: u32,
     ticket: Ticket,
     future: Attempting,
+    stop: Option<Stop>,
 }
 
 impl RunLoop {
@@ -43,19 +57,26 @@ impl RunLoop {
         if self.machine.spec(call_id).is_some_and(|s| s.kind == crate::core::call::CallKind::Workflow) {
             return self.start_child(call_id);
         }
+        let progress = self.progress(call_id, attempt);
         let Some(prepared) = self.prepared.get_mut(&call_id) else { return };
         let mut request = prepared.request.clone();
         request.attempt = attempt;
+        request.marker = format!("{}/{}/{call_id}/{attempt}", self.tree.root, self.run);
+        request.feedback = prepared.feedback.take();
         let committed = barrier || prepared.provider.wants_commit(&request);
         let mutation = self.tree.mutation(barrier);
         let ticket = if committed { self.journal.barrier() } else { None };
+        let run_dir = self.tree.store.run_dir(&self.run);
+        let mut context = Prepared::context(&run_dir, call_id, self.tree.settings.engine.call_folders);
+        let winds_down = !prepared.provider.wind_down().is_zero();
+        let winding = winds_down.then(|| self.tree.winding());
+        let stop = winds_down.then(|| context.stop.clone());
+        if prepared.provider.kind() != ProviderKind::Fake {
+            context.progress = progress;
+        }
         let work = Attempt {
             provider: Arc::clone(&prepared.provider),
-            context: Prepared::context(
-                &self.tree.store.run_dir(&self.run),
-                call_id,
-                self.tree.settings.engine.call_folders,
-            ),
+            context,
             schema: prepared.schema.clone(),
             barrier: ticket.clone(),
             delay: Duration::from_millis(delay_ms),
@@ -66,13 +87,14 @@ impl RunLoop {
         let future = Box::pin(async move {
             let report = contained(work).await;
             drop(mutation);
+            drop(winding);
             report
         });
         match ticket {
-            None => self.begin(call_id, attempt, future),
+            None => self.begin(call_id, attempt, future, stop),
             Some(ticket) => {
                 let (to, written) = (self.to_self.clone(), ticket.clone());
-                self.at_barrier.push_back(AtBarrier { call_id, attempt, ticket, future });
+                self.at_barrier.push_back(AtBarrier { call_id, attempt, ticket, future, stop });
                 self.tree.services.runtime.spawn(async move {
                     // Whether it was written is looked at where the attempt begins.
                     let _ = written.committed().await;
@@ -86,14 +108,14 @@ impl RunLoop {
     /// Begins what has waited for the disk, first come first served.
     pub(super) fn written(&mut self) {
         while let Some(first) = self.at_barrier.pop_front_if(|first| first.ticket.result().is_some()) {
-            let AtBarrier { call_id, attempt, future, .. } = first;
+            let AtBarrier { call_id, attempt, future, stop, .. } = first;
             if self.machine.is_running(call_id, attempt) {
-                self.begin(call_id, attempt, future);
+                self.begin(call_id, attempt, future, stop);
             }
         }
     }
 
-    fn begin(&mut self, call_id: CallId, attempt: u32, mut future: Attempting) {
+    fn begin(&mut self, call_id: CallId, attempt: u32, mut future: Attempting, stop: Option<Stop>) {
         let to = self.to_self.clone();
         let tree = Arc::clone(&self.tree);
         let _inside = tree.services.runtime.enter();
@@ -111,9 +133,24 @@ impl RunLoop {
                     // A loop that has ended no longer needs the answer.
                     let _ = to.send(message);
                 });
-                self.attempts.insert(call_id, Running(task.abort_handle()));
+                self.attempts.insert(call_id, Running { task: task.abort_handle(), stop });
             }
         }
+    }
+
+    /// Takes what an attempt says about how far it is, not too often.
+    fn progress(&self, call_id: CallId, attempt: u32) -> Progress {
+        let to = self.to_self.clone();
+        let told = Mutex::new((None::<Instant>, 0));
+        Progress::new(move |message| {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.0.is_some_and(|at| at.elapsed() < PROGRESS_EVERY) || told.1 >= PROGRESS_MOST {
+                return;
+            }
+            *told = (Some(Instant::now()), told.1 + 1);
+            // A loop that has ended needs no word.
+            let _ = to.send(Message::Progress { call_id, attempt, message });
+        })
     }
 
     pub(super) fn start_timer(&mut self, call_id: CallId, after_ms: u64) {
@@ -122,7 +159,7 @@ impl RunLoop {
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
             let _ = to.send(Message::Timer(call_id));
         });
-        self.attempts.insert(call_id, Running(task.abort_handle()));
+        self.attempts.insert(call_id, Running { task: task.abort_handle(), stop: None });
     }
 
     pub(super) fn abort(&mut self, call_id: CallId) {

@@ -44,6 +44,7 @@ impl RunLoop {
                 child_run: Some(Tree::child_id(&self.run, call_id)),
                 pin: Some(pin),
                 permit: false,
+                schema_attempts: None,
             },
             Err(message) => Plan::Refuse(CallError::new(ErrorClass::Other, message).throwing("Error")),
         }
@@ -208,16 +209,12 @@ impl RunLoop {
     fn child_report(&mut self, call_id: CallId, result: Result<Answer, CallError>, totals: Totals) {
         let attempt = self.machine.attempt(call_id);
         let report = AttemptReport {
-            result,
             usage: totals.usage,
             cost_nanos: totals.cost_nanos,
             cost_source: totals.cost_source,
-            provider: None,
-            model: None,
             simulated: totals.simulated,
             charge: totals.charge,
-            duration_ms: 0,
-            rule: None,
+            ..AttemptReport::new(result)
         };
         self.feed(Input::AttemptEnded { call_id, attempt, report: Box::new(report) });
     }

@@ -31,6 +31,9 @@ use super::tree::{Tree, TreeParts};
 /// Stack of a thread that runs a script: the sandbox allows itself half of it.
 const STACK: usize = 16 << 20;
 
+/// How long attempts may take to wind down once the run has ended or was left.
+const WIND_DOWN: Duration = Duration::from_secs(10);
+
 /// How long the children of a run that has ended may take to record their own ends.
 const CHILDREN_END: Duration = Duration::from_secs(5);
 
@@ -513,5 +516,7 @@ fn incarnation(
         tree.wait_for_loops(CHILDREN_END);
     }
     tree.send_all(|| Message::Interrupt);
+    // Processes that were asked to end are given the time to; what is left then is killed with this process.
+    tree.wait_for_attempts(WIND_DOWN);
     Ok(end)
 }

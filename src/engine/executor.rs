@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::core::budget::Charge;
 use crate::core::machine::{Answer, AttemptReport};
-use crate::core::outcome::{CallError, CostSource, ErrorClass, Usage};
+use crate::core::outcome::{CallError, CostSource, ErrorClass};
 use crate::providers::schema::CompiledSchema;
-use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind};
+use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError};
 use crate::store::Ticket;
 
 use super::answer::checked;
@@ -65,20 +65,33 @@ async fn execute(attempt: Attempt) -> Option<AttemptReport> {
         barrier.committed().await.ok()?;
     }
     let began = Instant::now();
-    let limit = Duration::from_millis(attempt.request.timeout_ms);
     let mut report = blank(&attempt);
-    match tokio::time::timeout(limit, attempt.provider.call(&attempt.request, &attempt.context)).await {
-        Err(_) => {
+    let (reply, cut_short) = match answer(&attempt).await {
+        Ended::Answered(reply) => (Some(reply), None),
+        Ended::TimedOut(reply) => {
             let message = format!("no answer in {}", readable(attempt.request.timeout_ms));
-            report.result = Err(CallError::new(ErrorClass::Timeout, message));
+            (reply, Some(CallError::new(ErrorClass::Timeout, message)))
         }
-        Ok(Err(failure)) => {
+        Ended::Stopped(reply) => (reply, Some(CallError::new(ErrorClass::Cancelled, "ended on request"))),
+    };
+    let mut transcript = None;
+    match reply {
+        None => {}
+        Some(Err(failure)) => {
             report.usage = failure.usage;
             report.cost_nanos = failure.cost_nanos;
+            if failure.cost_source != CostSource::Unknown {
+                report.cost_source = failure.cost_source;
+            }
             report.rule = failure.rule;
+            if failure.model.is_some() {
+                report.model = failure.model;
+            }
+            report.provenance = failure.provenance;
+            transcript = failure.transcript;
             report.result = Err(failure.error);
         }
-        Ok(Ok(reply)) => {
+        Some(Ok(reply)) => {
             report.usage = reply.usage;
             report.cost_nanos = reply.cost_nanos;
             report.cost_source = reply.cost_source;
@@ -86,19 +99,32 @@ async fn execute(attempt: Attempt) -> Option<AttemptReport> {
             if reply.model.is_some() {
                 report.model = reply.model;
             }
-            if let (Some(path), Some(mut transcript)) = (&attempt.context.transcript, reply.transcript) {
-                attempt.secrets.text(&mut transcript);
-                // A transcript is for readers; an answer is not thrown away because it could not be written.
-                if let Err(error) = super::files::write(path, transcript.as_bytes()) {
-                    tracing::warn!(%error, "transcript not written");
-                }
-            }
+            report.provenance = reply.provenance;
+            transcript = reply.transcript;
+            let said = match &reply.answer {
+                ReplyAnswer::Text(text) => Some(text.clone()),
+                ReplyAnswer::Json(value) => Some(value.to_string()),
+                ReplyAnswer::Missing => None,
+            };
             report.result = checked(reply.answer, attempt.schema.as_deref()).map(|(value, text)| Answer {
                 value: Some(value),
                 text,
                 changed_files: reply.changed_files,
                 workspace: attempt.workspace,
             });
+            if report.result.is_err() {
+                report.rejected = said;
+            }
+        }
+    }
+    if let Some(error) = cut_short {
+        report.result = Err(error);
+    }
+    if let (Some(path), Some(mut transcript)) = (&attempt.context.transcript, transcript) {
+        attempt.secrets.text(&mut transcript);
+        // A transcript is for readers; an answer is not thrown away because it could not be written.
+        if let Err(error) = super::files::write(path, transcript.as_bytes()) {
+            tracing::warn!(%error, "transcript not written");
         }
     }
     report.duration_ms = began.elapsed().as_millis() as u64;
@@ -106,20 +132,41 @@ async fn execute(attempt: Attempt) -> Option<AttemptReport> {
     Some(report)
 }
 
+/// How a provider's part of an attempt ended.
+enum Ended {
+    Answered(Result<Reply, ReplyError>),
+    /// The time limit passed; with what it said while it wound down.
+    TimedOut(Option<Result<Reply, ReplyError>>),
+    /// The end was asked for.
+    Stopped(Option<Result<Reply, ReplyError>>),
+}
+
+/// Asks the provider. An attempt that is cut short may wind down and say what it used, where its provider can.
+async fn answer(attempt: &Attempt) -> Ended {
+    let limit = Duration::from_millis(attempt.request.timeout_ms);
+    let stop = &attempt.context.stop;
+    let mut call = attempt.provider.call(&attempt.request, &attempt.context);
+    let timed_out = tokio::select! {
+        biased;
+        reply = &mut call => return Ended::Answered(reply),
+        () = tokio::time::sleep(limit) => true,
+        () = stop.stopped() => false,
+    };
+    stop.stop();
+    let patience = attempt.provider.wind_down();
+    let reply = if patience.is_zero() { None } else { tokio::time::timeout(patience, &mut call).await.ok() };
+    if timed_out { Ended::TimedOut(reply) } else { Ended::Stopped(reply) }
+}
+
 /// The report of an attempt before it has begun.
 fn blank(attempt: &Attempt) -> AttemptReport {
     let simulated = attempt.provider.kind() == ProviderKind::Fake;
     AttemptReport {
-        result: Err(CallError::new(ErrorClass::Other, "no answer")),
-        usage: Usage::default(),
-        cost_nanos: None,
         cost_source: if simulated { CostSource::Simulated } else { CostSource::Unknown },
         provider: Some(attempt.provider.name().to_owned()),
         model: attempt.request.model.clone(),
         simulated,
-        charge: Charge::default(),
-        duration_ms: 0,
-        rule: None,
+        ..AttemptReport::new(Err(CallError::new(ErrorClass::Other, "no answer")))
     }
 }
 

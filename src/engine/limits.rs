@@ -2,20 +2,22 @@
 
 use std::ops::RangeInclusive;
 
+use crate::core::environment::Environment;
 use crate::core::failure::Failure;
 use crate::core::run::EngineLimits;
 
-use super::services::Environment;
 use super::start::invalid;
 
 /// Milliseconds of one synchronous stretch of a script.
 const SYNC: &str = "OWF_SYNC_LIMIT_MS";
 /// Megabytes of JavaScript memory.
 const MEMORY: &str = "OWF_MEMORY_LIMIT_MB";
+/// Attempts at a structured answer.
+const SCHEMA: &str = "OWF_SCHEMA_ATTEMPTS";
 /// Levels of child workflows.
 const NESTING: &str = "OWF_NESTING";
 
-/// `base` with what the environment sets: `OWF_SYNC_LIMIT_MS`, `OWF_MEMORY_LIMIT_MB`, `OWF_NESTING`.
+/// `base` with what the environment sets: `OWF_SYNC_LIMIT_MS`, `OWF_MEMORY_LIMIT_MB`, `OWF_NESTING`, `OWF_SCHEMA_ATTEMPTS`.
 ///
 /// # Errors
 /// `invalid_arguments` for values that are no numbers in range, all at once.
@@ -33,12 +35,14 @@ pub fn limits(env: &Environment, base: EngineLimits) -> Result<EngineLimits, Fai
     let sync_ms = read(SYNC, 1..=3_600_000);
     let memory_mb = read(MEMORY, 8..=65_536);
     let nesting = read(NESTING, 0..=5);
+    let schema = read(SCHEMA, 1..=20);
     if !wrong.is_empty() {
         return Err(invalid(wrong));
     }
     Ok(EngineLimits {
         sync_ms: sync_ms.unwrap_or(base.sync_ms),
         memory_bytes: memory_mb.map_or(base.memory_bytes, |mb| mb << 20),
+        schema_attempts: schema.map_or(base.schema_attempts, |n| n as u32),
         nesting: nesting.map_or(base.nesting, |n| n as u32),
         ..base
     })

@@ -18,6 +18,15 @@ pub(crate) enum Message {
         /// How it ended.
         report: Box<AttemptReport>,
     },
+    /// An attempt said how far it is.
+    Progress {
+        /// The call.
+        call_id: CallId,
+        /// Its attempt.
+        attempt: u32,
+        /// One short sentence.
+        message: String,
+    },
     /// The journal has reached the disk as far as some attempt waits for.
     Written,
     /// A plan that could not be made at once.

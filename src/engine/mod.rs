@@ -43,6 +43,7 @@ mod watchdog;
 mod workflows;
 mod workspace;
 
+pub use crate::core::environment::Environment;
 pub use engine::{Engine, Execution, Started};
 pub use execute::RunHandle;
 pub use limits::limits;
@@ -50,5 +51,5 @@ pub(crate) use query::{fit, size};
 pub use report::Report;
 pub use run_end::RunEnd;
 pub use secrets::Secrets;
-pub use services::{Defaults, Environment, Services};
-pub use workspace::{main_tree as git_main_tree, top_level as git_top_level};
+pub use services::{Defaults, Services};
+pub use workspace::{RepositoryMark, main_tree as git_main_tree, marks as git_marks, top_level as git_top_level};

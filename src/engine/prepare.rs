@@ -11,8 +11,9 @@ use crate::core::event::CacheRecord;
 use crate::core::ids::{CallId, Hash};
 use crate::core::machine::Plan;
 use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallRef, CallStatus, ErrorClass, Outcome, ReasonCode};
+use crate::core::run::EngineLimits;
 use crate::providers::schema::CompiledSchema;
-use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind};
+use crate::providers::{AttemptRequest, CallContext, Feedback, Provider, ProviderKind};
 use crate::store::KeyClaim;
 
 use super::cache_key;
@@ -34,6 +35,8 @@ pub(crate) struct Prepared {
     pub(super) mutations: u64,
     /// Set when a fresh answer goes into the cache.
     pub(super) store_as: Option<CacheRecord>,
+    /// What was wrong with the last answer, for the next attempt.
+    pub(super) feedback: Option<Feedback>,
     /// Held while the attempt runs, against other processes asking the same.
     pub(super) claim: Option<KeyClaim>,
 }
@@ -47,7 +50,7 @@ impl Prepared {
     pub(super) fn context(run_dir: &std::path::Path, call_id: CallId, folders: u32) -> CallContext {
         let transcript =
             (call_id.0 <= folders).then(|| run_dir.join("calls").join(call_id.to_string()).join("transcript.jsonl"));
-        CallContext { transcript }
+        CallContext { transcript, ..CallContext::default() }
     }
 }
 
@@ -99,6 +102,8 @@ impl RunLoop {
             None
         };
         let model = request.model.clone();
+        let configured = self.tree.settings.engine.schema_attempts != EngineLimits::default().schema_attempts;
+        let schema_attempts = if configured { None } else { provider.schema_attempts() };
         let mut prepared = Prepared {
             provider_name: name.clone(),
             concurrency,
@@ -106,6 +111,7 @@ impl RunLoop {
             workspace,
             mutations: self.tree.mutations().0,
             store_as: None,
+            feedback: None,
             claim: None,
             provider,
             request,
@@ -119,6 +125,7 @@ impl RunLoop {
             child_run: None,
             pin: None,
             permit: true,
+            schema_attempts,
         };
         let policy = self.tree.settings.cache_policy.and(spec.cache.unwrap_or(CachePolicy::Auto));
         let note = |status, reason| CacheNote { status, reason: Some(reason), ..CacheNote::default() };
@@ -250,6 +257,8 @@ impl RunLoop {
             assume: std::collections::BTreeMap::new(),
             cwd: PathBuf::from(&self.spec.workspace),
             timeout_ms: spec.timeout_ms.unwrap_or(self.tree.settings.engine.call_timeout_ms),
+            marker: String::new(),
+            feedback: None,
         }
     }
 

@@ -167,11 +167,12 @@ impl Engine {
     /// # Errors
     /// Store errors other than a missing store.
     pub fn doctor(&self) -> Result<DoctorView, Failure> {
-        match self.existing().and_then(|_| self.query(|q| q.doctor())) {
-            Err(failure) if failure.code == Code::NotFound => Ok(doctor_without_store(&self.query_env(), self.home())),
+        let env = self.full_env();
+        match self.query_in(&env, |q| q.doctor()) {
+            Err(failure) if failure.code == Code::NotFound => Ok(doctor_without_store(&env, self.home())),
             // Every other command sends people here, so this is no place to stop at it.
             Err(failure) if failure.code == Code::StoreCorrupt => {
-                Ok(doctor_of_damaged_store(&self.query_env(), self.home(), failure.message))
+                Ok(doctor_of_damaged_store(&env, self.home(), failure.message))
             }
             told => told,
         }

@@ -11,9 +11,10 @@ use crate::core::failure::Failure;
 use crate::core::ids::{CallId, Hash, RunId};
 use crate::core::machine::{AttemptReport, Effect, Input, RunMachine, Step};
 use crate::core::op::{DriverState, Op};
-use crate::core::outcome::CallStatus;
+use crate::core::outcome::{CallStatus, ErrorClass};
 use crate::core::run::{RunError, RunErrorCode, RunSpec, StatusReason};
 use crate::front::driver::{Driver, DriverStep};
+use crate::providers::Feedback;
 use crate::store::{CacheWrite, PauseResult};
 
 use super::begin::{AtBarrier, Running};
@@ -286,6 +287,12 @@ impl RunLoop {
     /// Takes what an attempt brought, without the secrets in it.
     pub(super) fn attempt_ended(&mut self, call_id: CallId, attempt: u32, mut report: Box<AttemptReport>) {
         self.tree.services.secrets.report(&mut report);
+        if let (Err(error), Some(prepared)) = (&report.result, self.prepared.get_mut(&call_id))
+            && matches!(error.class, ErrorClass::Schema | ErrorClass::NoOutput)
+        {
+            let (answer, errors) = (report.rejected.take(), error.schema_errors.clone());
+            prepared.feedback = Some(Feedback { answer, errors, message: error.message.clone() });
+        }
         self.feed(Input::AttemptEnded { call_id, attempt, report });
     }
 
@@ -415,6 +422,10 @@ impl RunLoop {
             Message::Attempt { call_id, attempt, report } => {
                 self.attempts.remove(&call_id);
                 self.attempt_ended(call_id, attempt, report);
+            }
+            Message::Progress { call_id, attempt, mut message } => {
+                self.tree.services.secrets.text(&mut message);
+                self.feed(Input::Progressed { call_id, attempt, message });
             }
             Message::Written => self.written(),
             Message::Planned { call_id, plan, claim } => {

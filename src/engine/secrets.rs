@@ -5,10 +5,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::core::call::CallSpec;
+use crate::core::environment::Environment;
 use crate::core::machine::AttemptReport;
 use crate::core::op::{DriverState, Op};
-
-use super::services::Environment;
 
 /// Shorter values are no secrets: replacing them would tear ordinary text apart.
 const SHORTEST: usize = 8;
@@ -118,6 +117,10 @@ impl Secrets {
     pub(crate) fn report(&self, report: &mut AttemptReport) {
         if self.values.is_empty() {
             return;
+        }
+        self.option(&mut report.rejected);
+        for warning in &mut report.provenance.warnings {
+            self.text(warning);
         }
         match &mut report.result {
             Ok(answer) => {

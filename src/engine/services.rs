@@ -1,29 +1,11 @@
 //! What every run of an engine may use: providers, the asynchronous runtime, the environment as it was at start.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
+use crate::core::environment::Environment;
 use crate::providers::Registry;
 
 use super::secrets::Secrets;
-
-/// The environment of the process, captured once at the composition root; nothing inward reads it again.
-#[derive(Debug, Clone, Default)]
-pub struct Environment {
-    vars: HashMap<String, String>,
-}
-
-impl Environment {
-    /// An environment with these variables.
-    pub fn new(vars: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { vars: vars.into_iter().collect() }
-    }
-
-    /// The value of a variable that is set and not empty.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.vars.get(name).map(String::as_str).filter(|v| !v.is_empty())
-    }
-}
 
 /// Configured defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

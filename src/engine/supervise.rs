@@ -102,10 +102,11 @@ pub(crate) fn take_up(
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::core::environment::Environment;
     use crate::core::run::RunStatus;
     use crate::engine::params::RunParams;
     use crate::engine::run_end::RunEnd;
-    use crate::engine::services::{Defaults, Environment};
+    use crate::engine::services::Defaults;
     use crate::providers::Registry;
     use crate::providers::fake::FakeProvider;
 

@@ -49,6 +49,8 @@ pub(crate) struct Tree {
     loops: Mutex<HashMap<RunId, LoopHandle>>,
     occurrences: Mutex<HashMap<Hash, u32>>,
     mutations: Arc<Mutations>,
+    /// Attempts that may still be winding down after their end was asked for: one copy each.
+    winding: Arc<()>,
     schemas: Mutex<HashMap<Hash, Result<Arc<CompiledSchema>, CallError>>>,
     end: Mutex<Option<RunEnd>>,
     ended: Condvar,
@@ -114,6 +116,7 @@ impl Tree {
             loops: Mutex::default(),
             occurrences: Mutex::default(),
             mutations: Arc::default(),
+            winding: Arc::default(),
             schemas: Mutex::default(),
             end: Mutex::default(),
             ended: Condvar::new(),
@@ -236,6 +239,23 @@ impl Tree {
     /// How many mutating attempts have begun, and whether one runs now.
     pub(crate) fn mutations(&self) -> (u64, bool) {
         (self.mutations.begun.load(Ordering::SeqCst), self.mutations.running.load(Ordering::SeqCst) > 0)
+    }
+
+    /// To be kept as long as an attempt of a provider that winds down runs.
+    pub(crate) fn winding(&self) -> Arc<()> {
+        Arc::clone(&self.winding)
+    }
+
+    /// Waits until no attempt winds down any more, at most `patience`; whether that is so.
+    pub(crate) fn wait_for_attempts(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while Arc::strong_count(&self.winding) > 1 {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+        true
     }
 
     /// Says that the execution of the tree has ended; only the first word counts.

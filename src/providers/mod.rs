@@ -1,14 +1,18 @@
 //! Layer 1: adapters that turn a request into an answer.
 
+pub mod cli;
 pub mod fake;
+pub mod http;
 mod near;
 pub mod prices;
 mod provider;
 mod registry;
 pub mod schema;
+mod setup;
 
 pub use provider::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Persona, Provider, ProviderKind, Reply, ReplyAnswer,
-    ReplyError,
+    AttemptRequest, Availability, BoxFuture, CallContext, Feedback, MARKER, Persona, Progress, Provider, ProviderKind,
+    Reply, ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
 };
-pub use registry::{Detected, Registry, detect, key_variables};
+pub use registry::{Detected, Registry, detect, key_variables, registry};
+pub use setup::{Entry, Setup};

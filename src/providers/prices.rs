@@ -42,6 +42,57 @@ const TABLE: &[Price] = &[
     price("ollama", "*", 0, 0),
 ];
 
+/// The prices in force: the embedded table, and what the user put in its place.
+#[derive(Debug, Clone, Default)]
+pub struct Prices {}
+
+/// Tokens of one request, each counted once: what is read from or written to a prompt cache is not in `input`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenUse {
+    /// Tokens of the prompt that no cache had a part in.
+    pub input: u64,
+    /// Tokens read from the provider's prompt cache.
+    pub cache_read: u64,
+    /// Tokens written to a cache that lives five minutes.
+    pub cache_write_5m: u64,
+    /// Tokens written to a cache that lives an hour.
+    pub cache_write_1h: u64,
+    /// Tokens of the answer, reasoning included.
+    pub output: u64,
+    /// Of these, tokens of reasoning.
+    pub reasoning: u64,
+}
+
+impl From<TokenUse> for crate::core::outcome::Usage {
+    fn from(used: TokenUse) -> Self {
+        Self {
+            input_tokens: used.input,
+            output_tokens: used.output,
+            cache_read_tokens: used.cache_read,
+            cache_write_tokens: used.cache_write_5m + used.cache_write_1h,
+        }
+    }
+}
+
+impl std::ops::AddAssign for TokenUse {
+    fn add_assign(&mut self, more: Self) {
+        self.input += more.input;
+        self.cache_read += more.cache_read;
+        self.cache_write_5m += more.cache_write_5m;
+        self.cache_write_1h += more.cache_write_1h;
+        self.output += more.output;
+        self.reasoning += more.reasoning;
+    }
+}
+
+impl Prices {
+    /// What these tokens cost in billionths of a US dollar; none when the model's price is not known.
+    pub fn cost(&self, provider: &str, model: &str, used: &TokenUse) -> Option<u64> {
+        let input = used.input + used.cache_read + used.cache_write_5m + used.cache_write_1h;
+        estimate(provider, model, input, used.output)
+    }
+}
+
 /// The price of `model` on `provider` (canonical name), when the table knows it. The CLIs use the prices of the service
 /// behind them.
 pub fn lookup(provider: &str, model: &str) -> Option<Price> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::core::budget::Charge;
 use crate::core::call::CallSpec;
 use crate::core::ids::{CallId, Hash, RunId};
-use crate::core::outcome::{CallError, CostSource, Usage};
+use crate::core::outcome::{CallError, CostSource, Provenance, SchemaError, Usage};
 use crate::core::run::Mood;
 
 /// A boxed future that can move between threads.
@@ -46,6 +47,32 @@ pub struct AttemptRequest {
     pub cwd: PathBuf,
     /// Milliseconds the attempt may take.
     pub timeout_ms: u64,
+    /// `ROOT/RUN/CALL/ATTEMPT`: the value of [`MARKER`] in the environment of every process started for the attempt.
+    pub marker: String,
+    /// What was wrong with the attempt before, when it broke the schema.
+    pub feedback: Option<Feedback>,
+}
+
+/// The environment variable that marks processes started for an attempt, so that they can be found and ended when their owner
+/// is gone.
+pub const MARKER: &str = "OWF_CALL_ID";
+
+impl AttemptRequest {
+    /// The system prompt: the persona's, then the call's own.
+    pub fn system(&self) -> Option<String> {
+        let persona = self.persona.as_ref().map(|p| p.system.as_str()).filter(|s| !s.trim().is_empty());
+        match (persona, self.spec.ask.system.as_deref()) {
+            (None, own) => own.map(str::to_owned),
+            (Some(persona), None) => Some(persona.to_owned()),
+            (Some(persona), Some(own)) => Some(format!("{persona}\n\n{own}")),
+        }
+    }
+
+    /// The names of the tools it may use: the call's own list, else the persona's; none = the provider's own choice.
+    pub fn tools(&self) -> Option<&[String]> {
+        let own = self.spec.ask.tools.as_deref();
+        own.or_else(|| self.persona.as_ref().and_then(|p| p.tools.as_deref()))
+    }
 }
 
 /// An agent persona: a system prompt with defaults.
@@ -61,11 +88,114 @@ pub struct Persona {
     pub model: Option<String>,
 }
 
+/// An answer of the attempt before that broke its schema: what to tell the model about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Feedback {
+    /// What was answered, as text; none when nothing was.
+    pub answer: Option<String>,
+    /// Where it broke the schema.
+    pub errors: Vec<SchemaError>,
+    /// What was wrong, in one sentence.
+    pub message: String,
+}
+
 /// What an attempt may use besides its request.
-#[derive(Debug, Clone)]
+#[derive(Clone, Default)]
 pub struct CallContext {
     /// Where a transcript may be written; the file does not exist yet, its directory does.
     pub transcript: Option<PathBuf>,
+    /// Asks the attempt to end. Only providers with a [`Provider::wind_down`] need to look at it: the others are dropped.
+    pub stop: Stop,
+    /// Where the attempt says how far it is.
+    pub progress: Progress,
+    /// Tools for a provider that has none of its own.
+    pub tools: Option<std::sync::Arc<dyn ToolBox>>,
+}
+
+impl std::fmt::Debug for CallContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tools: Vec<String> = self.tools.iter().flat_map(|t| t.tools()).map(|t| t.name).collect();
+        f.debug_struct("CallContext")
+            .field("transcript", &self.transcript)
+            .field("tools", &tools)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A tool as a model is told of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSpec {
+    /// Its name.
+    pub name: String,
+    /// What it does, written for a model.
+    pub description: String,
+    /// The JSON Schema of its arguments.
+    pub parameters: Value,
+}
+
+/// The tools of one attempt, confined to its directory. Only services need them: agent programs bring their own.
+pub trait ToolBox: Send + Sync {
+    /// The tools on offer, in a fixed order.
+    fn tools(&self) -> Vec<ToolSpec>;
+
+    /// Calls a tool. A failure is told to the model, which may go on.
+    ///
+    /// # Errors
+    /// One sentence for the model: an unknown tool, bad arguments, a refused path, a tool that failed.
+    fn call<'a>(&'a self, name: &'a str, arguments: Value) -> BoxFuture<'a, Result<String, String>>;
+}
+
+/// A request to end, seen by everyone who holds a copy.
+#[derive(Debug, Clone)]
+pub struct Stop(std::sync::Arc<tokio::sync::watch::Sender<bool>>);
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self(std::sync::Arc::new(tokio::sync::watch::Sender::new(false)))
+    }
+}
+
+impl Stop {
+    /// Asks to end; more than once is like once.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_stopped(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns when the end is asked for.
+    pub async fn stopped(&self) {
+        let mut seen = self.0.subscribe();
+        // The sender lives as long as this value.
+        let _ = seen.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// Takes what an attempt says about how far it is.
+#[derive(Clone, Default)]
+pub struct Progress(Option<std::sync::Arc<dyn Fn(String) + Send + Sync>>);
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Progress").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Progress {
+    /// One that gives every message to `take`.
+    pub fn new(take: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self(Some(std::sync::Arc::new(take)))
+    }
+
+    /// Says one short sentence. Cheap, and may be dropped: it is for readers only.
+    pub fn say(&self, message: impl Into<String>) {
+        if let Some(take) = &self.0 {
+            take(message.into());
+        }
+    }
 }
 
 /// What was answered.
@@ -98,6 +228,25 @@ pub struct Reply {
     pub changed_files: Vec<String>,
     /// What was said, line by line as JSON, when there is more than prompt and answer.
     pub transcript: Option<String>,
+    /// How the answer came about.
+    pub provenance: Provenance,
+}
+
+impl Reply {
+    /// A reply with this answer and nothing else.
+    pub fn new(answer: ReplyAnswer) -> Self {
+        Self {
+            answer,
+            usage: Usage::default(),
+            cost_nanos: None,
+            cost_source: CostSource::Unknown,
+            model: None,
+            rule: None,
+            changed_files: Vec::new(),
+            transcript: None,
+            provenance: Provenance::default(),
+        }
+    }
 }
 
 /// A provider's failure, with what it used up all the same.
@@ -109,13 +258,30 @@ pub struct ReplyError {
     pub usage: Usage,
     /// Cost in billionths of a US dollar, when known.
     pub cost_nanos: Option<u64>,
+    /// Where the cost comes from; [`CostSource::Unknown`] for an attempt that may have been charged.
+    pub cost_source: CostSource,
+    /// The model that answered, when known.
+    pub model: Option<String>,
     /// The fixture rule that answered, 0 = the mood.
     pub rule: Option<u32>,
+    /// What was said so far, line by line as JSON.
+    pub transcript: Option<String>,
+    /// How it came about.
+    pub provenance: Provenance,
 }
 
 impl From<CallError> for ReplyError {
     fn from(error: CallError) -> Self {
-        Self { error, usage: Usage::default(), cost_nanos: None, rule: None }
+        Self {
+            error,
+            usage: Usage::default(),
+            cost_nanos: None,
+            cost_source: CostSource::Unknown,
+            model: None,
+            rule: None,
+            transcript: None,
+            provenance: Provenance::default(),
+        }
     }
 }
 
@@ -179,6 +345,17 @@ pub trait Provider: Send + Sync {
 
     /// The most this attempt may charge, as far as it can be told. `calls` is 1.
     fn reserve(&self, request: &AttemptRequest) -> Charge;
+
+    /// How long an attempt that was asked to end ([`CallContext::stop`]) may take to do so and say what it used. Zero: its
+    /// future is dropped at once.
+    fn wind_down(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Attempts at a structured answer when nothing is configured; none = the engine's own number.
+    fn schema_attempts(&self) -> Option<u32> {
+        None
+    }
 
     /// Carries the attempt out.
     ///

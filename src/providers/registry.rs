@@ -8,6 +8,7 @@ use super::near::nearest;
 use super::provider::{
     AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyError,
 };
+use super::setup::Setup;
 use crate::core::budget::Charge;
 use crate::core::failure::{Code, Failure};
 use crate::core::outcome::{CallError, ErrorClass};
@@ -121,6 +122,16 @@ impl Registry {
             .or_else(|| self.get(&canonical).map(|provider| provider.default_concurrency().max(1)))
             .unwrap_or(1)
     }
+}
+
+/// The registry of a setup: `fake`, the providers known by name, and the configured ones. Built-in names win.
+pub fn registry(setup: &Setup, fake: Arc<dyn Provider>) -> Registry {
+    let mut registry = Registry::new(Arc::clone(&fake));
+    for provider in super::cli::providers(setup).into_iter().chain(super::http::providers(setup)) {
+        registry.insert(provider);
+    }
+    registry.insert(fake);
+    registry
 }
 
 /// The variables that hold keys of known providers: their values are secrets.

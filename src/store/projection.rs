@@ -137,6 +137,7 @@ impl RunFold {
             | Event::CallRequested { .. }
             | Event::AttemptStarted { .. }
             | Event::AttemptFailed { .. }
+            | Event::AttemptProgress { .. }
             | Event::CallFinished { .. }
             | Event::ApprovalAsked { .. }
             | Event::ApprovalDecided { .. }
@@ -297,6 +298,7 @@ impl CallFold {
             | Event::CancelRequested { .. }
             | Event::RunFinished { .. }
             | Event::CallRequested { .. }
+            | Event::AttemptProgress { .. }
             | Event::ApprovalDecided { .. }
             | Event::Log { .. }
             | Event::Phase { .. }

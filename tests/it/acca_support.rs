@@ -261,6 +261,7 @@ impl Provider for Counting {
                 None => ReplyAnswer::Text(format!("{} {number}: {prompt}", self.name)),
             };
             Ok(Reply {
+                provenance: owf::core::outcome::Provenance::default(),
                 answer,
                 usage: Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() },
                 cost_nanos: Some(1_000_000),

@@ -100,6 +100,7 @@ fn journal() -> Vec<EventRecord> {
         (
             60,
             Event::AttemptFailed {
+                worktree: None,
                 call_id: CallId(3),
                 attempt: 1,
                 error: CallError::new(ErrorClass::RateLimited, "slow down"),

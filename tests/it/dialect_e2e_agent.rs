@@ -117,7 +117,7 @@ fn dialect_26_a_busy_fake_provider_is_asked_again_and_then_null() {
     let ended = lab.run(&params);
     assert_eq!(ended.value(), json!([null, true]));
     assert_eq!(ended.logs(), ["agent \"busy\" provider_failed: busy"]);
-    assert_eq!((lab.invocations("log.jsonl"), ended.count("attempt_failed")), (4, 2));
+    assert_eq!((lab.invocations("log.jsonl"), ended.count("attempt_failed")), (5, 3));
 }
 
 #[test]

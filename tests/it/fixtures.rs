@@ -43,6 +43,8 @@ fn request(label: &str) -> AttemptRequest {
         assume: BTreeMap::new(),
         cwd: std::path::PathBuf::from("/nonexistent"),
         timeout_ms: 1000,
+        marker: String::new(),
+        feedback: None,
     }
 }
 
@@ -56,7 +58,7 @@ fn with_schema(label: &str, schema: Value) -> AttemptRequest {
 /// Polls once: what has no delay must be there.
 #[expect(clippy::result_large_err, reason = "the provider contract's own error")]
 fn ask(provider: &FakeProvider, request: &AttemptRequest) -> Result<Reply, ReplyError> {
-    let context = CallContext { transcript: None };
+    let context = CallContext::default();
     let mut call = provider.call(request, &context);
     match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
@@ -90,6 +92,7 @@ fn without_rules_a_text_names_the_label_and_echoes_the_prompt() {
     assert_eq!(
         reply,
         Reply {
+            provenance: owf::core::outcome::Provenance::default(),
             answer: ReplyAnswer::Text(expected.into()),
             usage: Usage { input_tokens: 5, output_tokens: expected.len().div_ceil(4) as u64, ..Usage::default() },
             cost_nanos: Some(0),
@@ -225,7 +228,7 @@ async fn a_delayed_merge_is_valid_and_late() {
         {"type": "integer"}, "claim": {"type": "string"}}}}}});
     let request = with_schema("review:src/a.ts", schema.clone());
     assert!(provider.wants_claim(&request));
-    let context = CallContext { transcript: None };
+    let context = CallContext::default();
     let reply = provider.call(&request, &context).await.unwrap();
     let value = value(reply);
     assert_eq!(value, json!({"findings": [{"file": "src/a.ts", "line": 1, "claim": "Dead code."}]}));
@@ -236,7 +239,7 @@ async fn a_delayed_merge_is_valid_and_late() {
 fn never_stays_pending_and_a_dry_run_does_not_wait_for_it() {
     let rules = fixtures("  - never: true\n");
     let provider = FakeProvider::new(Some(rules.clone()), None, false);
-    let (request, context) = (request("a"), CallContext { transcript: None });
+    let (request, context) = (request("a"), CallContext::default());
     let mut call = provider.call(&request, &context);
     assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     let dry = FakeProvider::new(Some(rules), None, false).for_dry_run();

@@ -134,6 +134,7 @@ impl Sim {
 
     fn prepared(&mut self, call: u32) -> Vec<Effect> {
         let plan = Plan::Run {
+            schema_attempts: None,
             provider: Some("claude".to_owned()),
             model: None,
             real: self.real,
@@ -162,6 +163,9 @@ impl Sim {
 
     fn ended_with(&mut self, call: u32, attempt: u32, result: Result<Value, CallError>, charge: Charge) -> Vec<Effect> {
         let report = AttemptReport {
+            worktree: None,
+            provenance: owf::core::outcome::Provenance::default(),
+            rejected: None,
             result: result.map(|value| Answer { value: Some(value), ..Answer::default() }),
             usage: Usage { output_tokens: charge.tokens, ..Usage::default() },
             cost_nanos: (charge.cost_nanos > 0).then_some(charge.cost_nanos),

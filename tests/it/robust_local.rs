@@ -168,6 +168,7 @@ impl Provider for Scripted {
                 value => ReplyAnswer::Json(value),
             };
             Ok(Reply {
+                provenance: owf::core::outcome::Provenance::default(),
                 answer,
                 usage: Usage::default(),
                 cost_nanos: None,

@@ -405,6 +405,7 @@ impl Play {
                 self.queued.push(records[1].event.clone());
             }
             Happening::Fail { call, tokens } if self.open(call) => self.queued.push(Event::AttemptFailed {
+                worktree: None,
                 call_id: CallId(call),
                 attempt: 1,
                 error: CallError::new(ErrorClass::Overloaded, "é".repeat(500)),

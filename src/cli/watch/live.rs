@@ -191,7 +191,11 @@ impl Live {
             Event::Phase { title } => {
                 self.phase(title);
             }
-            Event::CancelRequested { .. } | Event::Swallowed { .. } | Event::Pinned { .. } | Event::Warning { .. } => {}
+            Event::AttemptProgress { .. }
+            | Event::CancelRequested { .. }
+            | Event::Swallowed { .. }
+            | Event::Pinned { .. }
+            | Event::Warning { .. } => {}
         }
     }
 

@@ -41,6 +41,9 @@ pub fn lines(record: &EventRecord, live: &Live, home: &str) -> String {
             let label = label(live, call_id.0);
             format!("try failed {call_id} {label} {}: {}", error.class.as_str(), clean(&error.message))
         }
+        Event::AttemptProgress { call_id, message, .. } => {
+            format!("busy {call_id} {} {}", label(live, call_id.0), clean(message))
+        }
         Event::CallFinished { call_id, outcome, reused, .. } => {
             let label = label(live, call_id.0);
             finished(&call_id.to_string(), &label, outcome, reused.is_some())

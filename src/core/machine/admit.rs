@@ -124,10 +124,11 @@ impl RunMachine {
             Plan::Refuse(error) if error.class == ErrorClass::Schema => self.settle_refused(call_id, error, ledger),
             Plan::Refuse(error) => self.settle_error(call_id, error, ledger),
             Plan::Hit(outcome) => self.settle(call_id, *outcome, None, ledger),
-            Plan::Run { provider, model, real, note, record, child_run, pin, permit } => {
+            Plan::Run { provider, model, real, note, record, child_run, pin, permit, schema_attempts } => {
                 call.provider = provider;
                 call.model = model;
                 call.real = real;
+                call.schema_attempts = schema_attempts;
                 call.note = note;
                 call.record = record;
                 call.child_run = child_run;

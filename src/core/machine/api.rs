@@ -10,7 +10,7 @@ use crate::core::call::Decision;
 use crate::core::event::{ApprovalNote, CacheRecord, Event};
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::op::{DriverState, Op};
-use crate::core::outcome::{CacheNote, CallError, CallRef, CostSource, Outcome, Usage};
+use crate::core::outcome::{CacheNote, CallError, CallRef, CostSource, Outcome, Provenance, Usage, WorktreeNote};
 use crate::core::run::{OnProviderDown, RunOutcome, StatusReason};
 
 /// What the machine is told.
@@ -45,6 +45,15 @@ pub enum Input {
         attempt: u32,
         /// How it ended.
         report: Box<AttemptReport>,
+    },
+    /// A running attempt said how far it is.
+    Progressed {
+        /// The call.
+        call_id: CallId,
+        /// The attempt's number.
+        attempt: u32,
+        /// One short sentence.
+        message: String,
     },
     /// A timer fired.
     TimerFired {
@@ -127,6 +136,8 @@ pub enum Plan {
         pin: Option<PinNote>,
         /// Whether the call needs a permit of its provider before it starts.
         permit: bool,
+        /// Attempts at a structured answer, when the provider has its own number.
+        schema_attempts: Option<u32>,
     },
 }
 
@@ -179,6 +190,33 @@ pub struct AttemptReport {
     pub duration_ms: u64,
     /// The fixture rule that answered, 0 = the mood.
     pub rule: Option<u32>,
+    /// The worktree that was kept.
+    pub worktree: Option<WorktreeNote>,
+    /// How the answer came about.
+    pub provenance: Provenance,
+    /// The answer that broke the schema: the next attempt may be told. Not journaled.
+    pub rejected: Option<String>,
+}
+
+impl AttemptReport {
+    /// A report of this result and nothing else.
+    pub fn new(result: Result<Answer, CallError>) -> Self {
+        Self {
+            result,
+            usage: Usage::default(),
+            cost_nanos: None,
+            cost_source: CostSource::Unknown,
+            provider: None,
+            model: None,
+            simulated: false,
+            charge: Charge::default(),
+            duration_ms: 0,
+            rule: None,
+            worktree: None,
+            provenance: Provenance::default(),
+            rejected: None,
+        }
+    }
 }
 
 /// What the shell is to carry out. Effects of one step are carried out in their order.

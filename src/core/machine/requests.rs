@@ -125,6 +125,7 @@ impl RunMachine {
             provider: None,
             model: None,
             real: false,
+            schema_attempts: None,
             note: CacheNote::default(),
             record: None,
             child_run: None,

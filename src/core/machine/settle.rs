@@ -14,7 +14,11 @@ use super::api::{Answer, AttemptReport, Effect};
 use super::state::{Call, CallState, Course, RunMachine};
 
 /// Attempts at a request whose provider was busy or unreachable, when the call does not say.
-const TRANSIENT_ATTEMPTS: u32 = 3;
+const TRANSIENT_ATTEMPTS: u32 = 4;
+/// The longest wait before the second of them; each further one may be twice as long.
+const BACKOFF_MS: u64 = 500;
+/// The longest wait that a provider may ask for: beyond it the call fails, and a resume asks again.
+const MAX_ASKED_MS: u64 = 60_000;
 /// Attempts at a request that timed out.
 const TIMEOUT_ATTEMPTS: u32 = 2;
 /// Attempts at an answer that did not come: the first and one nudge.
@@ -89,6 +93,8 @@ impl RunMachine {
             complete(&mut outcome, call, tried.simulated);
             outcome.provider = tried.provider.clone().or_else(|| call.provider.clone());
             outcome.model = tried.model.clone().or_else(|| call.model.clone());
+            outcome.worktree.clone_from(&tried.worktree);
+            outcome.provenance.clone_from(&tried.provenance);
         }
         self.settle(call_id, outcome, rule, ledger);
     }
@@ -105,20 +111,22 @@ impl RunMachine {
             };
             let grown = retry.delay_ms as f64 * retry.backoff.max(1.0).powi(call.tries.saturating_sub(1) as i32);
             let delay = error.retry_after_ms.unwrap_or(grown as u64);
-            return (listed && call.tries < retry.max_attempts).then_some(delay);
+            return (listed && call.tries < retry.max_attempts && delay_is_bearable(error)).then_some(delay);
         }
         if call.spec.is_mutating() {
             return None;
         }
         let (most, waits) = match error.class {
-            ErrorClass::Schema if error.throws.is_none() => (self.config.schema_attempts, false),
-            ErrorClass::NoOutput => (MISSING_ATTEMPTS, false),
+            ErrorClass::Schema if error.throws.is_none() => {
+                (call.schema_attempts.unwrap_or(self.config.schema_attempts), false)
+            }
+            ErrorClass::NoOutput => (call.schema_attempts.unwrap_or(MISSING_ATTEMPTS).min(MISSING_ATTEMPTS), false),
             ErrorClass::RateLimited | ErrorClass::Overloaded | ErrorClass::Transport => (TRANSIENT_ATTEMPTS, true),
             ErrorClass::Timeout => (TIMEOUT_ATTEMPTS, false),
             _ => (1, false),
         };
-        let backoff = if waits && call.real { (1000 << (call.tries - 1).min(10)).min(MAX_BACKOFF_MS) } else { 0 };
-        (call.tries < most).then_some(error.retry_after_ms.unwrap_or(backoff))
+        let backoff = if waits && call.real { jittered(call) } else { 0 };
+        (call.tries < most && delay_is_bearable(error)).then_some(error.retry_after_ms.unwrap_or(backoff))
     }
 
     /// Puts a call whose attempt ended without an outcome back among the held ones.
@@ -187,6 +195,20 @@ impl RunMachine {
     }
 }
 
+/// Whether a wait that the provider asked for is one to sit out.
+fn delay_is_bearable(error: &CallError) -> bool {
+    error.retry_after_ms.is_none_or(|ms| ms <= MAX_ASKED_MS)
+}
+
+/// The wait before the next attempt: anywhere up to twice the last bound, so that siblings refused at once do not come back at
+/// once. It follows from request and attempt: the same run waits the same.
+fn jittered(call: &Call) -> u64 {
+    let most = (BACKOFF_MS << (call.tries - 1).min(10)).min(MAX_BACKOFF_MS);
+    let seed = crate::core::ids::Hash::of(format!("{} {} {}", call.key, call.occurrence, call.attempt));
+    let [a, b, c, d, ..] = *seed.as_bytes();
+    u64::from(u32::from_le_bytes([a, b, c, d])) % (most + 1)
+}
+
 /// The status of a failed call: a child workflow that cannot be found or that threw is no failure of a provider.
 fn status_of(kind: CallKind, status: CallStatus) -> CallStatus {
     if kind == CallKind::Workflow && status == CallStatus::ProviderFailed { CallStatus::Failed } else { status }
@@ -200,6 +222,8 @@ struct Tried {
     provider: Option<String>,
     model: Option<String>,
     simulated: bool,
+    worktree: Option<crate::core::outcome::WorktreeNote>,
+    provenance: crate::core::outcome::Provenance,
 }
 
 impl Tried {
@@ -211,6 +235,8 @@ impl Tried {
             provider: report.provider.clone(),
             model: report.model.clone(),
             simulated: report.simulated,
+            worktree: report.worktree.clone(),
+            provenance: report.provenance.clone(),
         }
     }
 
@@ -223,7 +249,8 @@ impl Tried {
         retry_in_ms: Option<u64>,
     ) -> Event {
         let (usage, cost_nanos, duration_ms) = (self.usage, self.cost_nanos, self.duration_ms);
-        Event::AttemptFailed { call_id, attempt, error, usage, cost_nanos, retry_in_ms, duration_ms, rule }
+        let worktree = self.worktree.clone();
+        Event::AttemptFailed { call_id, attempt, error, usage, cost_nanos, worktree, retry_in_ms, duration_ms, rule }
     }
 }
 
@@ -244,6 +271,8 @@ fn done(call: &Call, call_id: CallId, answer: Answer, tried: &Tried) -> Outcome 
     outcome.provider = tried.provider.clone().or_else(|| call.provider.clone());
     outcome.model = tried.model.clone().or_else(|| call.model.clone());
     outcome.changed_files = answer.changed_files;
+    outcome.worktree.clone_from(&tried.worktree);
+    outcome.provenance.clone_from(&tried.provenance);
     outcome.workspace = answer.workspace;
     outcome
 }

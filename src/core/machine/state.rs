@@ -65,6 +65,8 @@ pub(super) struct Call {
     pub(super) provider: Option<String>,
     pub(super) model: Option<String>,
     pub(super) real: bool,
+    /// Attempts at a structured answer, when the provider has its own number.
+    pub(super) schema_attempts: Option<u32>,
     pub(super) note: CacheNote,
     pub(super) record: Option<CacheRecord>,
     pub(super) child_run: Option<RunId>,
@@ -175,6 +177,11 @@ impl RunMachine {
             Input::Prepared { call_id, plan } => self.prepared(call_id, plan, ledger),
             Input::Permitted { call_id, reserve } => self.permitted(call_id, reserve, ledger),
             Input::AttemptEnded { call_id, attempt, report } => self.attempt_ended(call_id, attempt, *report, ledger),
+            Input::Progressed { call_id, attempt, message } => {
+                if self.is_running(call_id, attempt) {
+                    self.emit(Event::AttemptProgress { call_id, attempt, message });
+                }
+            }
             Input::TimerFired { call_id } => self.timer_fired(call_id, ledger),
             Input::Decided(decision) => self.decided(decision, ledger),
             Input::Cancel { call_id: None, by, reason } => self.cancel_run(&by, reason, false, ledger),

@@ -11,7 +11,7 @@ use crate::core::budget::Charge;
 use crate::core::call::CallSpec;
 use crate::core::ids::{CallId, Hash};
 use crate::core::machine::{Answer, AttemptReport, Plan};
-use crate::core::outcome::{CacheNote, CallError, CostSource, ErrorClass, Usage};
+use crate::core::outcome::{CacheNote, CallError, CostSource, ErrorClass};
 use crate::engine::answer::checked;
 use crate::providers::schema::CompiledSchema;
 use crate::providers::{AttemptRequest, CallContext, Provider as _, ReplyError};
@@ -71,6 +71,8 @@ impl Prepared {
             assume: stage.assume.clone(),
             cwd: stage.cwd.clone(),
             timeout_ms: spec.timeout_ms.unwrap_or(stage.settings.engine.call_timeout_ms),
+            marker: String::new(),
+            feedback: None,
         };
         Ok(Self { request, schema, provider: provider.name().to_owned() })
     }
@@ -86,6 +88,7 @@ impl Prepared {
             child_run: None,
             pin: None,
             permit: true,
+            schema_attempts: None,
         }
     }
 
@@ -98,7 +101,7 @@ impl Prepared {
     /// timeout.
     pub(super) fn ask(&mut self, stage: &Stage, attempt: u32) -> AttemptReport {
         self.request.attempt = attempt;
-        let context = CallContext { transcript: None };
+        let context = CallContext::default();
         let reply = {
             let mut future = pin!(stage.fake.call(&self.request, &context));
             match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -110,16 +113,11 @@ impl Prepared {
             }
         };
         let mut report = AttemptReport {
-            result: Err(CallError::new(ErrorClass::Other, "no answer")),
-            usage: Usage::default(),
-            cost_nanos: None,
             cost_source: CostSource::Simulated,
             provider: Some(self.provider.clone()),
             model: self.request.model.clone(),
             simulated: true,
-            charge: Charge::default(),
-            duration_ms: 0,
-            rule: None,
+            ..AttemptReport::new(Err(CallError::new(ErrorClass::Other, "no answer")))
         };
         match reply {
             Ok(reply) => {

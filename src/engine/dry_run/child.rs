@@ -32,6 +32,7 @@ impl Shell<'_> {
                 child_run: Some(RunId::child(&self.scene.run, call_id)),
                 pin: None,
                 permit: false,
+                schema_attempts: None,
             },
             Err(message) => Plan::Refuse(CallError::new(ErrorClass::Other, message).throwing("Error")),
         }
@@ -117,15 +118,11 @@ fn result(outcome: &RunOutcome) -> Result<Answer, CallError> {
 
 fn report(result: Result<Answer, CallError>, totals: Totals) -> AttemptReport {
     AttemptReport {
-        result,
         usage: totals.usage,
         cost_nanos: totals.cost_nanos,
         cost_source: CostSource::Simulated,
-        provider: None,
-        model: None,
         simulated: true,
         charge: totals.charge,
-        duration_ms: 0,
-        rule: None,
+        ..AttemptReport::new(result)
     }
 }

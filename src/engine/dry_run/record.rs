@@ -118,6 +118,7 @@ impl Record {
             | Event::CancelRequested { .. }
             | Event::RunFinished { .. }
             | Event::ApprovalDecided { .. }
+            | Event::AttemptProgress { .. }
             | Event::Log { .. }
             | Event::Phase { .. }
             | Event::Pinned { .. } => {}

@@ -43,6 +43,7 @@ fn small(book: &mut Book) -> Run {
         "529 with key sk-ant-api03-abcdefghijklmnopqrstuvwxyz",
     );
     run.event(Event::AttemptFailed {
+        worktree: None,
         call_id: call,
         attempt: 1,
         error,

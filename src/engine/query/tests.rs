@@ -117,6 +117,7 @@ fn a_run_paused_on_a_login_names_the_provider_and_what_waits() {
     let call = run.ask(agent("a", "a", 1));
     run.attempt(call, 1, None);
     run.event(Event::AttemptFailed {
+        worktree: None,
         call_id: call,
         attempt: 1,
         error: crate::core::outcome::CallError::new(ErrorClass::Auth, "Not logged in"),

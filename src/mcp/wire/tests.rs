@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::app::AppOptions;
 use crate::core::failure::{Code, Failure};
 use crate::mcp::settings::Settings;
 use crate::mcp::tools;
-use crate::mcp::{Client, Tool};
+use crate::mcp::{Client, Shared, Tool};
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
@@ -37,7 +37,7 @@ static TOOLS: LazyLock<[Tool; 4]> = LazyLock::new(|| {
         tool("panics", |_, _| panic!("on purpose")),
         tool("who", |call, arguments| {
             let Client { name, version } = call.client;
-            Ok(json!({ "client": format!("{name} {version}"), "by": call.options.started_by, "arguments": arguments }))
+            Ok(json!({ "client": format!("{name} {version}"), "by": call.client.who(), "arguments": arguments }))
         }),
         tool("fails", |_, _| Err(Failure::new(Code::NotFound, "nothing here".repeat(1_000)))),
         tool("busy", |call, _| {
@@ -62,7 +62,12 @@ fn served(settings: Settings, lines: &[Value]) -> Vec<Value> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap_or_else(|e| panic!("{e}"));
         let offered = TOOLS.iter().collect();
-        runtime.block_on(run(theirs.into(), output.into(), offered, AppOptions::default(), settings))
+        runtime.block_on(run(
+            theirs.into(),
+            output.into(),
+            offered,
+            Arc::new(Shared::new(AppOptions::default(), settings)),
+        ))
     });
     let opening = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": { "protocolVersion": "2025-11-25",
         "capabilities": {}, "clientInfo": { "name": "claude-code", "version": "2.1" } } });

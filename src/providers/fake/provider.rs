@@ -10,7 +10,7 @@ use super::fixtures::{Crash, Fixtures};
 use super::plan::{Plan, find_rule, plan};
 use super::template::variables;
 use crate::core::budget::Charge;
-use crate::core::outcome::{CallError, ErrorClass};
+use crate::core::outcome::{CallError, CostSource, ErrorClass};
 use crate::core::run::Mood;
 use crate::providers::provider::{
     AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyError,
@@ -113,10 +113,11 @@ impl FakeProvider {
             Some(Ok(ref answer)) => answer.clone(),
             Some(Err(ref error)) => {
                 return Err(ReplyError {
-                    error: error.clone(),
                     usage: plan.usage,
                     cost_nanos: plan.cost_nanos,
+                    cost_source: CostSource::Simulated,
                     rule: Some(plan.number),
+                    ..error.clone().into()
                 });
             }
             None if self.conduct == Conduct::Dry => {
@@ -137,7 +138,6 @@ impl FakeProvider {
         }
         self.crash(request, &plan, Crash::AfterAnswer).map_err(failed)?;
         Ok(Reply {
-            answer,
             usage: plan.usage,
             cost_nanos: plan.cost_nanos,
             cost_source: plan.cost_source,
@@ -145,6 +145,7 @@ impl FakeProvider {
             rule: Some(plan.number),
             changed_files,
             transcript,
+            ..Reply::new(answer)
         })
     }
 }

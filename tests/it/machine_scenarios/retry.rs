@@ -22,7 +22,7 @@ fn attempts(spec: CallSpec, class: ErrorClass) -> (Sim, Vec<u64>) {
 fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
     let by_class = |class| attempts(agent("a"), class).1.len();
     for class in [ErrorClass::RateLimited, ErrorClass::Overloaded, ErrorClass::Transport] {
-        assert_eq!(by_class(class), 3, "{class:?}");
+        assert_eq!(by_class(class), 4, "{class:?}");
     }
     assert_eq!(by_class(ErrorClass::Timeout), 2);
     assert_eq!(by_class(ErrorClass::NoOutput), 2);
@@ -58,7 +58,11 @@ fn accept_025_tokens_of_all_attempts_are_summed() {
 #[test]
 fn waits_grow_and_the_provider_may_say_how_long() {
     let (_, delays) = attempts(agent("a"), ErrorClass::Overloaded);
-    assert_eq!(delays, [0, 1000, 2000]);
+    let bounds = [0, 500, 1000, 2000];
+    assert_eq!(delays.len(), bounds.len());
+    assert!(delays.iter().zip(bounds).all(|(delay, most)| *delay <= most), "{delays:?}");
+    assert_eq!(attempts(agent("a"), ErrorClass::Overloaded).1, delays, "the same request waits the same");
+    assert_ne!(attempts(agent("b"), ErrorClass::Overloaded).1, delays, "siblings do not come back together");
 
     let mut sim = Setup::new().start();
     sim.requests(&[agent("a")]);
@@ -66,6 +70,15 @@ fn waits_grow_and_the_provider_may_say_how_long() {
     let asked = CallError { retry_after_ms: Some(70), ..error(ErrorClass::RateLimited) };
     let again = Effect::Start { call_id: CallId(1), attempt: 2, delay_ms: 70, barrier: false };
     assert_eq!(sim.ended(1, 1, Err(asked)), [again]);
+
+    let mut sim = Setup::new().start();
+    sim.requests(&[agent("a")]);
+    sim.begin(1);
+    let too_long = CallError { retry_after_ms: Some(60_001), ..error(ErrorClass::RateLimited) };
+    sim.ended(1, 1, Err(too_long.clone()));
+    let outcome = sim.outcome(1);
+    assert_eq!((outcome.status, outcome.attempts), (CallStatus::ProviderFailed, 1));
+    assert_eq!(outcome.error, Some(too_long), "it says when to come back");
 }
 
 #[test]

@@ -99,6 +99,9 @@ pub(crate) fn answer(note: &ApprovalNote, decision: Decision) -> DecisionInput {
 /// A report of an attempt that used ten output tokens.
 pub(crate) fn report(result: Result<Answer, CallError>) -> AttemptReport {
     AttemptReport {
+        worktree: None,
+        provenance: owf::core::outcome::Provenance::default(),
+        rejected: None,
         result,
         usage: Usage { output_tokens: 10, ..Usage::default() },
         cost_nanos: None,

@@ -60,6 +60,7 @@ impl Process {
             Plan::Hit(Box::new(Outcome::done(call_id, Some(json!("cached")))))
         } else {
             Plan::Run {
+                schema_attempts: None,
                 provider: Some(self.env.provider.to_owned()),
                 model: None,
                 real: false,

@@ -1,0 +1,10 @@
+//! The CLI providers of a setup.
+
+use std::sync::Arc;
+
+use crate::providers::{Provider, Setup};
+
+/// The adapters of all CLI providers: `claude`, `codex`, the shipped tables, and those of the providers file.
+pub fn providers(_setup: &Setup) -> Vec<Arc<dyn Provider>> {
+    Vec::new()
+}
