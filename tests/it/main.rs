@@ -32,6 +32,7 @@ mod dialect_types;
 mod drift;
 mod dry_run;
 mod fixtures;
+mod http_run;
 mod kill_harness;
 mod layering;
 mod machine_scenarios;
