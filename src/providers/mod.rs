@@ -12,9 +12,10 @@ pub mod schema;
 mod setup;
 
 pub use file_tools::FileTools;
+pub use crate::process::MARKER;
 pub use provider::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Feedback, MARKER, Persona, Progress, Provider, ProviderKind,
-    Reply, ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
+    AttemptRequest, Availability, BoxFuture, CallContext, Feedback, Persona, Progress, Provider, ProviderKind, Reply,
+    ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
 };
 pub use registry::{Detected, Registry, detect, key_variables, registry};
 pub use setup::{Entry, Setup};
