@@ -52,4 +52,4 @@ pub use report::Report;
 pub use run_end::RunEnd;
 pub use secrets::Secrets;
 pub use services::{Defaults, Services};
-pub use workspace::{main_tree as git_main_tree, top_level as git_top_level};
+pub use workspace::{RepositoryMark, main_tree as git_main_tree, marks as git_marks, top_level as git_top_level};

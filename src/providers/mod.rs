@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod fake;
+mod file_tools;
 pub mod http;
 mod near;
 pub mod prices;
@@ -10,6 +11,7 @@ mod registry;
 pub mod schema;
 mod setup;
 
+pub use file_tools::FileTools;
 pub use crate::process::MARKER;
 pub use provider::{
     AttemptRequest, Availability, BoxFuture, CallContext, Feedback, Persona, Progress, Provider, ProviderKind, Reply,

@@ -139,6 +139,16 @@ pub trait ToolBox: Send + Sync {
     /// # Errors
     /// One sentence for the model: an unknown tool, bad arguments, a refused path, a tool that failed.
     fn call<'a>(&'a self, name: &'a str, arguments: Value) -> BoxFuture<'a, Result<String, String>>;
+
+    /// Files that were changed so far, relative to the attempt's directory.
+    fn changed_files(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The most requests to the model in one attempt.
+    fn max_turns(&self) -> u32 {
+        25
+    }
 }
 
 /// A request to end, seen by everyone who holds a copy.

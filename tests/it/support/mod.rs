@@ -1,6 +1,11 @@
 //! What several tests need.
 
 pub(crate) mod cli;
+pub(crate) mod http_mock;
 pub(crate) mod mcp;
 pub(crate) mod pty;
+pub(crate) mod replies;
+pub(crate) mod rows;
 pub(crate) mod script_harness;
+pub(crate) mod session;
+pub(crate) mod volatile;

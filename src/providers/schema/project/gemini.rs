@@ -13,7 +13,7 @@ pub fn gemini(original: &Value) -> Projection {
 }
 
 /// `names` says that the keys are names of properties or definitions, not keywords.
-fn stripped(schema: &Value, names: bool) -> Value {
+pub(super) fn stripped(schema: &Value, names: bool) -> Value {
     match schema {
         Value::Object(map) => {
             let kept = map.iter().filter(|(key, _)| names || !SILENT.contains(&key.as_str()));

@@ -6,8 +6,10 @@ mod gemini;
 mod limits;
 mod openai;
 mod projection;
+mod tool;
 
 pub use anthropic::anthropic;
 pub use gemini::gemini;
 pub use openai::openai_strict;
 pub use projection::Projection;
+pub use tool::tool;
