@@ -11,8 +11,8 @@ mod registry;
 pub mod schema;
 mod setup;
 
-pub use file_tools::FileTools;
 pub use crate::process::MARKER;
+pub use file_tools::FileTools;
 pub use provider::{
     AttemptRequest, Availability, BoxFuture, CallContext, Feedback, Persona, Progress, Provider, ProviderKind, Reply,
     ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,

@@ -18,6 +18,7 @@ mod cli_claude;
 mod cli_codex;
 mod cli_screens;
 mod cli_support;
+mod cli_table;
 mod cli_watch;
 mod dialect_agent;
 mod dialect_e2e_agent;
