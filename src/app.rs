@@ -109,7 +109,7 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
             provider: options.env.get("OWF_PROVIDER").map(str::to_owned).or(config.provider),
             model: options.env.get("OWF_MODEL").map(str::to_owned).or(config.model),
         },
-        secrets: Secrets::of(&options.env, &crate::providers::key_variables()),
+        secrets: Secrets::new(setup.secrets.clone()),
         env: options.env,
         user_home,
         cwd,

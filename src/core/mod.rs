@@ -1,5 +1,6 @@
 //! Layer 0: everything owf decides about a run, pure and synchronous.
 
+pub mod base64;
 pub mod budget;
 pub mod call;
 pub mod environment;
@@ -12,5 +13,6 @@ pub mod json;
 pub mod machine;
 pub mod op;
 pub mod outcome;
+pub mod redact;
 pub mod run;
 pub mod time;

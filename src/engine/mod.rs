@@ -19,7 +19,6 @@ mod limits;
 mod lookups;
 mod message;
 pub mod params;
-mod patterns;
 mod personas;
 mod prepare;
 mod process;

@@ -14,5 +14,5 @@ pub use provider::{
     AttemptRequest, Availability, BoxFuture, CallContext, Feedback, MARKER, Persona, Progress, Provider, ProviderKind,
     Reply, ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
 };
-pub use registry::{Detected, Registry, detect, key_variables, registry};
+pub use registry::{Detected, Registry, detect, registry};
 pub use setup::{Entry, Setup};

@@ -134,9 +134,12 @@ pub fn registry(setup: &Setup, fake: Arc<dyn Provider>) -> Registry {
     registry
 }
 
-/// The variables that hold keys of known providers: their values are secrets.
-pub fn key_variables() -> Vec<&'static str> {
-    KNOWN.iter().flat_map(|known| known.keys).copied().collect()
+/// Variables that programs read besides, and that hold secrets as well.
+const OF_PROGRAMS: &[&str] = &["ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "CODEX_API_KEY"];
+
+/// The variables that hold keys of known providers.
+pub(super) fn key_variables() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().flat_map(|known| known.keys).chain(OF_PROGRAMS).copied()
 }
 
 /// What of the known providers is present on this machine.

@@ -1,11 +1,12 @@
 //! What the adapters are made of: the environment, the providers file, prices. Built by the composition root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::core::environment::Environment;
+use crate::core::redact::Redactor;
 
 /// One provider as configured: what the user's file says, merged field by field with the environment. Absent fields are the
 /// adapter's own defaults.
@@ -40,12 +41,29 @@ pub struct Setup {
     pub problems: Vec<String>,
     /// Prices of models.
     pub prices: Arc<super::prices::Prices>,
+    /// The values of every variable that holds a key, for what adapters say to others: bodies of errors and logs
+    /// ([`Redactor::for_others`]). Replies need no care: the engine takes the values out of them.
+    pub secrets: Redactor,
 }
 
 impl Setup {
     /// A setup of this environment and nothing configured.
     pub fn new(env: Environment) -> Self {
-        Self { env, ..Self::default() }
+        let setup = Self { env, ..Self::default() };
+        setup.with_secrets()
+    }
+
+    /// The names of the variables that hold keys: those of known providers and those that entries name.
+    pub fn key_variables(&self) -> BTreeSet<String> {
+        let own = self.entries.values().filter_map(|entry| entry.api_key_env.clone());
+        super::registry::key_variables().map(str::to_owned).chain(own).collect()
+    }
+
+    /// The same with the values of its key variables known.
+    #[must_use]
+    fn with_secrets(mut self) -> Self {
+        self.secrets = Redactor::of(&self.env, self.key_variables().iter().map(String::as_str));
+        self
     }
 
     /// The entry of a provider; an empty one when nothing is configured.
