@@ -1,6 +1,8 @@
 //! Layer 1: adapters that turn a request into an answer.
 
+pub mod base_url;
 pub mod cli;
+mod configured;
 pub mod fake;
 pub mod http;
 mod near;
@@ -10,6 +12,7 @@ mod registry;
 pub mod schema;
 mod setup;
 
+pub use configured::{at_line, providers_table};
 pub use provider::{
     AttemptRequest, Availability, BoxFuture, CallContext, Feedback, MARKER, Persona, Progress, Provider, ProviderKind,
     Reply, ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,

@@ -8,14 +8,17 @@ use serde::Deserialize;
 use crate::core::environment::Environment;
 use crate::core::redact::Redactor;
 
+use super::configured::Configured;
+
 /// One provider as configured: what the user's file says, merged field by field with the environment. Absent fields are the
 /// adapter's own defaults.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Entry {
-    /// The wire dialect or table: `openai` (`openai-chat`), `openai-responses`, `anthropic`, `gemini`, `cli`.
+    /// The wire dialect, in its one form: `openai`, `openai-responses`, `anthropic`, `gemini`; or `cli`. Always there for a
+    /// provider that is not built in.
     pub kind: Option<String>,
-    /// Where its service is, without the part of the path that the dialect adds.
+    /// Where its service is, without the part of the path that the dialect adds. Checked: https, or this machine.
     pub base_url: Option<String>,
     /// The name of the environment variable that holds its key.
     pub api_key_env: Option<String>,
@@ -37,8 +40,12 @@ pub struct Setup {
     pub env: Environment,
     /// Configured providers by canonical lower-case name, built-in ones included.
     pub entries: BTreeMap<String, Entry>,
-    /// What is wrong with entries that were left out, one sentence each.
+    /// Providers that cannot be used as they are configured, by name, with what is wrong. They have no entry.
+    pub broken: BTreeMap<String, String>,
+    /// What else is wrong with the configuration of providers, one sentence each.
     pub problems: Vec<String>,
+    /// Variables that entries name as holders of keys.
+    keys: BTreeSet<String>,
     /// Prices of models.
     pub prices: Arc<super::prices::Prices>,
     /// The values of every variable that holds a key, for what adapters say to others: bodies of errors and logs
@@ -47,23 +54,23 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A setup of this environment and nothing configured.
+    /// A setup of this environment: providers are configured by its variables only.
     pub fn new(env: Environment) -> Self {
-        let setup = Self { env, ..Self::default() };
-        setup.with_secrets()
+        Self::configured(env, &[])
+    }
+
+    /// A setup of this environment and of tables of providers, each with where it comes from. Later tables win over earlier
+    /// ones and the environment over all, field by field. One broken entry does not break the others.
+    pub fn configured(env: Environment, tables: &[(String, toml::Table)]) -> Self {
+        let Configured { entries, broken, problems, keys } = Configured::of(tables, &env);
+        let mut setup = Self { env, entries, broken, problems, keys, ..Self::default() };
+        setup.secrets = Redactor::of(&setup.env, setup.key_variables().iter().map(String::as_str));
+        setup
     }
 
     /// The names of the variables that hold keys: those of known providers and those that entries name.
     pub fn key_variables(&self) -> BTreeSet<String> {
-        let own = self.entries.values().filter_map(|entry| entry.api_key_env.clone());
-        super::registry::key_variables().map(str::to_owned).chain(own).collect()
-    }
-
-    /// The same with the values of its key variables known.
-    #[must_use]
-    fn with_secrets(mut self) -> Self {
-        self.secrets = Redactor::of(&self.env, self.key_variables().iter().map(String::as_str));
-        self
+        super::registry::key_variables().map(str::to_owned).chain(self.keys.iter().cloned()).collect()
     }
 
     /// The entry of a provider; an empty one when nothing is configured.
