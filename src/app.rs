@@ -1,17 +1,21 @@
 //! Layer 3: the composition root. Home, configuration and environment become a wired engine.
 
+mod config;
+mod project;
+mod trust;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use serde::Deserialize;
-
 use crate::core::failure::{Code, Failure};
 use crate::core::run::EngineLimits;
-use crate::engine::{Defaults, Engine, Environment, Secrets, Services};
+use crate::engine::{Engine, Environment, Secrets, Services};
+use crate::providers::Registry;
 use crate::providers::fake::FakeProvider;
-use crate::providers::{Registry, Setup};
 use crate::store::StoreOptions;
+
+pub use config::Places;
+pub use trust::{Ask as TrustAsk, trust};
 
 /// Which tools a server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,16 +58,6 @@ impl AppOptions {
     }
 }
 
-/// The configuration file: `config.toml` in the user's configuration directory, or what `OWF_CONFIG` names (`none` = nothing).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Config {
-    /// The provider of runs that name none.
-    provider: Option<String>,
-    /// The model of runs that name none.
-    model: Option<String>,
-}
-
 /// Wires an engine. Nothing is opened, scanned or migrated by this.
 ///
 /// # Errors
@@ -83,14 +77,13 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         None => options.cwd.clone(),
     };
     let user_home = options.env.get("HOME").map(PathBuf::from);
-    let config = config(&options.env, user_home.as_deref())
-        .map_err(|e| Failure::new(Code::InvalidArguments, format!("{e:#}")))?;
     let limits = crate::engine::limits(&options.env, options.limits.unwrap_or_default())?;
     let home = match &options.home {
         Some(home) => options.cwd.join(home),
         None => default_home(&options.env, &cwd, user_home.as_deref()),
     };
     let workspace = crate::engine::git_top_level(&cwd).unwrap_or_else(|| cwd.clone());
+    let config::Configuration { defaults, config } = config::configuration(&options.env, &options.cwd, &workspace)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("owf-async")
@@ -98,18 +91,15 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         .build()
         .map_err(|e| Failure::new(Code::Internal, format!("the asynchronous runtime did not start: {e}")))?;
     let started_by = if options.started_by.is_empty() { "cli".to_owned() } else { options.started_by.clone() };
-    let setup = Setup::new(options.env.clone());
     let fake = || Arc::new(FakeProvider::new(None, None, false));
-    let registry = options.registry.unwrap_or_else(|| crate::providers::registry(&setup, fake()));
+    let registry = options.registry.unwrap_or_else(|| crate::providers::registry(&config.setup, fake()));
     check_concurrency(&options.env, &registry)?;
     let services = Services {
         registry,
         runtime,
-        defaults: Defaults {
-            provider: options.env.get("OWF_PROVIDER").map(str::to_owned).or(config.provider),
-            model: options.env.get("OWF_MODEL").map(str::to_owned).or(config.model),
-        },
-        secrets: Secrets::new(setup.secrets.clone()),
+        defaults,
+        secrets: Secrets::new(config.setup.secrets.clone()),
+        config,
         env: options.env,
         user_home,
         cwd,
@@ -133,26 +123,6 @@ fn check_concurrency(env: &Environment, registry: &Registry) -> Result<(), Failu
         }
     }
     Ok(())
-}
-
-fn config(env: &Environment, user_home: Option<&Path>) -> anyhow::Result<Config> {
-    let path = match env.get("OWF_CONFIG") {
-        Some("none") => return Ok(Config::default()),
-        Some(path) => PathBuf::from(path),
-        None => {
-            let dir = env.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| user_home.map(|h| h.join(".config")));
-            match dir.map(|d| d.join("owf/config.toml")) {
-                Some(path) if path.exists() => path,
-                Some(_) | None => return Ok(Config::default()),
-            }
-        }
-    };
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("failed to read the configuration {}", path.display()))?;
-    toml::from_str(&text).map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-        anyhow::anyhow!("the configuration {} is wrong in line {line}: {}", path.display(), error.message())
-    })
 }
 
 /// `OWF_HOME`, else `.workflows` of the main git working tree, else of the working directory; where that is `/`, the user's

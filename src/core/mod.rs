@@ -6,6 +6,7 @@ pub mod call;
 pub mod environment;
 pub mod event;
 pub mod failure;
+pub mod file_rules;
 pub mod history;
 pub mod identity;
 pub mod ids;

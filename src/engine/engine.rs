@@ -151,7 +151,13 @@ impl Engine {
             Some(ProviderRow { name, available, version, login: None, message })
         };
         let providers = registry.known_names().into_iter().filter_map(row).collect();
-        QueryEnv { now: now(), real_providers: self.providers_here(), providers, bound: self.bound }
+        QueryEnv {
+            now: now(),
+            real_providers: self.providers_here(),
+            providers,
+            config: super::providers::facts(&self.services.config),
+            bound: self.bound,
+        }
     }
 
     /// The real providers found on this machine, with what is known of their version.

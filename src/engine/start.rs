@@ -89,6 +89,7 @@ pub(crate) fn settings(
     if overrides.check_provider.unwrap_or(true) {
         check_provider(services, &settings.provider)?;
     }
+    services.config.ceilings.keep(&mut settings)?;
     check_price(&settings)?;
     Ok(settings)
 }

@@ -281,8 +281,7 @@ mod tests {
     fn json_is_read_like_toml() {
         let json = r#"{"providers": {"x": {"base_url": "https://x.example", "api_key_env": "X_KEY", "default_model": "m",
                        "kind": "openai-responses", "concurrency": 4}, "y": {"kind": "cli", "cli": {"program": "y"}}}}"#;
-        let found =
-            Configured::of(&[("providers.json".to_owned(), providers_table(json, true).unwrap())], &env(&[]));
+        let found = Configured::of(&[("providers.json".to_owned(), providers_table(json, true).unwrap())], &env(&[]));
         assert_eq!(found.broken, BTreeMap::new());
         assert_eq!(found.entries["x"].kind.as_deref(), Some("openai-responses"));
         assert_eq!(found.entries["x"].concurrency, Some(4));
@@ -292,7 +291,11 @@ mod tests {
     #[test]
     fn a_file_that_is_none_says_where() {
         let wrong = |text: &str, json| providers_table(text, json).unwrap_err();
-        assert!(wrong("[providers.x]\na = \n", false).starts_with("line 2: "), "{}", wrong("[providers.x]\na = \n", false));
+        assert!(
+            wrong("[providers.x]\na = \n", false).starts_with("line 2: "),
+            "{}",
+            wrong("[providers.x]\na = \n", false)
+        );
         assert_eq!(wrong("a = 1", false), "has no table `providers`");
         assert_eq!(wrong("providers = 1", false), "`providers` must be a table of providers by name");
         assert_eq!(wrong("b = 1\n[providers]\n", false), "has `b` besides `providers`");

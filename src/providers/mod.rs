@@ -17,5 +17,6 @@ pub use provider::{
     AttemptRequest, Availability, BoxFuture, CallContext, Feedback, MARKER, Persona, Progress, Provider, ProviderKind,
     Reply, ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
 };
+pub(crate) use registry::keys_of;
 pub use registry::{Detected, Registry, detect, registry};
 pub use setup::{Entry, Setup};

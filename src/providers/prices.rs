@@ -86,6 +86,11 @@ impl std::ops::AddAssign for TokenUse {
 }
 
 impl Prices {
+    /// The price of a model, when it is known.
+    pub fn lookup(&self, provider: &str, model: &str) -> Option<Price> {
+        lookup(provider, model)
+    }
+
     /// What these tokens cost in billionths of a US dollar; none when the model's price is not known.
     pub fn cost(&self, provider: &str, model: &str, used: &TokenUse) -> Option<u64> {
         let input = used.input + used.cache_read + used.cache_write_5m + used.cache_write_1h;

@@ -67,6 +67,8 @@ pub struct Registry {
     providers: BTreeMap<String, Arc<dyn Provider>>,
     /// Calls at once as configured for a provider.
     concurrency: BTreeMap<String, u32>,
+    /// The most at once of any, whatever is asked for.
+    most_at_once: Option<u32>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -78,7 +80,7 @@ impl std::fmt::Debug for Registry {
 impl Registry {
     /// A registry with `fake` and every provider known by name.
     pub fn new(fake: Arc<dyn Provider>) -> Self {
-        let mut registry = Self { providers: BTreeMap::new(), concurrency: BTreeMap::new() };
+        let mut registry = Self { providers: BTreeMap::new(), concurrency: BTreeMap::new(), most_at_once: None };
         for known in KNOWN {
             let problem = format!("this version of owf has no adapter for `{}` yet", known.name);
             registry.insert(Arc::new(Unavailable { name: known.name.to_owned(), kind: known.kind, problem }));
@@ -146,19 +148,26 @@ impl Registry {
         let canonical = self.canonical(name).unwrap_or_else(|| name.to_lowercase());
         let read = |variable: &str| env(variable).and_then(|text| text.trim().parse::<u32>().ok()).filter(|n| *n > 0);
         let own = Self::concurrency_variable(&canonical);
-        setting
+        let wanted = setting
             .filter(|n| *n > 0)
             .or_else(|| read(&own))
             .or_else(|| self.concurrency.get(&canonical).copied())
             .or_else(|| read("OWF_MAX_CONCURRENCY"))
             .or_else(|| self.get(&canonical).map(|provider| provider.default_concurrency().max(1)))
-            .unwrap_or(1)
+            .unwrap_or(1);
+        self.most_at_once.map_or(wanted, |most| wanted.min(most))
     }
 }
 
 /// The registry of a setup: `fake`, the providers known by name, and the configured ones. Built-in names win.
 pub fn registry(setup: &Setup, fake: Arc<dyn Provider>) -> Registry {
     let mut registry = Registry::new(Arc::clone(&fake));
+    // A configured provider that no adapter takes up is known all the same, and says so.
+    for (name, entry) in setup.entries.iter().filter(|(name, _)| builtin(name).is_none()) {
+        let kind = if entry.kind.as_deref() == Some("cli") { ProviderKind::Cli } else { ProviderKind::Http };
+        let problem = format!("no adapter of owf fits provider \"{name}\"");
+        registry.insert(Arc::new(Unavailable { name: name.clone(), kind, problem }));
+    }
     for provider in super::cli::providers(setup).into_iter().chain(super::http::providers(setup)) {
         registry.insert(provider);
     }
@@ -173,6 +182,7 @@ pub fn registry(setup: &Setup, fake: Arc<dyn Provider>) -> Registry {
     }
     let limits = setup.entries.iter().filter_map(|(name, entry)| Some((name.clone(), entry.concurrency?)));
     registry.concurrency = limits.collect();
+    registry.most_at_once = setup.most_at_once;
     registry
 }
 

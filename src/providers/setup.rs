@@ -46,6 +46,8 @@ pub struct Setup {
     pub problems: Vec<String>,
     /// Variables that entries name as holders of keys.
     keys: BTreeSet<String>,
+    /// The most calls at once, of any provider.
+    pub most_at_once: Option<u32>,
     /// Prices of models.
     pub prices: Arc<super::prices::Prices>,
     /// The values of every variable that holds a key, for what adapters say to others: bodies of errors and logs
@@ -71,6 +73,46 @@ impl Setup {
     /// The names of the variables that hold keys: those of known providers and those that entries name.
     pub fn key_variables(&self) -> BTreeSet<String> {
         super::registry::key_variables().map(str::to_owned).chain(self.keys.iter().cloned()).collect()
+    }
+
+    /// Whether a name or alias means a provider that is built in or configured.
+    pub fn knows(&self, name: &str) -> bool {
+        self.canonical(name).is_some()
+    }
+
+    fn canonical(&self, name: &str) -> Option<String> {
+        let name = name.trim().to_lowercase();
+        let name = super::registry::alias(&name).map_or(name, str::to_owned);
+        (super::registry::builtin(&name).is_some() || self.entries.contains_key(&name)).then_some(name)
+    }
+
+    /// Whether a model is one the user has to do with: configured by any name, or with a price.
+    pub fn knows_model(&self, provider: &str, model: &str) -> bool {
+        let Some(provider) = self.canonical(provider) else { return false };
+        let entry = self.entry(&provider);
+        let configured = entry.default_model.as_deref() == Some(model)
+            || entry.models.iter().any(|(name, target)| name == model || target == model);
+        configured || self.prices.lookup(&provider, model).is_some()
+    }
+
+    /// The model that a name means to a provider.
+    pub fn model(&self, provider: &str, name: &str) -> String {
+        let entry = self.canonical(provider).and_then(|provider| self.entries.get(&provider));
+        entry.and_then(|entry| entry.models.get(name)).map_or_else(|| name.to_owned(), Clone::clone)
+    }
+
+    /// Adds other names of models, by provider. A name that is there already keeps its meaning.
+    pub fn add_aliases(&mut self, aliases: BTreeMap<String, BTreeMap<String, String>>) {
+        for (provider, names) in aliases {
+            let Some(name) = self.canonical(&provider) else {
+                self.problems.push(format!("aliases are given for \"{provider}\", which is no provider"));
+                continue;
+            };
+            let models = &mut self.entries.entry(name).or_default().models;
+            for (alias, target) in names {
+                models.entry(alias).or_insert(target);
+            }
+        }
     }
 
     /// The entry of a provider; an empty one when nothing is configured.

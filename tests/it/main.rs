@@ -15,6 +15,7 @@ mod accb_terminal;
 mod cli_args;
 mod cli_screens;
 mod cli_watch;
+mod config_files;
 mod dialect_agent;
 mod dialect_e2e_agent;
 mod dialect_e2e_children;
