@@ -15,6 +15,7 @@ use crate::core::failure::{Code, Failure};
 use crate::core::file_rules::FileRules;
 use crate::engine::view::{DoctorCheck, Health};
 use crate::engine::{Ceilings, Configured, Defaults};
+use crate::providers::prices::Prices;
 use crate::providers::{Setup, at_line, providers_table};
 
 /// The most a configuration file may hold.
@@ -139,7 +140,8 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
             Err(what) => problems.push(format!("the providers file {shown} {what}")),
         }
     }
-    let own = Setup::configured(env.clone(), &tables);
+    let prices = || Prices::of_user(places.dir.as_deref());
+    let own = Setup::configured(env.clone(), &tables).with_prices(prices());
     let Project { file, trusted, facts: of_project } = match project::read(workspace) {
         None => Project::default(),
         Some(found) => {
@@ -154,7 +156,7 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     } else {
         // What the user's own files and the environment say wins over what a project brings.
         tables.insert(0, ("the project's file".to_owned(), file.providers.clone()));
-        Setup::configured(env.clone(), &tables)
+        Setup::configured(env.clone(), &tables).with_prices(prices())
     };
     setup.problems.splice(0..0, problems);
     setup.add_aliases(user.aliases.clone());

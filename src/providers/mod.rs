@@ -3,6 +3,7 @@
 pub mod base_url;
 pub mod cli;
 mod configured;
+pub mod estimate;
 pub mod fake;
 pub mod http;
 mod near;

@@ -9,6 +9,8 @@ use crate::core::environment::Environment;
 use crate::core::redact::Redactor;
 
 use super::configured::Configured;
+use super::estimate::Estimates;
+use super::prices::Prices;
 
 /// One provider as configured: what the user's file says, merged field by field with the environment. Absent fields are the
 /// adapter's own defaults.
@@ -49,7 +51,9 @@ pub struct Setup {
     /// The most calls at once, of any provider.
     pub most_at_once: Option<u32>,
     /// Prices of models.
-    pub prices: Arc<super::prices::Prices>,
+    pub prices: Arc<Prices>,
+    /// Estimates by these prices and by what was observed: what adapters reserve by.
+    pub estimates: Estimates,
     /// The values of every variable that holds a key, for what adapters say to others: bodies of errors and logs
     /// ([`Redactor::for_others`]). Replies need no care: the engine takes the values out of them.
     pub secrets: Redactor,
@@ -68,6 +72,14 @@ impl Setup {
         let mut setup = Self { env, entries, broken, problems, keys, ..Self::default() };
         setup.secrets = Redactor::of(&setup.env, setup.key_variables().iter().map(String::as_str));
         setup
+    }
+
+    /// The same with other prices.
+    #[must_use]
+    pub fn with_prices(mut self, prices: Prices) -> Self {
+        self.prices = Arc::new(prices);
+        self.estimates = Estimates::new(Arc::clone(&self.prices));
+        self
     }
 
     /// The names of the variables that hold keys: those of known providers and those that entries name.
