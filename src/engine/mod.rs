@@ -5,6 +5,7 @@ mod begin;
 mod cache_key;
 mod child;
 mod collapse;
+mod configured;
 mod control;
 mod dry_run;
 #[expect(clippy::module_inception, reason = "the handle has the name of its module")]
@@ -19,10 +20,10 @@ mod limits;
 mod lookups;
 mod message;
 pub mod params;
-mod patterns;
 mod personas;
 mod prepare;
 mod process;
+mod providers;
 mod query;
 mod reads;
 mod reference;
@@ -44,6 +45,7 @@ mod workflows;
 mod workspace;
 
 pub use crate::core::environment::Environment;
+pub use configured::{Ceilings, Configured};
 pub use engine::{Engine, Execution, Started};
 pub use execute::RunHandle;
 pub use limits::limits;

@@ -18,6 +18,7 @@ mod cli_claude;
 mod cli_screens;
 mod cli_support;
 mod cli_watch;
+mod config_files;
 mod dialect_agent;
 mod dialect_e2e_agent;
 mod dialect_e2e_children;
