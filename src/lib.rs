@@ -12,3 +12,4 @@ pub mod front;
 pub mod mcp;
 pub mod providers;
 pub mod store;
+pub mod worktree;

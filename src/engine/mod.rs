@@ -14,6 +14,7 @@ mod executor;
 mod files;
 mod gates;
 mod inbox;
+mod isolation;
 mod journal;
 mod limits;
 mod lookups;

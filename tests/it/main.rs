@@ -69,3 +69,4 @@ mod store_owner;
 mod store_support;
 mod support;
 mod views;
+mod worktrees;
