@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::git::{Git, GitError};
+use super::lock::alone;
 
 /// What is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,17 +91,22 @@ pub fn create(plan: &Plan, tree: &Worktree) -> Result<(), GitError> {
     if tree.dir.exists() {
         return Err(GitError::Refused(format!("{} is there already", tree.dir.display())));
     }
-    let added = Git::at(&plan.workspace).run(&[
-        "worktree".as_ref(),
-        "add".as_ref(),
-        "--quiet".as_ref(),
-        "--no-track".as_ref(),
-        "-b".as_ref(),
-        tree.branch.as_ref(),
-        "--".as_ref(),
-        tree.dir.as_os_str(),
-        std::ffi::OsStr::new(&tree.base),
-    ]);
+    let name: &std::ffi::OsStr = tree.branch.as_ref();
+    let base: &std::ffi::OsStr = tree.base.as_ref();
+    let words = ["worktree", "add", "--quiet", "--no-track", "--no-checkout", "-b"].map(std::ffi::OsStr::new);
+    let dashes = std::ffi::OsStr::new("--");
+    let args = [&words[..], &[name, dashes, tree.dir.as_os_str(), base]].concat();
+    let reference = format!("refs/heads/{}", tree.branch);
+    let added = alone(&plan.workspace, |git| {
+        let added = git.run(&args);
+        if added.is_err() {
+            // The branch may have come about before it failed, and would be in the way of another try.
+            let _ = git.run(&["update-ref", "-d", &reference, &tree.base]);
+        }
+        added
+    });
+    // The files come without the lock: there may be many.
+    let added = added.and_then(|_| Git::at(&tree.dir).run(&["reset", "--hard", "--quiet", "--no-recurse-submodules"]));
     let made = added.and_then(|_| {
         let cwd = plan.cwd()?;
         // A directory that holds nothing committed is not there.

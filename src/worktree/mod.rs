@@ -6,6 +6,7 @@ mod apply;
 mod create;
 mod git;
 mod inspect;
+mod lock;
 mod patch;
 mod record;
 mod remove;

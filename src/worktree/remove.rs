@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::create::Worktree;
 use super::git::{Git, GitError};
+use super::lock::alone;
 
 impl Worktree {
     /// Removes directory and branch, whatever they hold.
@@ -41,17 +42,20 @@ impl Worktree {
     }
 
     fn take_away(&self, repository: &Path) -> Result<(), GitError> {
-        let git = Git::at(repository);
         let args = ["worktree", "remove", "--force", "--force", "--"].map(std::ffi::OsStr::new);
-        let asked = git.run(&[&args[..], &[self.dir.as_os_str()]].concat());
-        if self.dir.exists() {
-            if let Err(error) = std::fs::remove_dir_all(&self.dir) {
-                return Err(GitError::Io(format!("{}: {error}", self.dir.display())));
+        let args = [&args[..], &[self.dir.as_os_str()]].concat();
+        alone(repository, |git| {
+            let asked = git.run(&args);
+            if self.dir.exists() {
+                if let Err(error) = std::fs::remove_dir_all(&self.dir) {
+                    return Err(GitError::Io(format!("{}: {error}", self.dir.display())));
+                }
+                if asked.is_err() {
+                    git.run(&["worktree", "prune"])?;
+                }
             }
-            if asked.is_err() {
-                git.run(&["worktree", "prune"])?;
-            }
-        }
+            Ok(())
+        })?;
         // The folder of the run, and that of all worktrees, go with the last one.
         for parent in self.dir.ancestors().skip(1).take(2) {
             if std::fs::remove_dir(parent).is_err() {

@@ -2,10 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use owf::core::budget::Charge;
+use owf::engine::Execution;
+use owf::engine::params::{CancelParams, ResumeParams, RunParams, StatusParams};
+use owf::providers::fake::FakeProvider;
+use owf::providers::{
+    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer,
+    ReplyError,
+};
 use serde_json::{Value, json};
 
 use crate::acca_support::{Desk, engine_over, texts};
-use crate::support::cli::Place;
+use crate::support::cli::{Place, eventually};
 use crate::support::git::Repo;
 
 /// A desk whose place is a repository with one commit.
@@ -214,4 +227,248 @@ fn uncommitted_work_is_not_in_a_worktree_and_a_warning_says_so_once() {
     let message = format!("worktrees start from commit {commit}: 1 change is not committed, and not in them");
     assert_eq!(json!(warnings), json!([{"code": "worktree_base", "message": message}]));
     assert_eq!(texts(&view["worktrees"], "call_id"), ["c0001", "c0002"]);
+}
+
+/// A provider that writes a file and then does what its prompt says: `wait` for ever, or answer.
+#[derive(Default)]
+struct Scribe {
+    begun: AtomicU64,
+}
+
+impl Provider for Scribe {
+    fn name(&self) -> &'static str {
+        "scribe"
+    }
+
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Cli
+    }
+
+    fn default_concurrency(&self) -> u32 {
+        16
+    }
+
+    fn availability(&self) -> Availability {
+        Availability { available: true, ..Availability::default() }
+    }
+
+    fn identity(&self, _: &AttemptRequest) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    fn reads_workspace(&self, _: &AttemptRequest) -> bool {
+        true
+    }
+
+    fn wants_claim(&self, _: &AttemptRequest) -> bool {
+        false
+    }
+
+    fn reserve(&self, _: &AttemptRequest) -> Charge {
+        Charge { calls: 1, ..Charge::default() }
+    }
+
+    fn call<'a>(&'a self, request: &'a AttemptRequest, _: &'a CallContext) -> BoxFuture<'a, Result<Reply, ReplyError>> {
+        Box::pin(async move {
+            let prompt = request.spec.ask.prompt.clone().unwrap_or_default();
+            std::fs::write(request.cwd.join("said.txt"), &prompt).unwrap();
+            self.begun.fetch_add(1, Ordering::SeqCst);
+            if prompt.contains("wait") {
+                std::future::pending::<()>().await;
+            }
+            assert!(!prompt.contains("panic"), "as asked");
+            Ok(Reply::new(ReplyAnswer::Text(request.cwd.display().to_string())))
+        })
+    }
+}
+
+fn desk_of_scribe() -> (Desk, Repo, Arc<Scribe>) {
+    let place = Place::new();
+    let repo = Repo::new(place.path(), &[("a.txt", "one\n"), (".gitignore", "*.js\n")]);
+    let scribe = Arc::new(Scribe::default());
+    let engine = engine_of(&place, &scribe);
+    (Desk { place, engine }, repo, scribe)
+}
+
+fn engine_of(place: &Place, scribe: &Arc<Scribe>) -> owf::engine::Engine {
+    let mut registry = Registry::new(Arc::new(FakeProvider::new(None, None, false)));
+    registry.insert(Arc::clone(scribe) as Arc<dyn Provider>);
+    crate::acca_support::engine_with(place, registry)
+}
+
+fn with_scribe() -> RunParams {
+    RunParams { provider: Some("scribe".to_owned()), ..RunParams::default() }
+}
+
+#[test]
+fn the_work_of_an_attempt_that_ran_out_of_time_is_kept() {
+    let (desk, repo, _) = desk_of_scribe();
+    desk.workflow(
+        "edit",
+        "const r = await owf.agent('Edit and wait.', { isolation: 'worktree', timeoutMs: 300 })
+         return { status: r.status, branch: r.worktreeBranch, files: r.changedFiles }",
+    );
+    let view = desk.run_with("edit", with_scribe());
+    let branch = format!("owf/{}/c0001", &view["run_id"].as_str().unwrap()[16..]);
+    assert_eq!(view["output"], json!({"status": "timeout", "branch": branch, "files": ["said.txt"]}));
+    assert_eq!(repo.branches(), [branch]);
+}
+
+#[test]
+fn a_cancelled_call_leaves_its_work_for_review_and_so_does_a_cancelled_run() {
+    let (desk, repo, scribe) = desk_of_scribe();
+    desk.workflow(
+        "edit",
+        "return (await parallel([1, 2].map(n => () => owf.agent('Edit and wait ' + n, { label: 'w' + n, isolation: 'worktree' })))).map(r => r && r.status)",
+    );
+    let started = desk.start("edit", with_scribe()).unwrap();
+    let run = started.run_id.to_string();
+    eventually(Duration::from_secs(1), "both write", || scribe.begun.load(Ordering::SeqCst) == 2);
+    let cancel = |call: Option<&str>| {
+        let params = CancelParams { run_id: run.clone(), call_id: call.map(str::to_owned), ..CancelParams::default() };
+        desk.engine.cancel(&params, "test").unwrap()
+    };
+    cancel(Some("c0001"));
+    let first = format!("{run}/c0001-1.json");
+    let kept = |name: &str| {
+        std::fs::read_to_string(desk.place.home().join("worktrees").join(name)).is_ok_and(|t| t.contains("\"kept\""))
+    };
+    eventually(Duration::from_secs(1), "the first is kept", || kept(&first));
+    cancel(None);
+    let view = desk.finish(started);
+    let branches = ["c0001", "c0002"].map(|call| format!("owf/{}/{call}", &run[16..]));
+    assert_eq!(view["status"], json!("cancelled"));
+    assert_eq!(texts(&view["worktrees"], "branch"), branches);
+    assert_eq!(view["worktrees"][1]["changed_files"], json!(["said.txt"]));
+    assert_eq!(repo.branches(), branches);
+    let call = desk.call(&run, "c0002");
+    assert_eq!(json!([call["status"], call["worktree_branch"]]), json!(["cancelled", branches[1]]));
+}
+
+#[test]
+fn the_work_of_a_process_that_died_is_found_when_the_run_is_taken_up_again() {
+    let (desk, repo) = desk_in_repo(&[("a.txt", "one\n")]);
+    desk.answers(
+        "  - match: { label: half }
+    write: { half.txt: \"h\\n\" }
+    text: done
+    crash: after_answer
+  - match: { label: idle }
+    text: idle
+    crash: after_answer",
+    );
+    desk.workflow(
+        "edit",
+        "const half = await owf.agent('Half.', { label: 'half', isolation: 'worktree', onLost: 'fail' })
+         return [half.status]",
+    );
+    desk.workflow(
+        "idle",
+        "return [(await owf.agent('Idle.', { label: 'idle', isolation: 'worktree', onLost: 'rerun' })).status]",
+    );
+    let died = desk.place.owf(&["run", "edit.js", "--fixtures", "answers.yaml", "--no-input", "--json"]);
+    assert_eq!(died.code, -1, "{died:?}");
+    let run = desk.place.json(&["runs", "--json"])["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    let branch = format!("owf/{}/c0001", &run[16..]);
+    assert_eq!(repo.branches(), [branch.clone()]);
+    let view = desk.resume(ResumeParams { run_id: Some(run.clone()), ..ResumeParams::default() });
+    assert_eq!((&view["output"], texts(&view["worktrees"], "branch")), (&json!(["failed"]), vec![branch.clone()]));
+    assert_eq!(view["worktrees"][0]["changed_files"], json!(["half.txt"]));
+    // Nothing changed: nothing is kept, and the next attempt has a directory of its own.
+    let died = desk.place.owf(&["run", "idle.js", "--fixtures", "answers.yaml", "--no-input", "--json"]);
+    assert_eq!(died.code, -1, "{died:?}");
+    let view = desk.resume(ResumeParams::default());
+    assert_eq!((&view["output"], view.get("worktrees"), repo.branches()), (&json!(["done"]), None, vec![branch]));
+}
+
+#[test]
+fn a_panic_in_a_provider_keeps_the_work_too() {
+    let (desk, repo, _) = desk_of_scribe();
+    desk.workflow("edit", "return (await owf.agent('Edit and panic.', { isolation: 'worktree' })).status");
+    let view = desk.run_with("edit", with_scribe());
+    assert_eq!((&view["output"], repo.branches().len()), (&json!("failed"), 1));
+    assert_eq!(view["worktrees"][0]["changed_files"], json!(["said.txt"]));
+}
+
+/// Runs one isolated call of the scribe in `cwd` and gives the run's view and the directory the call worked in.
+fn scribe_in(cwd: &std::path::Path, place: &Place) -> (Value, std::path::PathBuf) {
+    let scribe = Arc::new(Scribe::default());
+    let mut registry = Registry::new(Arc::new(FakeProvider::new(None, None, false)));
+    registry.insert(scribe as Arc<dyn Provider>);
+    let engine = crate::acca_support::engine_in(place, cwd, registry);
+    let script = crate::acca_support::script("edit", "return await agent('Edit.', { isolation: 'worktree' })");
+    let params = RunParams { script: Some(script), ..with_scribe() };
+    let started = engine.start(&params, Execution::InProcess { linger_on_approvals: false }).unwrap();
+    let handle = started.handle.unwrap();
+    crate::acca_support::ended(&handle);
+    let params = StatusParams { run_id: Some(handle.run_id().to_string()), ..StatusParams::default() };
+    let view = serde_json::to_value(engine.status(&params).unwrap()).unwrap();
+    let dir = view["output"].as_str().unwrap_or_else(|| panic!("{view}")).into();
+    (view, dir)
+}
+
+#[test]
+fn a_detached_head_a_linked_worktree_and_a_submodule_are_repositories_like_any_other() {
+    let place = Place::new();
+    let repo = Repo::new(&place.path().join("repo"), &[("a.txt", "one\n")]);
+    let first = repo.git(&["rev-parse", "HEAD"]);
+    repo.write("a.txt", "two\n");
+    repo.git(&["commit", "--quiet", "--all", "--message=second"]);
+    // Detached.
+    repo.git(&["checkout", "--quiet", "--detach", &first]);
+    let (_, dir) = scribe_in(&repo.0, &place);
+    assert_eq!(std::fs::read_to_string(dir.join("a.txt")).unwrap(), "one\n");
+    // Linked: its own commit counts, not that of the main tree.
+    repo.git(&["worktree", "add", "--quiet", "-b", "side", "../linked", "main"]);
+    let linked = Repo(place.path().join("linked").canonicalize().unwrap());
+    let (view, dir) = scribe_in(&linked.0, &place);
+    assert_eq!(std::fs::read_to_string(dir.join("a.txt")).unwrap(), "two\n");
+    assert_eq!(
+        repo.git(&["merge-base", "main", view["worktrees"][0]["branch"].as_str().unwrap()]),
+        linked.git(&["rev-parse", "HEAD"])
+    );
+    // With a submodule in it, and inside of one.
+    let outer = Repo::new(&place.path().join("outer"), &[("top.txt", "t\n")]);
+    outer.git(&["submodule", "--quiet", "add", &repo.0.display().to_string(), "inner"]);
+    outer.git(&["commit", "--quiet", "--all", "--message=sub"]);
+    let (view, dir) = scribe_in(&outer.0, &place);
+    assert_eq!(
+        (view["worktrees"][0]["changed_files"].clone(), dir.join("top.txt").exists()),
+        (json!(["said.txt"]), true)
+    );
+    let inner = outer.0.join("inner");
+    let (view, dir) = scribe_in(&inner, &place);
+    assert_eq!(
+        (view["worktrees"][0]["changed_files"].clone(), dir.join("a.txt").exists()),
+        (json!(["said.txt"]), true)
+    );
+    assert_eq!(outer.status(), "");
+}
+
+#[test]
+fn many_at_once_do_not_meet() {
+    let (desk, repo, _) = desk_of_scribe();
+    desk.workflow(
+        "edit",
+        "return (await parallel(Array.from({ length: 12 }, (_, n) => () => owf.agent('Edit ' + n, { isolation: 'worktree' })))).map(r => r.status + r.changedFiles)",
+    );
+    let view = desk.run_with("edit", with_scribe());
+    assert_eq!(view["output"], json!(vec!["donesaid.txt"; 12]));
+    assert_eq!(repo.branches().len(), 12);
+    assert_eq!((repo.status(), repo.git(&["fsck", "--no-dangling"])), (String::new(), String::new()));
+}
+
+#[test]
+fn hooks_of_the_repository_and_variables_of_git_do_not_reach_worktrees() {
+    let (desk, repo) = desk_in_repo(&[("a.txt", "one\n"), (".gitignore", "*.js\n*.yaml\n*.jsonl\n")]);
+    repo.write(".git/hooks/post-checkout", "#!/bin/sh\ntouch \"$(git rev-parse --git-common-dir)/hooked\"\n");
+    let hook = repo.0.join(".git/hooks/post-checkout");
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    desk.answers("  - write: { b.txt: \"b\\n\" }\n    text: done");
+    desk.workflow("edit", "return (await owf.agent('Edit.', { isolation: 'worktree' })).changedFiles");
+    let mut command = desk.place.command(&["run", "edit.js", "--fixtures", "answers.yaml", "--no-input", "--json"]);
+    command.env("GIT_DIR", "/nowhere").env("GIT_WORK_TREE", "/nowhere").env("GIT_INDEX_FILE", "/nowhere/index");
+    let printed = crate::support::cli::printed(&command.output().unwrap());
+    assert_eq!(printed.json()["output"], json!(["b.txt"]), "{printed:?}");
+    assert!(!repo.0.join(".git/hooked").exists());
 }
