@@ -43,6 +43,7 @@ pub mod view;
 mod watchdog;
 mod workflows;
 mod workspace;
+mod worktrees;
 
 pub use crate::core::environment::Environment;
 pub use engine::{Engine, Execution, Started};

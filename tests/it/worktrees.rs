@@ -62,7 +62,7 @@ fn accept_036_a_file_written_in_a_worktree_leaves_the_users_tree_alone_and_is_re
     );
     assert_eq!((repo.status(), repo.read("a.txt"), repo.git(&["rev-parse", "HEAD"])), before, "the user's tree");
     assert_eq!(repo.read(&format!("{path}/a.txt")), "two\n");
-    assert_eq!(repo.branches(), [branch.clone()]);
+    assert_eq!(repo.branches(), std::slice::from_ref(&branch));
     let absolute = desk.place.home().join("worktrees").join(run).join("c0001-1").display().to_string();
     assert_eq!(
         view["worktrees"],
@@ -202,7 +202,7 @@ fn a_failed_call_keeps_what_it_changed_and_so_does_one_that_ran_out_of_time() {
     let run = view["run_id"].as_str().unwrap();
     let branch = format!("owf/{}/c0001", &run[16..]);
     assert_eq!(view["output"], json!({"status": "schema_failed", "branch": branch, "files": ["b.txt"]}));
-    assert_eq!(repo.branches(), [branch.clone()]);
+    assert_eq!(repo.branches(), std::slice::from_ref(&branch));
     assert_eq!(texts(&view["worktrees"], "call_id"), ["c0001"]);
     let report = desk.place.owf(&["report", run, "--stdout"]).out;
     assert!(report.contains(&format!("{branch}, 0 commits, in worktrees/{run}/c0001-1")), "{report}");
@@ -370,9 +370,9 @@ fn the_work_of_a_process_that_died_is_found_when_the_run_is_taken_up_again() {
     assert_eq!(died.code, -1, "{died:?}");
     let run = desk.place.json(&["runs", "--json"])["runs"][0]["run_id"].as_str().unwrap().to_owned();
     let branch = format!("owf/{}/c0001", &run[16..]);
-    assert_eq!(repo.branches(), [branch.clone()]);
+    assert_eq!(repo.branches(), std::slice::from_ref(&branch));
     let view = desk.resume(ResumeParams { run_id: Some(run.clone()), ..ResumeParams::default() });
-    assert_eq!((&view["output"], texts(&view["worktrees"], "branch")), (&json!(["failed"]), vec![branch.clone()]));
+    assert_eq!((&view["output"], texts(&view["worktrees"], "branch")), (&json!(["failed"]), vec!std::slice::from_ref(&branch)));
     assert_eq!(view["worktrees"][0]["changed_files"], json!(["half.txt"]));
     // Nothing changed: nothing is kept, and the next attempt has a directory of its own.
     let died = desk.place.owf(&["run", "idle.js", "--fixtures", "answers.yaml", "--no-input", "--json"]);

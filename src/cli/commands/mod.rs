@@ -31,3 +31,4 @@ pub mod status;
 pub mod supervise;
 pub mod validate;
 pub mod wait;
+pub mod worktree;

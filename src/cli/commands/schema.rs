@@ -63,6 +63,10 @@ fn schemas() -> Map<String, Value> {
     add("export", output_schema::<view::ExportView>());
     add("prune", output_schema::<view::PruneView>());
     add("cache_clear", output_schema::<view::ClearedView>());
+    add("worktrees", output_schema::<view::WorktreesView>());
+    add("worktree_diff", output_schema::<view::WorktreeDiffView>());
+    add("worktree_apply", output_schema::<view::WorktreeAppliedView>());
+    add("worktree_remove", output_schema::<view::WorktreesRemovedView>());
     add("doctor", output_schema::<view::DoctorView>());
     all
 }

@@ -1,6 +1,5 @@
 //! Worktrees that attempts left: what is kept for review, what nobody works in any more, and what a person does with it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::core::ids::{CallId, RunId};
@@ -46,11 +45,6 @@ impl Query<'_> {
     pub(super) fn left_by(&self, run: &RunId, call: CallId) -> Option<Record> {
         let home = self.home_dir();
         kept(&home, Some(run)).into_iter().rfind(|record| record.call_id == call)
-    }
-
-    /// Runs that have worktrees.
-    pub(super) fn runs_with_worktrees(&self) -> BTreeSet<RunId> {
-        records(&self.home_dir(), None).into_iter().map(|record| record.run_id).collect()
     }
 }
 
