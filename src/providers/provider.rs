@@ -327,6 +327,11 @@ pub trait Provider: Send + Sync {
         None
     }
 
+    /// Where its service is; none for what is no service.
+    fn base_url(&self) -> Option<String> {
+        None
+    }
+
     /// Calls at once when nothing is configured.
     fn default_concurrency(&self) -> u32;
 

@@ -36,7 +36,12 @@ fn boxed(agent: impl Agent + 'static) -> Box<dyn Agent> {
 /// A broken entry does not break the others.
 fn provider(name: &str, agent: Result<Box<dyn Agent>, String>, setup: &Setup) -> Arc<dyn Provider> {
     match agent {
-        Ok(agent) => Arc::new(CliProvider::new(agent, &setup.env)),
+        Ok(agent) => Arc::new(CliProvider::new(agent, setup)),
         Err(problem) => Arc::new(Misconfigured { name: name.to_owned(), problem }),
     }
+}
+
+/// Whether a name has a table inside the binary.
+pub fn is_shipped(name: &str) -> bool {
+    SHIPPED.iter().any(|(shipped, _)| *shipped == name)
 }

@@ -16,4 +16,4 @@ mod table;
 mod table_form;
 mod table_read;
 
-pub use known::providers;
+pub use known::{is_shipped, providers};

@@ -95,6 +95,11 @@ impl Agent for TableAgent {
         self.entry.default_model.clone()
     }
 
+    fn model(&self, request: &AttemptRequest) -> Option<String> {
+        let model = request.model.as_ref()?;
+        Some(self.entry.models.get(model).unwrap_or(model).clone())
+    }
+
     fn schema_attempts(&self) -> Option<u32> {
         None
     }
@@ -107,7 +112,7 @@ impl Agent for TableAgent {
         if let Some(text) = system.as_ref().filter(|_| !system_flag) {
             input = format!("<instructions>\n{text}\n</instructions>\n\n{input}");
         }
-        let model = request.model.as_ref().map(|model| self.entry.models.get(model).unwrap_or(model).clone());
+        let model = self.model(request);
         let mut files = None;
         let mut schema = None;
         let mut schema_file = None;
@@ -186,7 +191,7 @@ impl Agent for TableAgent {
                 request.cwd.clone(),
             ));
         }
-        let model = request.model.clone();
+        let model = self.model(request);
         Box::new(TableReader::new(&self.name, Arc::clone(&self.table), structured.is_some(), model, prices, progress))
     }
 }
