@@ -22,6 +22,7 @@ mod message;
 pub mod params;
 mod personas;
 mod prepare;
+mod prices;
 mod process;
 mod providers;
 mod query;

@@ -92,8 +92,8 @@ impl Estimates {
     pub fn tokens(&self, asked: Option<Asked<'_>>, ask: &Ask, persona_bytes: u64) -> Tokens {
         let text = Text::of(ask, persona_bytes);
         let mut input = match asked.and_then(|asked| self.observed(asked)) {
-            Some(milli) => band(text.bytes.saturating_mul(1_000) / milli, OBSERVED),
-            None => band(text.milli_tokens * family(asked) / 100 / 1_000, BLIND),
+            Some(milli) => band(text.bytes.saturating_mul(1_000).div_ceil(milli), OBSERVED),
+            None => band((text.milli_tokens * family(asked)).div_ceil(100_000), BLIND),
         };
         add(&mut input, overhead(asked, ask));
         Tokens { input, output: output(ask) }

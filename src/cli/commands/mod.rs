@@ -20,6 +20,7 @@ pub mod mcp;
 pub mod new;
 pub mod output;
 pub mod pause;
+pub mod prices;
 pub mod providers;
 pub mod prune;
 pub mod rehearse;

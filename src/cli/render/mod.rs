@@ -8,6 +8,7 @@ pub mod explain;
 mod failure;
 pub mod lists;
 pub mod mcp_config;
+pub mod prices;
 pub mod run_end;
 pub mod runs;
 pub mod status;

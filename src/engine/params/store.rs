@@ -85,3 +85,21 @@ pub struct PruneParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
+
+/// Shows prices of models, or puts newer ones in their place.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PricesParams {
+    /// Only models and providers with this in their name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Put newer prices in place of those that are there. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<bool>,
+    /// The address of a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A table on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}

@@ -10,6 +10,7 @@ mod explain;
 mod home;
 pub mod next;
 mod output;
+mod prices;
 mod run;
 mod runs;
 mod validate;
@@ -29,6 +30,7 @@ pub use event::EventView;
 pub use explain::{ExplainCounts, ExplainRow, ExplainView, FromCall};
 pub use home::{ClearedView, DoctorCheck, DoctorView, ExportView, Health, InitView, PruneView, PrunedRun};
 pub use output::{ArtifactRow, ArtifactsView, OutputView, ReadArtifactView, ReportView};
+pub use prices::{PriceRow, PricesView, RatesRow};
 pub use run::{
     BudgetLine, BudgetView, Counts, DecisionView, Gap, PhaseRow, ResumedHow, ReuseView, RunView, SwallowedRow,
     UsageView, Woke, WorktreeRow,

@@ -1,5 +1,7 @@
 //! Services as providers, in four wire dialects.
 
+mod fetch;
 mod known;
 
+pub use fetch::fetch;
 pub use known::providers;
