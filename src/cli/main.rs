@@ -101,6 +101,7 @@ fn run(ctx: &mut Context, command: Command) -> Outcome {
         Command::Report(args) => commands::report::run(ctx, args),
         Command::Prune(args) => commands::prune::run(ctx, args),
         Command::Cache(args) => commands::cache::run(ctx, &args),
+        Command::Usage(args) => commands::usage::run(ctx, args),
         Command::Prices(args) => commands::prices::run(ctx, args),
         Command::Providers(args) => commands::providers::run(ctx, &args),
         Command::Trust(args) => commands::trust::run(ctx, &args),

@@ -19,6 +19,7 @@ mod journal;
 mod limits;
 mod lookups;
 mod message;
+mod money;
 pub mod params;
 mod personas;
 mod prepare;

@@ -32,5 +32,6 @@ pub mod schema;
 pub mod status;
 pub mod supervise;
 pub mod trust;
+pub mod usage;
 pub mod validate;
 pub mod wait;

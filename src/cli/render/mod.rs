@@ -13,6 +13,7 @@ pub mod run_end;
 pub mod runs;
 pub mod status;
 pub mod text;
+pub mod usage;
 pub mod validate;
 pub mod words;
 

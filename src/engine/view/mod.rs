@@ -13,6 +13,7 @@ mod output;
 mod prices;
 mod run;
 mod runs;
+mod usage;
 mod validate;
 mod workflows;
 
@@ -36,5 +37,6 @@ pub use run::{
     UsageView, Woke, WorktreeRow,
 };
 pub use runs::{OwnerView, RunFacts, RunRow, RunsView};
+pub use usage::{UsageBy, UsageReport, UsageSum};
 pub use validate::{Diagnostic, Severity, ValidateView, WorkflowMeta};
 pub use workflows::{NewWorkflowView, Scope, TemplateRow, WorkflowRow, WorkflowsView};
