@@ -25,7 +25,8 @@ impl RunLoop {
         let mut error = CallError::new(
             ErrorClass::Budget,
             format!("no price is known for {what} of {name}, so the cost budget cannot be kept"),
-        );
+        )
+        .throwing("WorkflowBudgetExceededError");
         error.hint = Some("name a model with a price (owf prices), or allow_unpriced to go on".to_owned());
         Err(error)
     }
