@@ -5,6 +5,7 @@ pub mod cli;
 mod configured;
 pub mod estimate;
 pub mod fake;
+mod file_tools;
 pub mod http;
 mod near;
 pub mod prices;
@@ -13,10 +14,12 @@ mod registry;
 pub mod schema;
 mod setup;
 
+pub use crate::process::MARKER;
 pub use configured::{at_line, providers_table};
+pub use file_tools::FileTools;
 pub use provider::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Feedback, MARKER, Persona, Progress, Provider, ProviderKind,
-    Reply, ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
+    AttemptRequest, Availability, BoxFuture, CallContext, Feedback, Persona, Progress, Provider, ProviderKind, Reply,
+    ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
 };
 pub(crate) use registry::keys_of;
 pub use registry::{Detected, Registry, detect, registry};

@@ -35,3 +35,4 @@ pub mod trust;
 pub mod usage;
 pub mod validate;
 pub mod wait;
+pub mod worktree;

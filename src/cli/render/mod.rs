@@ -16,5 +16,6 @@ pub mod text;
 pub mod usage;
 pub mod validate;
 pub mod words;
+pub mod worktrees;
 
 pub use failure::failure;

@@ -16,6 +16,7 @@ mod runs;
 mod usage;
 mod validate;
 mod workflows;
+mod worktrees;
 
 pub use approvals::{ApprovalRow, ApprovalState, ApprovalsView};
 pub use calls::{
@@ -40,3 +41,6 @@ pub use runs::{OwnerView, RunFacts, RunRow, RunsView};
 pub use usage::{UsageBy, UsageReport, UsageSum};
 pub use validate::{Diagnostic, Severity, ValidateView, WorkflowMeta};
 pub use workflows::{NewWorkflowView, Scope, TemplateRow, WorkflowRow, WorkflowsView};
+pub use worktrees::{
+    WorktreeAppliedView, WorktreeDiffView, WorktreeEntry, WorktreeState, WorktreesRemovedView, WorktreesView,
+};
