@@ -27,19 +27,16 @@ const MOST_TRANSCRIPT: usize = 8 << 20;
 pub(super) struct CliProvider {
     agent: Box<dyn Agent>,
     env: Environment,
+    estimates: Estimates,
     program: Option<PathBuf>,
     version: OnceLock<Option<String>>,
-    estimates: Estimates,
-    /// Other names of models.
-    models: BTreeMap<String, String>,
 }
 
 impl CliProvider {
     pub(super) fn new(agent: Box<dyn Agent>, setup: &Setup) -> Self {
+        let program = find_program(agent.program(), setup.env.get("PATH").unwrap_or_default());
         let (env, estimates) = (setup.env.clone(), setup.estimates.clone());
-        let models = setup.entry(agent.name()).models;
-        let program = find_program(agent.program(), env.get("PATH").unwrap_or_default());
-        Self { agent, env, program, version: OnceLock::new(), estimates, models }
+        Self { agent, env, estimates, program, version: OnceLock::new() }
     }
 
     /// The version the program says it is: asked once per process, when somebody first wants to know.
@@ -151,8 +148,7 @@ impl Provider for CliProvider {
     }
 
     fn reserve(&self, request: &AttemptRequest) -> Charge {
-        let model = request.model.as_deref().map(|asked| self.models.get(asked).map_or(asked, String::as_str));
-        self.estimates.reserve(self, model, request)
+        self.estimates.reserve(self, self.agent.model(request).as_deref(), request)
     }
 
     fn wind_down(&self) -> Duration {
