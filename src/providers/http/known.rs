@@ -100,7 +100,7 @@ pub fn providers_with(setup: &Setup, timeouts: Timeouts) -> Vec<Arc<dyn Provider
         redactor: Redactor::new(&setup.env, variables),
     });
     let provider = |service| -> Arc<dyn Provider> {
-        Arc::new(HttpProvider::new(service, Arc::clone(&shared), Arc::clone(&setup.prices)))
+        Arc::new(HttpProvider::new(service, Arc::clone(&shared), Arc::clone(&setup.prices), setup.estimates.clone()))
     };
     services.into_iter().map(provider).collect()
 }
