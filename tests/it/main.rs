@@ -32,6 +32,7 @@ mod drift;
 mod dry_run;
 mod fixtures;
 mod http_run;
+mod http_wire;
 mod kill_harness;
 mod layering;
 mod machine_scenarios;

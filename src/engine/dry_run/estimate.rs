@@ -159,7 +159,7 @@ fn output(ask: &Ask) -> Three {
 
 /// Size of a request's prompt.
 pub(super) fn prompt_bytes(ask: &Ask) -> u64 {
-    ask.prompt.as_ref().map_or(0, |p| p.len() as u64)
+    ask.prompt_text().map_or(0, |p| p.len() as u64)
 }
 
 fn schema_bytes(schema: Option<&Value>) -> u64 {

@@ -10,6 +10,7 @@ use super::pace::CEILING;
 use super::prompts::{self, ANSWER};
 use super::service::Service;
 use super::wire::{Asked, Failed, Finish, Held, Said, ToolCall, ToolResult, Turn, Wire};
+use crate::core::call::ChatRole;
 use crate::core::ids::Hash;
 use crate::core::outcome::{CallError, CostSource, ErrorClass, Provenance};
 use crate::providers::prices::{Prices, TokenUse};
@@ -292,7 +293,11 @@ impl<'a> Chat<'a> {
     /// The conversation so far: history, prompt, what was wrong with the last attempt's answer, what was said since.
     fn turns(&self, holding: Option<&Holding>) -> Vec<Turn> {
         let ask = &self.request.spec.ask;
-        let mut turns = Vec::new();
+        let said_before = ask.messages.iter().flatten().map(|message| match message.role {
+            ChatRole::User => Turn::User(message.content.clone()),
+            ChatRole::Assistant => Turn::Assistant(message.content.clone()),
+        });
+        let mut turns: Vec<Turn> = said_before.collect();
         let mut prompt = ask.prompt.clone().unwrap_or_default();
         if let (Some(schema), Some(holding)) = (&ask.schema, holding)
             && holding.mode.in_prompt()

@@ -82,7 +82,7 @@ impl Provider for HttpProvider {
     fn reserve(&self, request: &AttemptRequest) -> Charge {
         let ask = &request.spec.ask;
         let schema = ask.schema.as_ref().map_or(0, |schema| schema.to_string().len());
-        let bytes = request.system().map_or(0, |s| s.len()) + ask.prompt.as_ref().map_or(0, String::len) + schema;
+        let bytes = request.system().map_or(0, |s| s.len()) + ask.prompt_text().map_or(0, |p| p.len()) + schema;
         // Three bytes a token is more tokens than nearly any text has.
         let used = TokenUse { input: bytes as u64 / 3 + 1, output: RESERVED_OUTPUT, ..TokenUse::default() };
         let model = request.model.as_deref().map(|asked| self.service.model(asked)).unwrap_or_default();
