@@ -167,7 +167,3 @@ fn hint(service: &Service, class: ErrorClass, status: u16) -> Option<String> {
         _ => None,
     }
 }
-
-#[cfg(test)]
-#[path = "classify_tests.rs"]
-mod tests;
