@@ -1,5 +1,6 @@
 //! A request of the protocol that is not served: not a tool's failure, which a model reads, but an error for its client.
 
+use super::tools;
 use crate::core::failure::{Code, Failure};
 
 /// Why a request is refused, with a message that is complete by itself: clients drop everything else.
@@ -15,6 +16,7 @@ pub(crate) enum Refused {
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
+        let failure = tools::told(failure);
         let text = match failure.hint {
             Some(hint) => format!("{}; {hint}", failure.message),
             None => failure.message,

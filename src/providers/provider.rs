@@ -47,15 +47,11 @@ pub struct AttemptRequest {
     pub cwd: PathBuf,
     /// Milliseconds the attempt may take.
     pub timeout_ms: u64,
-    /// `ROOT/RUN/CALL/ATTEMPT`: the value of [`MARKER`] in the environment of every process started for the attempt.
+    /// `ROOT/RUN/CALL/ATTEMPT`: the value of [`crate::process::MARKER`] in the environment of every process started for the attempt.
     pub marker: String,
     /// What was wrong with the attempt before, when it broke the schema.
     pub feedback: Option<Feedback>,
 }
-
-/// The environment variable that marks processes started for an attempt, so that they can be found and ended when their owner
-/// is gone.
-pub const MARKER: &str = "OWF_CALL_ID";
 
 impl AttemptRequest {
     /// The system prompt: the persona's, then the call's own.
@@ -328,6 +324,11 @@ pub trait Provider: Send + Sync {
 
     /// The model used when none is asked for.
     fn default_model(&self) -> Option<String> {
+        None
+    }
+
+    /// Where its service is; none for what is no service.
+    fn base_url(&self) -> Option<String> {
         None
     }
 

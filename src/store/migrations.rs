@@ -54,6 +54,13 @@ pub(super) fn state(db: &Connection) -> Result<State, StoreError> {
     Ok(if number("lowest_reader")? <= FORMAT { State::Newer(newer) } else { State::TooNew(newer) })
 }
 
+/// The format of a store, and nothing else about it.
+pub(super) fn format(db: &Connection) -> Result<u32, StoreError> {
+    let mut select = db.prepare_cached("SELECT value FROM meta WHERE key = 'format'")?;
+    let text: String = select.query_row([], |row| row.get(0))?;
+    text.parse().map_err(|_| StoreError::Corrupt(format!("meta format is {text}")))
+}
+
 fn text(db: &Connection, key: &str) -> Result<Option<String>, StoreError> {
     Ok(db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?)
 }

@@ -4,6 +4,7 @@ mod approvals;
 mod artifacts;
 mod cache;
 mod calls;
+mod current;
 mod error;
 mod events;
 mod home;

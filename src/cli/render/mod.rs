@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod calls;
+pub mod config;
 pub mod dry_run;
 pub mod explain;
 mod failure;

@@ -78,6 +78,7 @@ pub(crate) fn doctor_of_damaged_store(env: &QueryEnv, home: &Path, problem: Stri
 
 fn beside_the_store(env: &QueryEnv, home: String, mut checks: Vec<DoctorCheck>) -> DoctorView {
     checks.push(git());
+    checks.extend(env.config.iter().cloned());
     checks.extend(providers(&env.providers));
     let ok = checks.iter().all(|check| check.health != Health::Fail);
     let runtime_version = env!("CARGO_PKG_VERSION").to_owned();
@@ -121,6 +122,7 @@ impl Query<'_> {
             ),
         });
         checks.push(git());
+        checks.extend(self.env.config.iter().cloned());
         checks.extend(providers(&self.env.providers));
         let mut view = DoctorView {
             ok: checks.iter().all(|check| check.health != Health::Fail),

@@ -3,6 +3,7 @@
 mod approvals;
 mod calls;
 mod common;
+mod config;
 mod dry_run;
 mod event;
 mod explain;
@@ -19,6 +20,7 @@ pub use calls::{
     AttemptRow, CallDetail, CallDetailView, CallErrorView, CallFiles, CallRow, CallState, CallsView, UnknownCallState,
 };
 pub use common::{ErrorView, Notice, Usd};
+pub use config::{KeyRow, ProviderDetail, ProvidersView, TrustRow, TrustView};
 pub use dry_run::{
     Band, DryCallRow, DryOutcome, DryPhase, DryRunView, Estimate, FanOut, MoneyBand, ProviderRow, RerunCall,
     ReuseForecast, Unreached, WorkflowName, WorstCase,

@@ -5,4 +5,8 @@ pub(crate) mod http_ask;
 pub(crate) mod http_mock;
 pub(crate) mod mcp;
 pub(crate) mod pty;
+pub(crate) mod replies;
+pub(crate) mod rows;
 pub(crate) mod script_harness;
+pub(crate) mod session;
+pub(crate) mod volatile;

@@ -1,0 +1,167 @@
+//! What an attempt may do besides answering: wind down, say how far it is, hear what was wrong with its last answer.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use owf::core::budget::Charge;
+use owf::core::event::Event;
+use owf::core::outcome::{CallError, CostSource, ErrorClass, Usage};
+use owf::engine::Execution;
+use owf::engine::params::CancelParams;
+use owf::providers::{
+    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError,
+};
+use serde_json::json;
+
+use crate::dialect_lab::{Lab, Outfit, inline};
+
+/// Answers only when it is asked to end, and then takes a moment to say what it used.
+#[derive(Default)]
+struct Winding {
+    asked: AtomicBool,
+    wound_down: AtomicBool,
+}
+
+/// What [`Winding`] says it used.
+const USED: Usage = Usage { input_tokens: 3, output_tokens: 7, cache_read_tokens: 0, cache_write_tokens: 0 };
+
+impl Provider for Winding {
+    fn name(&self) -> &'static str {
+        "winding"
+    }
+
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Cli
+    }
+
+    fn default_concurrency(&self) -> u32 {
+        2
+    }
+
+    fn availability(&self) -> Availability {
+        Availability { available: true, ..Availability::default() }
+    }
+
+    fn identity(&self, _: &AttemptRequest) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    fn reads_workspace(&self, _: &AttemptRequest) -> bool {
+        false
+    }
+
+    fn wants_claim(&self, _: &AttemptRequest) -> bool {
+        false
+    }
+
+    fn reserve(&self, _: &AttemptRequest) -> Charge {
+        Charge { calls: 1, ..Charge::default() }
+    }
+
+    fn wind_down(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    fn schema_attempts(&self) -> Option<u32> {
+        Some(2)
+    }
+
+    fn call<'a>(
+        &'a self,
+        request: &'a AttemptRequest,
+        context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Reply, ReplyError>> {
+        Box::pin(async move {
+            if request.spec.ask.schema.is_some() {
+                let said = request.feedback.as_ref().map(|f| json!({"answer": f.answer, "message": f.message}));
+                return Ok(Reply::new(ReplyAnswer::Json(json!({"n": said}))));
+            }
+            self.asked.store(true, Ordering::SeqCst);
+            for step in 0..5 {
+                context.progress.say(format!("step {step}"));
+            }
+            context.stop.stopped().await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            self.wound_down.store(true, Ordering::SeqCst);
+            let error = CallError::new(ErrorClass::Cancelled, "told to end");
+            Err(ReplyError { usage: USED, cost_nanos: Some(11), cost_source: CostSource::Reported, ..error.into() })
+        })
+    }
+}
+
+fn lab(provider: &Arc<Winding>, env: Vec<(&'static str, &'static str)>) -> Lab {
+    Lab::with(Outfit { providers: vec![Arc::clone(provider) as Arc<dyn Provider>], env, ..Outfit::default() })
+}
+
+#[test]
+fn a_timeout_ends_politely_and_keeps_what_was_used() {
+    let provider = Arc::new(Winding::default());
+    let ended = lab(&provider, Vec::new()).body("return await agent('p', {provider: 'winding', timeoutMs: 40})");
+    assert_eq!(ended.value(), json!(null));
+    let outcome = ended.events.iter().find_map(|record| match &record.event {
+        Event::CallFinished { outcome, .. } => Some(outcome.clone()),
+        _ => None,
+    });
+    let outcome = outcome.unwrap();
+    let error = outcome.error.unwrap();
+    assert_eq!((error.class, error.message.as_str()), (ErrorClass::Timeout, "no answer in 40 ms"));
+    let twice = Usage { input_tokens: 6, output_tokens: 14, ..Usage::default() };
+    assert_eq!((outcome.attempts, outcome.usage, outcome.cost_nanos), (2, twice, Some(22)));
+    assert_eq!(outcome.cost_source, CostSource::Reported);
+}
+
+#[test]
+fn a_cancelled_attempt_is_asked_to_end_and_the_run_waits_until_it_has() {
+    let provider = Arc::new(Winding::default());
+    let lab = lab(&provider, Vec::new());
+    let params = inline("return await agent('p', {provider: 'winding'})");
+    let started = lab.engine.start(&params, Execution::InProcess { linger_on_approvals: false }).unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !provider.asked.load(Ordering::SeqCst) {
+        assert!(std::time::Instant::now() < deadline, "the provider is not asked");
+        std::thread::yield_now();
+    }
+    let cancel = CancelParams { run_id: started.run_id.to_string(), ..CancelParams::default() };
+    lab.engine.cancel(&cancel, "test").unwrap();
+    assert!(started.handle.unwrap().wait_ended(Duration::from_mins(1)));
+    assert!(provider.wound_down.load(Ordering::SeqCst), "its own end was waited for");
+    assert_eq!(lab.view(started.run_id.as_str()).status.as_str(), "cancelled");
+}
+
+#[test]
+fn words_about_progress_are_journaled_but_not_every_one() {
+    let provider = Arc::new(Winding::default());
+    let ended = lab(&provider, Vec::new()).body("return await agent('p', {provider: 'winding', timeoutMs: 40})");
+    let said: Vec<(u32, &str)> = ended
+        .events
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::AttemptProgress { attempt, message, .. } => Some((*attempt, message.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(said, [(1, "step 0"), (2, "step 0")]);
+}
+
+#[test]
+fn the_next_attempt_hears_what_was_wrong_with_the_last_answer() {
+    let provider = Arc::new(Winding::default());
+    let schema = "{type: 'object', properties: {n: {type: 'object', properties: {message: {type: 'string'}}}}}";
+    let body = format!("return await agent('p', {{provider: 'winding', schema: {schema}}})");
+    let value = lab(&provider, Vec::new()).value(&body);
+    assert_eq!(value["n"]["answer"], json!("{\"n\":null}"));
+    assert_eq!(value["n"]["message"], json!("/n must be object, got null"));
+}
+
+#[test]
+fn a_provider_has_its_own_number_of_attempts_at_a_structured_answer_unless_one_is_configured() {
+    let body = "try { await agent('p', {provider: 'winding', schema: {type: 'object', required: ['x']}}) } catch (e) { return 'threw' }";
+    for (env, attempts) in [(Vec::new(), 2), (vec![("OWF_SCHEMA_ATTEMPTS", "3")], 3)] {
+        let ended = lab(&Arc::new(Winding::default()), env).body(body);
+        assert_eq!((ended.value(), ended.count("attempt_started")), (json!("threw"), attempts));
+    }
+}
