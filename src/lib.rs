@@ -13,3 +13,4 @@ pub mod mcp;
 pub mod process;
 pub mod providers;
 pub mod store;
+pub mod tools;

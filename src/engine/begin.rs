@@ -82,6 +82,7 @@ impl RunLoop {
             delay: Duration::from_millis(delay_ms),
             workspace: prepared.workspace.clone(),
             secrets: self.tree.services.secrets.clone(),
+            files: Arc::clone(&self.tree.services.config.files),
             request,
         };
         let future = Box::pin(async move {

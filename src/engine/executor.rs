@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::core::budget::Charge;
+use crate::core::file_rules::FileRules;
 use crate::core::machine::{Answer, AttemptReport};
 use crate::core::outcome::{CallError, CostSource, ErrorClass};
 use crate::providers::schema::CompiledSchema;
@@ -16,6 +17,7 @@ use crate::store::Ticket;
 use super::answer::checked;
 use super::collapse::said;
 use super::secrets::Secrets;
+use super::toolbox;
 
 /// Everything an attempt needs.
 pub(crate) struct Attempt {
@@ -31,6 +33,8 @@ pub(crate) struct Attempt {
     pub(crate) workspace: Option<String>,
     /// What must not stand in a transcript.
     pub(crate) secrets: Secrets,
+    /// What file tools may touch, for providers that bring none.
+    pub(crate) files: Arc<FileRules>,
 }
 
 /// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
@@ -57,7 +61,7 @@ pub(crate) async fn contained(attempt: Attempt) -> Option<AttemptReport> {
 
 /// Carries an attempt out. Returns nothing when the barrier failed: then the process no longer owns the run and nothing may
 /// take effect.
-async fn execute(attempt: Attempt) -> Option<AttemptReport> {
+async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     if !attempt.delay.is_zero() {
         tokio::time::sleep(attempt.delay).await;
     }
@@ -66,6 +70,16 @@ async fn execute(attempt: Attempt) -> Option<AttemptReport> {
     }
     let began = Instant::now();
     let mut report = blank(&attempt);
+    if attempt.provider.kind() == ProviderKind::Http {
+        // Only now: the directory the attempt works in is known for sure.
+        match toolbox::of(&attempt.request, &attempt.files) {
+            Ok(tools) => attempt.context.tools = tools,
+            Err(why) => {
+                report.result = Err(CallError::new(ErrorClass::BadRequest, why));
+                return Some(report);
+            }
+        }
+    }
     let (reply, cut_short) = match answer(&attempt).await {
         Ended::Answered(reply) => (Some(reply), None),
         Ended::TimedOut(reply) => {

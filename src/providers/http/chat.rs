@@ -8,6 +8,7 @@ use super::exchange::{Shared, exchange};
 use super::ladder::{self, LOCAL, Mode};
 use super::pace::CEILING;
 use super::prompts::{self, ANSWER};
+use super::redact::clean;
 use super::service::Service;
 use super::wire::{Asked, Failed, Finish, Held, Said, ToolCall, ToolResult, Turn, Wire};
 use crate::core::call::ChatRole;
@@ -322,18 +323,18 @@ impl<'a> Chat<'a> {
                 CallError::new(ErrorClass::MaxTokens, message)
             }
             Finish::Refused(why) => {
-                let why = self.shared.redactor.clean(why);
+                let why = clean(&self.shared.secrets, why);
                 CallError::new(ErrorClass::Refusal, format!("{} refused: {why}", self.service.name))
             }
             Finish::ContextFull => {
                 CallError::new(ErrorClass::ContextTooLong, "the model's context was full before its answer ended")
             }
             Finish::Other(word) if said.text.is_empty() && said.calls.is_empty() => {
-                let word = self.shared.redactor.clean(word);
+                let word = clean(&self.shared.secrets, word);
                 CallError::new(ErrorClass::Other, format!("{} ended without an answer: {word}", self.service.name))
             }
             Finish::Other(word) => {
-                let word = self.shared.redactor.clean(word);
+                let word = clean(&self.shared.secrets, word);
                 self.provenance.warnings.push(format!("the answer ended with \"{word}\""));
                 return Ok(());
             }
