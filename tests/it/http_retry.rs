@@ -260,7 +260,9 @@ fn errors_are_bounded_and_hold_no_key() {
     let echo = |status| {
         Mock::new(move |seen| {
             let headers = format!("{:?} {}", seen.headers, "x".repeat(10_000));
-            let message = format!("bad key sk-proj-abcdefghijklmnop, AIzaSyA1234567890abcdefghijk; you sent {headers}");
+            let message = format!(
+                "bad key sk-proj-abcdefghijklmnop, AIzaSyA1234567890abcdefghijklmnopqrstuv; you sent {headers}"
+            );
             Answer::json(status, &json!({"error": {"message": message, "type": "t"}})).header("x-request-id", KEY)
         })
     };

@@ -38,6 +38,7 @@ mod fixtures;
 mod http_retry;
 mod http_run;
 mod http_schema;
+mod http_tools;
 mod http_wire;
 mod kill_harness;
 mod layering;
