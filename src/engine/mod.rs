@@ -40,6 +40,7 @@ mod services;
 mod source;
 mod start;
 mod supervise;
+mod toolbox;
 mod tree;
 mod validate;
 pub mod view;

@@ -83,7 +83,8 @@ impl RunLoop {
             return Some(Plan::Refuse(error));
         };
         let available = provider.availability();
-        if !available.available {
+        // A service without a key says so when it is asked: that pauses the run, and a resume finds the key.
+        if !available.available && provider.kind() != ProviderKind::Http {
             let message = available.message.unwrap_or_else(|| format!("provider \"{wanted}\" cannot be used here"));
             return Some(Plan::Refuse(CallError::new(ErrorClass::NotInstalled, message)));
         }
