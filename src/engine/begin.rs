@@ -95,6 +95,7 @@ impl RunLoop {
             workspace: prepared.workspace.clone(),
             secrets: self.tree.services.secrets.clone(),
             isolation,
+            files: Arc::clone(&self.tree.services.config.files),
             request,
         };
         let future = Box::pin(async move {

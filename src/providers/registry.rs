@@ -50,6 +50,9 @@ pub(super) fn builtin(name: &str) -> Option<ProviderKind> {
     if super::cli::is_shipped(name) {
         return Some(ProviderKind::Cli);
     }
+    if super::cli::is_shipped(name) {
+        return Some(ProviderKind::Cli);
+    }
     KNOWN.iter().find(|known| known.name == name).map(|known| known.kind)
 }
 
