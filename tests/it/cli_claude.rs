@@ -699,3 +699,32 @@ fn a_run_taken_over_after_sigkill_leaves_no_agent_of_the_dead_owner_alive() {
         eventually(std::time::Duration::from_secs(1), "the orphan is gone", || !alive(&pid(name)));
     }
 }
+
+#[test]
+fn a_second_interrupt_ends_owf_at_once_and_its_agents_with_it() {
+    let behave = "setsid sleep 300 & echo $! >\"$dir/child\"; trap '' INT TERM; echo $$ >\"$dir/agent\"\n\
+                  while :; do sleep 0.05; done";
+    let stub = Stub::doing("claude", VERSION, behave);
+    let place = Place::new();
+    place.file("w.js", "export const meta = { name: 'w', description: 'd' }\nreturn await agent('x')\n");
+    let mut owner = stub
+        .command(&place, &["run", "w.js", "--provider", "claude", "--json"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = |name: &str| std::fs::read_to_string(stub.path().join(name)).unwrap_or_default();
+    eventually(std::time::Duration::from_secs(5), "the agent runs", || pid("agent").ends_with('\n'));
+    let began = std::time::Instant::now();
+    // The signal may come before the program listens for the next one.
+    eventually(std::time::Duration::from_secs(1), "owf ends", || {
+        let process = rustix::process::Pid::from_child(&owner);
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::INT);
+        owner.try_wait().unwrap().is_some()
+    });
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    for name in ["agent", "child"] {
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", pid(name).trim())).unwrap_or_default();
+        eventually(std::time::Duration::from_secs(1), "it is gone", || stat().is_empty() || stat().contains(") Z "));
+    }
+}
