@@ -372,7 +372,7 @@ fn the_work_of_a_process_that_died_is_found_when_the_run_is_taken_up_again() {
     let branch = format!("owf/{}/c0001", &run[16..]);
     assert_eq!(repo.branches(), std::slice::from_ref(&branch));
     let view = desk.resume(ResumeParams { run_id: Some(run.clone()), ..ResumeParams::default() });
-    assert_eq!((&view["output"], texts(&view["worktrees"], "branch")), (&json!(["failed"]), vec!std::slice::from_ref(&branch)));
+    assert_eq!((&view["output"], texts(&view["worktrees"], "branch")), (&json!(["failed"]), vec![branch.clone()]));
     assert_eq!(view["worktrees"][0]["changed_files"], json!(["half.txt"]));
     // Nothing changed: nothing is kept, and the next attempt has a directory of its own.
     let died = desk.place.owf(&["run", "idle.js", "--fixtures", "answers.yaml", "--no-input", "--json"]);
