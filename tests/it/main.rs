@@ -82,5 +82,6 @@ mod store_owner;
 mod store_support;
 mod support;
 mod views;
+mod workspace_cache;
 mod worktree_cli;
 mod worktrees;
