@@ -153,8 +153,13 @@ impl Engine {
 
     /// Runs `ask` over the store as it is.
     pub(crate) fn query<T>(&self, ask: impl FnOnce(Query<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
-        let env =
-            QueryEnv { now: now(), real_providers: self.providers_here(), providers: Vec::new(), bound: self.bound };
+        let env = QueryEnv {
+            now: now(),
+            real_providers: self.providers_here(),
+            providers: Vec::new(),
+            config: Vec::new(),
+            bound: self.bound,
+        };
         self.query_in(&env, ask)
     }
 
@@ -177,7 +182,13 @@ impl Engine {
             Some(ProviderRow { name, available, version, login: None, message })
         };
         let providers = registry.known_names().into_iter().filter_map(row).collect();
-        QueryEnv { now: now(), real_providers: self.providers_here(), providers, bound: self.bound }
+        QueryEnv {
+            now: now(),
+            real_providers: self.providers_here(),
+            providers,
+            config: super::providers::facts(&self.services.config),
+            bound: self.bound,
+        }
     }
 
     /// The real providers found on this machine that this owf can ask, with what is known of their version.

@@ -15,6 +15,7 @@ use crate::store::Ticket;
 
 use super::answer::checked;
 use super::collapse::said;
+use super::isolation::{Isolated, Isolation};
 use super::secrets::Secrets;
 
 /// Everything an attempt needs.
@@ -31,6 +32,8 @@ pub(crate) struct Attempt {
     pub(crate) workspace: Option<String>,
     /// What must not stand in a transcript.
     pub(crate) secrets: Secrets,
+    /// The worktree it is to have.
+    pub(crate) isolation: Option<Isolation>,
 }
 
 /// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
@@ -57,15 +60,37 @@ pub(crate) async fn contained(attempt: Attempt) -> Option<AttemptReport> {
 
 /// Carries an attempt out. Returns nothing when the barrier failed: then the process no longer owns the run and nothing may
 /// take effect.
-async fn execute(attempt: Attempt) -> Option<AttemptReport> {
+async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     if !attempt.delay.is_zero() {
-        tokio::time::sleep(attempt.delay).await;
+        tokio::select! {
+            () = tokio::time::sleep(attempt.delay) => {}
+            () = attempt.context.stop.stopped() => {}
+        }
     }
     if let Some(barrier) = &attempt.barrier {
         barrier.committed().await.ok()?;
     }
     let began = Instant::now();
     let mut report = blank(&attempt);
+    if attempt.context.stop.is_stopped() {
+        report.result = Err(CallError::new(ErrorClass::Cancelled, "ended on request"));
+        return Some(report);
+    }
+    let mut isolated: Option<Isolated> = None;
+    if let Some(isolation) = attempt.isolation.take() {
+        match isolation.begin().await {
+            Ok(tree) => {
+                attempt.request.cwd.clone_from(&tree.cwd);
+                report.notices.extend(tree.notice.clone());
+                isolated = Some(tree);
+            }
+            Err(error) => {
+                report.result = Err(error);
+                report.duration_ms = began.elapsed().as_millis() as u64;
+                return Some(report);
+            }
+        }
+    }
     let (reply, cut_short) = match answer(&attempt).await {
         Ended::Answered(reply) => (Some(reply), None),
         Ended::TimedOut(reply) => {
@@ -119,6 +144,15 @@ async fn execute(attempt: Attempt) -> Option<AttemptReport> {
     }
     if let Some(error) = cut_short {
         report.result = Err(error);
+    }
+    if let Some(tree) = isolated {
+        let left = tree.end().await;
+        report.worktree = left.note;
+        if let Ok(answer) = &mut report.result {
+            answer.changed_files.clone_from(&left.changed_files);
+        }
+        report.changed_files = left.changed_files;
+        report.provenance.warnings.extend(left.warning);
     }
     if let (Some(path), Some(mut transcript)) = (&attempt.context.transcript, transcript) {
         attempt.secrets.text(&mut transcript);

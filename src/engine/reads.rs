@@ -7,7 +7,7 @@ use super::params::{
     ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ExportParams, ListRunsParams, OutputParams,
     PruneParams, ReadArtifactParams, ReportParams, StatusParams,
 };
-use super::query::{RunScope, doctor_of_damaged_store, doctor_without_store};
+use super::query::{RunScope, doctor_of_damaged_store, doctor_without_store, runs_cursor};
 use super::report::Report;
 use super::view::{
     ApprovalsView, ArtifactsView, CallDetailView, CallsView, ClearedView, DoctorView, ExplainView, ExportView,
@@ -103,15 +103,18 @@ impl Engine {
     /// `invalid_arguments` for a bad cursor or time.
     pub fn list_runs(&self, params: &ListRunsParams) -> Result<RunsView, Failure> {
         match self.existing() {
-            Err(failure) if failure.code == Code::NotFound => Ok(RunsView {
-                home: self.home().display().to_string(),
-                total: 0,
-                matched: 0,
-                runs: Vec::new(),
-                truncated: false,
-                next_cursor: None,
-                next: "owf_run_workflow starts a run".to_owned(),
-            }),
+            Err(failure) if failure.code == Code::NotFound => {
+                runs_cursor(params.cursor.as_deref())?;
+                Ok(RunsView {
+                    home: self.home().display().to_string(),
+                    total: 0,
+                    matched: 0,
+                    runs: Vec::new(),
+                    truncated: false,
+                    next_cursor: None,
+                    next: "owf_run_workflow starts a run".to_owned(),
+                })
+            }
             Err(failure) => Err(failure),
             Ok(_) => self.query(|q| q.list_runs(params)),
         }

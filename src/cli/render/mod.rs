@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod calls;
+pub mod config;
 pub mod dry_run;
 pub mod explain;
 mod failure;
@@ -13,5 +14,6 @@ pub mod status;
 pub mod text;
 pub mod validate;
 pub mod words;
+pub mod worktrees;
 
 pub use failure::failure;

@@ -10,7 +10,7 @@ use crate::engine::view::{
     DryOutcome, DryRunView, ErrorView, Estimate, Notice, ProviderRow, Unreached, Usd, WorkflowName, WorstCase,
 };
 use crate::front::script::{FanOutSize, Script};
-use crate::providers::{ProviderKind, prices};
+use crate::providers::ProviderKind;
 
 use super::against::Against;
 use super::entry::DryRunInput;
@@ -35,7 +35,7 @@ pub(super) fn view(
 ) -> DryRunView {
     let record = &stage.record;
     let provider = input.provider.as_ref().map(|_| stage.settings.provider.as_str());
-    let planned = Planned { registry: &stage.registry, provider, model: input.model.as_deref() };
+    let planned = Planned { registry: &stage.registry, provider, model: input.model.as_deref(), setup: &input.setup };
     let calls_total = record.agents().count() as u64;
     let missing = missing(&script.args_read, input.args.as_ref());
     let reached = BySite::of(script, record.agents());
@@ -164,7 +164,7 @@ fn estimate(
         worst_case: WorstCase { calls: worst_calls, cost_usd: worst.filter(|_| estimated).map(Usd::from_nanos) },
         cost_usd,
         cost_source,
-        prices_as_of: estimated.then(|| prices::AS_OF.to_owned()),
+        prices_as_of: estimated.then(|| planned.setup.prices.as_of().to_owned()),
     }
 }
 

@@ -39,6 +39,7 @@ fn input(reference: &Reference) -> DryRunInput {
         model: None,
         settings: Settings::default(),
         registry: Registry::new(Arc::new(FakeProvider::new(None, None, false))),
+        setup: crate::providers::Setup::default(),
         fixtures: None,
         assume: BTreeMap::new(),
         against: None,

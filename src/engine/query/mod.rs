@@ -24,6 +24,7 @@ mod snapshot;
 mod tally;
 mod warnings;
 mod woke;
+mod worktrees;
 
 #[cfg(test)]
 mod bounds_tests;
@@ -41,3 +42,4 @@ pub(crate) use doctor::{doctor_of_damaged_store, doctor_without_store};
 pub(crate) use handle::{Query, QueryEnv};
 pub(crate) use outline::grouped;
 pub(crate) use run_view::RunScope;
+pub(crate) use runs::runs_cursor;

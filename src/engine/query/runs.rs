@@ -34,6 +34,14 @@ pub(super) fn before(now: Millis, age: Duration) -> Millis {
     Millis(now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
 }
 
+/// Where a list of runs goes on.
+///
+/// # Errors
+/// `invalid_arguments` for what is no cursor of it.
+pub(crate) fn runs_cursor(cursor: Option<&str>) -> Result<Option<i64>, Failure> {
+    cursor::of_list('r', cursor)
+}
+
 impl Query<'_> {
     fn run_row(&self, row: &store::RunRow, status: RunStatus, reason: Option<StatusReason>) -> RunRow {
         let (cost_usd, cost_source) = Spent::from(row).cost(&row.settings);
@@ -80,7 +88,7 @@ impl Query<'_> {
                 (None, Bound::Model) => 20,
                 (None, Bound::None) => usize::MAX,
             },
-            before: cursor::of_list('r', params.cursor.as_deref())?,
+            before: runs_cursor(params.cursor.as_deref())?,
             now,
         };
         let page = self.store.runs(&filter)?;

@@ -3,6 +3,7 @@
 mod approvals;
 mod calls;
 mod common;
+mod config;
 mod dry_run;
 mod event;
 mod explain;
@@ -13,12 +14,14 @@ mod run;
 mod runs;
 mod validate;
 mod workflows;
+mod worktrees;
 
 pub use approvals::{ApprovalRow, ApprovalState, ApprovalsView};
 pub use calls::{
     AttemptRow, CallDetail, CallDetailView, CallErrorView, CallFiles, CallRow, CallState, CallsView, UnknownCallState,
 };
 pub use common::{ErrorView, Notice, Usd};
+pub use config::{KeyRow, ProviderDetail, ProvidersView, TrustRow, TrustView};
 pub use dry_run::{
     Band, DryCallRow, DryOutcome, DryPhase, DryRunView, Estimate, FanOut, MoneyBand, ProviderRow, RerunCall,
     ReuseForecast, Unreached, WorkflowName, WorstCase,
@@ -34,3 +37,6 @@ pub use run::{
 pub use runs::{OwnerView, RunFacts, RunRow, RunsView};
 pub use validate::{Diagnostic, Severity, ValidateView, WorkflowMeta};
 pub use workflows::{NewWorkflowView, Scope, TemplateRow, WorkflowRow, WorkflowsView};
+pub use worktrees::{
+    WorktreeAppliedView, WorktreeDiffView, WorktreeEntry, WorktreeState, WorktreesRemovedView, WorktreesView,
+};

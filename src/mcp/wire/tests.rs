@@ -94,20 +94,29 @@ fn call(id: u32, name: &str) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": name, "arguments": { "n": id } } })
 }
 
+/// The same call with what a request of the era without sessions brings.
+fn modern(mut call: Value) -> Value {
+    call["params"]["_meta"] = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { "name": "codex", "version": "0.169.0" } });
+    call
+}
+
 #[test]
 fn a_panic_in_a_tool_is_an_error_result_and_the_server_lives() {
-    let answers = served(Settings::default(), &[call(1, "panics"), call(2, "who")]);
-    assert_eq!(answers[0]["result"]["isError"], true);
-    assert!(answers[0]["result"].get("structuredContent").is_none());
-    let text = answers[0]["result"]["content"][0]["text"].as_str().unwrap_or_default();
-    let said: Value = serde_json::from_str(text).unwrap_or_default();
-    assert_eq!(said["error"]["code"], "internal");
-    assert_eq!(
-        said["error"],
-        json!({ "code": "internal", "message": "owf broke off: on purpose",
-            "hint": "this is a fault of owf; runs go on and can be resumed" })
-    );
-    assert_eq!(answers[1]["result"]["structuredContent"]["arguments"], json!({ "n": 2 }));
+    let answers = served(Settings::default(), &[call(1, "panics"), modern(call(2, "panics")), call(3, "who")]);
+    for answer in &answers[..2] {
+        assert_eq!(answer["result"]["isError"], true);
+        assert!(answer["result"].get("structuredContent").is_none());
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_default();
+        let said: Value = serde_json::from_str(text).unwrap_or_default();
+        assert_eq!(
+            said["error"],
+            json!({ "code": "internal", "message": "owf broke off: on purpose",
+                "hint": "this is a fault of owf; runs go on and can be resumed" })
+        );
+    }
+    assert_eq!(answers[2]["result"]["structuredContent"]["arguments"], json!({ "n": 3 }));
 }
 
 #[test]
@@ -125,12 +134,7 @@ fn a_panic_outside_of_tools_is_an_error_of_its_request_and_the_server_lives() {
 
 #[test]
 fn a_tool_knows_its_client_in_both_eras() {
-    let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": { "name": "codex", "version": "0.169.0" } });
-    let mut modern = call(2, "who");
-    modern["params"]["_meta"] = meta;
-    let answers = served(Settings::default(), &[call(1, "who"), modern]);
+    let answers = served(Settings::default(), &[call(1, "who"), modern(call(2, "who"))]);
     assert_eq!(answers[0]["result"]["structuredContent"]["client"], "claude-code 2.1");
     assert_eq!(answers[0]["result"]["structuredContent"]["by"], "mcp claude-code 2.1");
     assert_eq!(answers[1]["result"]["structuredContent"]["client"], "codex 0.169.0");

@@ -1,0 +1,1 @@
+//! Tests of the classes, one row each.

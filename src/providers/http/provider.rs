@@ -1,0 +1,103 @@
+//! A service as a provider.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::chat::Chat;
+use super::exchange::{Shared, key, missing_key};
+use super::service::{Service, shown};
+use crate::core::budget::Charge;
+use crate::providers::prices::{Prices, TokenUse};
+use crate::providers::{
+    AttemptRequest, Availability, BoxFuture, CallContext, FileTools, Provider, ProviderKind, Reply, ReplyError,
+};
+
+/// Attempts at a structured answer: the first, and one that is told what was wrong.
+const SCHEMA_ATTEMPTS: u32 = 2;
+/// Output tokens that are reserved for an answer of unknown length.
+const RESERVED_OUTPUT: u64 = 4_000;
+
+/// A service, reached over HTTP.
+#[derive(Debug)]
+pub(super) struct HttpProvider {
+    service: Service,
+    shared: Arc<Shared>,
+    prices: Arc<Prices>,
+}
+
+impl HttpProvider {
+    pub(super) fn new(service: Service, shared: Arc<Shared>, prices: Arc<Prices>) -> Self {
+        Self { service, shared, prices }
+    }
+}
+
+impl Provider for HttpProvider {
+    fn name(&self) -> &str {
+        &self.service.name
+    }
+
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Http
+    }
+
+    fn default_model(&self) -> Option<String> {
+        self.service.default_model.clone()
+    }
+
+    fn default_concurrency(&self) -> u32 {
+        self.service.concurrency
+    }
+
+    fn availability(&self) -> Availability {
+        let message = match &self.service.base {
+            Err(why) => Some(format!("provider \"{}\": {why}", self.service.name)),
+            Ok(_) if key(&self.service, &self.shared.env).is_err() => Some(missing_key(&self.service)),
+            Ok(_) => None,
+        };
+        Availability { available: message.is_none(), version: None, message }
+    }
+
+    fn identity(&self, request: &AttemptRequest) -> BTreeMap<String, String> {
+        let mut out = BTreeMap::new();
+        if let (false, Ok(base)) = (self.service.at_home, &self.service.base) {
+            out.insert("base_url".to_owned(), format!("{} {}", self.service.wire.name(), shown(base)));
+        }
+        if let Some(asked) = &request.model {
+            let model = self.service.model(asked);
+            if model != *asked {
+                out.insert("resolved_model".to_owned(), model);
+            }
+        }
+        out
+    }
+
+    fn reads_workspace(&self, request: &AttemptRequest) -> bool {
+        FileTools::of(request).any()
+    }
+
+    fn wants_claim(&self, _request: &AttemptRequest) -> bool {
+        true
+    }
+
+    fn reserve(&self, request: &AttemptRequest) -> Charge {
+        let ask = &request.spec.ask;
+        let schema = ask.schema.as_ref().map_or(0, |schema| schema.to_string().len());
+        let bytes = request.system().map_or(0, |s| s.len()) + ask.prompt.as_ref().map_or(0, String::len) + schema;
+        // Three bytes a token is more tokens than nearly any text has.
+        let used = TokenUse { input: bytes as u64 / 3 + 1, output: RESERVED_OUTPUT, ..TokenUse::default() };
+        let model = request.model.as_deref().map(|asked| self.service.model(asked)).unwrap_or_default();
+        Charge { tokens: 0, cost_nanos: self.prices.cost(&self.service.name, &model, &used).unwrap_or(0), calls: 1 }
+    }
+
+    fn schema_attempts(&self) -> Option<u32> {
+        Some(SCHEMA_ATTEMPTS)
+    }
+
+    fn call<'a>(
+        &'a self,
+        request: &'a AttemptRequest,
+        context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Reply, ReplyError>> {
+        Box::pin(Chat::new(&self.service, &self.shared, &self.prices, request, context).answer())
+    }
+}

@@ -1,0 +1,8 @@
+//! What models cost: an embedded table, one the user puts over it, and the cost of tokens in whole numbers.
+
+mod cost;
+mod litellm;
+mod table;
+
+pub use cost::{Prices, TokenUse};
+pub use table::{Price, Source, Table, Tier};
