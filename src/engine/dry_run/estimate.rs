@@ -56,6 +56,7 @@ impl Sum {
             provider: adapter.name(),
             kind: adapter.kind(),
             model: model.as_deref(),
+            lean: false,
         });
         let estimates = &planned.setup.estimates;
         let tokens = estimates.tokens(asked, ask, call.persona_bytes);
@@ -116,7 +117,7 @@ impl Sum {
 
 /// Size of a request's prompt.
 pub(super) fn prompt_bytes(ask: &Ask) -> u64 {
-    ask.prompt.as_ref().map_or(0, |p| p.len() as u64)
+    ask.prompt_text().map_or(0, |p| p.len() as u64)
 }
 
 fn band([low, expected, high]: Three) -> Band {

@@ -7,27 +7,26 @@ use super::chat::Chat;
 use super::exchange::{Shared, key, missing_key};
 use super::service::{Service, shown};
 use crate::core::budget::Charge;
-use crate::providers::prices::{Prices, TokenUse};
+use crate::providers::estimate::Estimates;
+use crate::providers::prices::Prices;
 use crate::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, FileTools, Provider, ProviderKind, Reply, ReplyError,
+    AttemptRequest, Availability, BoxFuture, CallContext, FileTools, Provider, ProviderKind, Reply, ReplyError, Setup,
 };
 
 /// Attempts at a structured answer: the first, and one that is told what was wrong.
 const SCHEMA_ATTEMPTS: u32 = 2;
-/// Output tokens that are reserved for an answer of unknown length.
-const RESERVED_OUTPUT: u64 = 4_000;
-
 /// A service, reached over HTTP.
 #[derive(Debug)]
 pub(super) struct HttpProvider {
     service: Service,
     shared: Arc<Shared>,
     prices: Arc<Prices>,
+    estimates: Estimates,
 }
 
 impl HttpProvider {
-    pub(super) fn new(service: Service, shared: Arc<Shared>, prices: Arc<Prices>) -> Self {
-        Self { service, shared, prices }
+    pub(super) fn new(service: Service, shared: Arc<Shared>, setup: &Setup) -> Self {
+        Self { service, shared, prices: Arc::clone(&setup.prices), estimates: setup.estimates.clone() }
     }
 }
 
@@ -42,6 +41,10 @@ impl Provider for HttpProvider {
 
     fn default_model(&self) -> Option<String> {
         self.service.default_model.clone()
+    }
+
+    fn base_url(&self) -> Option<String> {
+        self.service.base.as_ref().ok().map(shown)
     }
 
     fn default_concurrency(&self) -> u32 {
@@ -80,13 +83,9 @@ impl Provider for HttpProvider {
     }
 
     fn reserve(&self, request: &AttemptRequest) -> Charge {
-        let ask = &request.spec.ask;
-        let schema = ask.schema.as_ref().map_or(0, |schema| schema.to_string().len());
-        let bytes = request.system().map_or(0, |s| s.len()) + ask.prompt.as_ref().map_or(0, String::len) + schema;
-        // Three bytes a token is more tokens than nearly any text has.
-        let used = TokenUse { input: bytes as u64 / 3 + 1, output: RESERVED_OUTPUT, ..TokenUse::default() };
-        let model = request.model.as_deref().map(|asked| self.service.model(asked)).unwrap_or_default();
-        Charge { tokens: 0, cost_nanos: self.prices.cost(&self.service.name, &model, &used).unwrap_or(0), calls: 1 }
+        let model = request.model.as_deref().or(self.service.default_model.as_deref());
+        let model = model.map(|asked| self.service.model(asked));
+        self.estimates.reserve(self, model.as_deref(), request)
     }
 
     fn schema_attempts(&self) -> Option<u32> {
