@@ -14,3 +14,4 @@ pub mod process;
 pub mod providers;
 pub mod store;
 pub mod tools;
+pub mod worktree;

@@ -104,6 +104,8 @@ pub enum Command {
     Export(commands::export::ExportArgs),
     /// Write a readable report of a run
     Report(commands::report::ReportArgs),
+    /// Look after the work that calls left in git worktrees
+    Worktree(commands::worktree::WorktreeArgs),
     /// Remove old runs
     Prune(commands::prune::PruneArgs),
     /// Look after the cache of answers

@@ -11,6 +11,7 @@ use crate::providers::{Progress, ProviderKind, Stop};
 use crate::store::Ticket;
 
 use super::executor::{Attempt, contained};
+use super::isolation::Isolation;
 use super::message::Message;
 use super::prepare::Prepared;
 use super::run_loop::RunLoop;
@@ -68,7 +69,18 @@ impl RunLoop {
         let ticket = if committed { self.journal.barrier() } else { None };
         let run_dir = self.tree.store.run_dir(&self.run);
         let mut context = Prepared::context(&run_dir, call_id, self.tree.settings.engine.call_folders);
-        let winds_down = !prepared.provider.wind_down().is_zero();
+        let isolated = request.spec.ask.isolation.is_some();
+        let isolation = isolated.then(|| Isolation {
+            home: super::reference::home(&self.tree.store).into(),
+            workspace: request.cwd.clone(),
+            run: self.run.clone(),
+            call_id,
+            attempt,
+            label: request.spec.label.clone(),
+            patch: context.transcript.as_ref().map(|path| path.with_file_name("diff.patch")),
+        });
+        // A worktree is looked at after its attempt, however that ends.
+        let winds_down = isolated || !prepared.provider.wind_down().is_zero();
         let winding = winds_down.then(|| self.tree.winding());
         let stop = winds_down.then(|| context.stop.clone());
         if prepared.provider.kind() != ProviderKind::Fake {
@@ -83,6 +95,7 @@ impl RunLoop {
             workspace: prepared.workspace.clone(),
             secrets: self.tree.services.secrets.clone(),
             files: Arc::clone(&self.tree.services.config.files),
+            isolation,
             request,
         };
         let future = Box::pin(async move {

@@ -251,6 +251,7 @@ fn execute(
         personas: personas.values().map(|p| (p.persona.name.clone(), p.hash)).collect(),
         log_prefix: group.as_ref().map(|_| format!("[{}] ", spec.workflow_name)),
         group,
+        worktrees: worktrees(&tree.store, &spec.workspace),
         is_child: parent.is_some(),
         depth: spec.depth,
         abort: Arc::clone(&tree.abort),
@@ -287,6 +288,14 @@ fn execute(
         parent,
     };
     run_loop.run()
+}
+
+/// Where the paths of worktrees start for a script: the home, relative to the workspace where it lies there, so that a tree that
+/// is moved as a whole replays the same.
+fn worktrees(store: &Store, workspace: &str) -> String {
+    let home = Path::new(&super::reference::home(store)).to_path_buf();
+    let below = home.strip_prefix(workspace).map(Path::to_path_buf);
+    below.unwrap_or(home).to_string_lossy().into_owned()
 }
 
 /// The end of a run whose thread panicked: it is journaled as failed, when that can be done.
@@ -507,6 +516,7 @@ fn incarnation(
             tracing::warn!(%run, "{ended} processes of an owner that died were ended");
         }
     }
+    super::isolation::harvest(store, run);
     let stop = Arc::new(AtomicBool::new(false));
     let inbox = super::inbox::watch(&tree, &stop);
     launch(Launch { tree: Arc::clone(&tree), run: run.clone(), parent: None, group: None })?;

@@ -16,6 +16,7 @@ use crate::store::Ticket;
 
 use super::answer::checked;
 use super::collapse::said;
+use super::isolation::{Isolated, Isolation};
 use super::secrets::Secrets;
 use super::toolbox;
 
@@ -35,6 +36,8 @@ pub(crate) struct Attempt {
     pub(crate) secrets: Secrets,
     /// What file tools may touch, for providers that bring none.
     pub(crate) files: Arc<FileRules>,
+    /// The worktree it is to have.
+    pub(crate) isolation: Option<Isolation>,
 }
 
 /// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
@@ -63,19 +66,31 @@ pub(crate) async fn contained(attempt: Attempt) -> Option<AttemptReport> {
 /// take effect.
 async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     if !attempt.delay.is_zero() {
-        tokio::time::sleep(attempt.delay).await;
+        tokio::select! {
+            () = tokio::time::sleep(attempt.delay) => {}
+            () = attempt.context.stop.stopped() => {}
+        }
     }
     if let Some(barrier) = &attempt.barrier {
         barrier.committed().await.ok()?;
     }
     let began = Instant::now();
     let mut report = blank(&attempt);
-    if attempt.provider.kind() == ProviderKind::Http {
-        // Only now: the directory the attempt works in is known for sure.
-        match toolbox::of(&attempt.request, &attempt.files) {
-            Ok(tools) => attempt.context.tools = tools,
-            Err(why) => {
-                report.result = Err(CallError::new(ErrorClass::BadRequest, why));
+    if attempt.context.stop.is_stopped() {
+        report.result = Err(CallError::new(ErrorClass::Cancelled, "ended on request"));
+        return Some(report);
+    }
+    let mut isolated: Option<Isolated> = None;
+    if let Some(isolation) = attempt.isolation.take() {
+        match isolation.begin().await {
+            Ok(tree) => {
+                attempt.request.cwd.clone_from(&tree.cwd);
+                report.notices.extend(tree.notice.clone());
+                isolated = Some(tree);
+            }
+            Err(error) => {
+                report.result = Err(error);
+                report.duration_ms = began.elapsed().as_millis() as u64;
                 return Some(report);
             }
         }
@@ -134,6 +149,15 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     if let Some(error) = cut_short {
         report.result = Err(error);
     }
+    if let Some(tree) = isolated {
+        let left = tree.end().await;
+        report.worktree = left.note;
+        if let Ok(answer) = &mut report.result {
+            answer.changed_files.clone_from(&left.changed_files);
+        }
+        report.changed_files = left.changed_files;
+        report.provenance.warnings.extend(left.warning);
+    }
     if let (Some(path), Some(mut transcript)) = (&attempt.context.transcript, transcript) {
         attempt.secrets.text(&mut transcript);
         // A transcript is for readers; an answer is not thrown away because it could not be written.
@@ -158,8 +182,16 @@ enum Ended {
 /// Asks the provider. An attempt that is cut short may wind down and say what it used, where its provider can.
 async fn answer(attempt: &Attempt) -> Ended {
     let limit = Duration::from_millis(attempt.request.timeout_ms);
-    let stop = &attempt.context.stop;
-    let mut call = attempt.provider.call(&attempt.request, &attempt.context);
+    let mut context = attempt.context.clone();
+    if attempt.provider.kind() == ProviderKind::Http {
+        // Only now: the directory the attempt works in is known for sure.
+        match toolbox::of(&attempt.request, &attempt.files) {
+            Ok(tools) => context.tools = tools,
+            Err(why) => return Ended::Answered(Err(CallError::new(ErrorClass::BadRequest, why).into())),
+        }
+    }
+    let stop = &context.stop;
+    let mut call = attempt.provider.call(&attempt.request, &context);
     let timed_out = tokio::select! {
         biased;
         reply = &mut call => return Ended::Answered(reply),

@@ -15,6 +15,7 @@ mod executor;
 mod files;
 mod gates;
 mod inbox;
+mod isolation;
 mod journal;
 mod limits;
 mod lookups;
@@ -44,6 +45,7 @@ pub mod view;
 mod watchdog;
 mod workflows;
 mod workspace;
+mod worktrees;
 
 pub use crate::core::environment::Environment;
 pub use configured::{Ceilings, Configured};

@@ -80,3 +80,5 @@ mod store_owner;
 mod store_support;
 mod support;
 mod views;
+mod worktree_cli;
+mod worktrees;

@@ -33,3 +33,4 @@ pub mod supervise;
 pub mod trust;
 pub mod validate;
 pub mod wait;
+pub mod worktree;

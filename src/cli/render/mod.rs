@@ -14,5 +14,6 @@ pub mod status;
 pub mod text;
 pub mod validate;
 pub mod words;
+pub mod worktrees;
 
 pub use failure::failure;

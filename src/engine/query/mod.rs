@@ -24,6 +24,7 @@ mod snapshot;
 mod tally;
 mod warnings;
 mod woke;
+mod worktrees;
 
 #[cfg(test)]
 mod bounds_tests;

@@ -14,6 +14,7 @@ mod run;
 mod runs;
 mod validate;
 mod workflows;
+mod worktrees;
 
 pub use approvals::{ApprovalRow, ApprovalState, ApprovalsView};
 pub use calls::{
@@ -36,3 +37,6 @@ pub use run::{
 pub use runs::{OwnerView, RunFacts, RunRow, RunsView};
 pub use validate::{Diagnostic, Severity, ValidateView, WorkflowMeta};
 pub use workflows::{NewWorkflowView, Scope, TemplateRow, WorkflowRow, WorkflowsView};
+pub use worktrees::{
+    WorktreeAppliedView, WorktreeDiffView, WorktreeEntry, WorktreeState, WorktreesRemovedView, WorktreesView,
+};
