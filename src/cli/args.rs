@@ -110,6 +110,10 @@ pub enum Command {
     Prune(commands::prune::PruneArgs),
     /// Look after the cache of answers
     Cache(commands::cache::CacheArgs),
+    /// Say what agents used over all runs
+    Usage(commands::usage::UsageArgs),
+    /// Show prices of models, or bring them up to date
+    Prices(commands::prices::PricesArgs),
     /// List the providers as they are configured here
     Providers(commands::providers::ProvidersArgs),
     /// Let the configuration file of a project count, as it is now

@@ -127,6 +127,11 @@ impl Engine {
         }
         let store = Store::open_with(&self.home, mode, self.options)?;
         *slot = Some(store.clone());
+        // What earlier runs observed makes the estimates of this one better; nothing depends on it.
+        for seen in store.observed().unwrap_or_default() {
+            let estimates = &self.services.config.setup.estimates;
+            estimates.learn(&seen.provider, &seen.model, seen.milli_bytes_per_token);
+        }
         Ok(store)
     }
 

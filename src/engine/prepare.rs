@@ -94,6 +94,9 @@ impl RunLoop {
             Some(Err(error)) => return Some(Plan::Refuse(error)),
         };
         let request = self.attempt_request(call_id, spec, provider.as_ref(), asked.is_none());
+        if let Err(error) = self.priced(provider.as_ref(), request.model.as_deref()) {
+            return Some(Plan::Refuse(error));
+        }
         let real = provider.kind() != ProviderKind::Fake;
         let name = provider.name().to_owned();
         let concurrency = self.tree.concurrency(&name);

@@ -5,13 +5,13 @@ use crate::core::failure::{Code, Failure};
 use super::engine::Engine;
 use super::params::{
     ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ExportParams, ListRunsParams, OutputParams,
-    PruneParams, ReadArtifactParams, ReportParams, StatusParams,
+    PruneParams, ReadArtifactParams, ReportParams, StatusParams, UsageParams,
 };
 use super::query::{RunScope, doctor_of_damaged_store, doctor_without_store, runs_cursor};
 use super::report::Report;
 use super::view::{
     ApprovalsView, ArtifactsView, CallDetailView, CallsView, ClearedView, DoctorView, ExplainView, ExportView,
-    OutputView, PruneView, ReadArtifactView, ReportView, RunView, RunsView,
+    OutputView, PruneView, ReadArtifactView, ReportView, RunView, RunsView, UsageReport,
 };
 
 impl Engine {
@@ -131,6 +131,23 @@ impl Engine {
             }
             Err(failure) => Err(failure),
             Ok(_) => self.query(|q| q.approvals(params)),
+        }
+    }
+
+    /// What agents used over all runs. A home without a store has used nothing.
+    ///
+    /// # Errors
+    /// `invalid_arguments` for a bad time, store errors.
+    pub fn usage(&self, params: &UsageParams) -> Result<UsageReport, Failure> {
+        match self.existing() {
+            Err(failure) if failure.code == Code::NotFound => {
+                let nothing = crate::store::Store::in_memory()?;
+                let env = super::query::QueryEnv { now: super::journal::now(), ..Default::default() };
+                let none = super::query::Query { store: &nothing, env: &env }.usage(params)?;
+                Ok(UsageReport { home: self.home().display().to_string(), ..none })
+            }
+            Err(failure) => Err(failure),
+            Ok(_) => self.query(|q| q.usage(params)),
         }
     }
 

@@ -287,6 +287,7 @@ impl RunLoop {
     /// Takes what an attempt brought, without the secrets in it.
     pub(super) fn attempt_ended(&mut self, call_id: CallId, attempt: u32, mut report: Box<AttemptReport>) {
         self.tree.services.secrets.report(&mut report);
+        self.observe(call_id, &report);
         if let (Err(error), Some(prepared)) = (&report.result, self.prepared.get_mut(&call_id))
             && matches!(error.class, ErrorClass::Schema | ErrorClass::NoOutput)
         {

@@ -59,6 +59,8 @@ pub struct Asked<'a> {
     pub kind: ProviderKind,
     /// The model, when it is known.
     pub model: Option<&'a str>,
+    /// Whether an agent program is asked without its own tools and prompts.
+    pub lean: bool,
 }
 
 /// Estimates from prices and observations. Cheap to clone; what one copy learns all know.
@@ -92,8 +94,8 @@ impl Estimates {
     pub fn tokens(&self, asked: Option<Asked<'_>>, ask: &Ask, persona_bytes: u64) -> Tokens {
         let text = Text::of(ask, persona_bytes);
         let mut input = match asked.and_then(|asked| self.observed(asked)) {
-            Some(milli) => band(text.bytes.saturating_mul(1_000) / milli, OBSERVED),
-            None => band(text.milli_tokens * family(asked) / 100 / 1_000, BLIND),
+            Some(milli) => band(text.bytes.saturating_mul(1_000).div_ceil(milli), OBSERVED),
+            None => band((text.milli_tokens * family(asked)).div_ceil(100_000), BLIND),
         };
         add(&mut input, overhead(asked, ask));
         Tokens { input, output: output(ask) }
@@ -111,7 +113,8 @@ impl Estimates {
     /// The most an attempt is likely to charge: what its provider reserves before the start. The model is the one that will
     /// be asked, aliases resolved; without a known price only tokens are reserved.
     pub fn reserve(&self, provider: &dyn Provider, model: Option<&str>, request: &AttemptRequest) -> Charge {
-        let asked = Asked { provider: provider.name(), kind: provider.kind(), model };
+        let lean = !provider.reads_workspace(request);
+        let asked = Asked { provider: provider.name(), kind: provider.kind(), model, lean };
         let persona = request.persona.as_ref().map_or(0, |persona| persona.system.len() as u64);
         let tokens = self.tokens(Some(asked), &request.spec.ask, persona);
         let cost = self.cost(asked, &tokens).map_or(0, |[_, _, high]| high);
@@ -180,7 +183,7 @@ fn overhead(asked: Option<Asked<'_>>, ask: &Ask) -> Three {
         ProviderKind::Fake => [0; 3],
         ProviderKind::Http => HTTP,
         ProviderKind::Cli if asked.provider == "codex" => CODEX,
-        ProviderKind::Cli if ask.tools.as_ref().is_some_and(Vec::is_empty) => LEAN,
+        ProviderKind::Cli if asked.lean || ask.tools.as_ref().is_some_and(Vec::is_empty) => LEAN,
         ProviderKind::Cli => CLAUDE,
     }
 }
@@ -230,7 +233,8 @@ mod tests {
         Ask { prompt: Some(prompt.to_owned()), ..Ask::default() }
     }
 
-    const OPENAI: Asked<'static> = Asked { provider: "openai", kind: ProviderKind::Http, model: Some("gpt-5.4-mini") };
+    const OPENAI: Asked<'static> =
+        Asked { provider: "openai", kind: ProviderKind::Http, model: Some("gpt-5.4-mini"), lean: true };
 
     #[test]
     fn text_is_counted_by_its_script_and_by_the_family_of_the_model() {
@@ -238,7 +242,7 @@ mod tests {
         assert_eq!(plain(None, &"a".repeat(3900)), [780, 1000, 1330]);
         assert_eq!(plain(None, &"語".repeat(1000)), [780, 1000, 1330]);
         assert_eq!(plain(None, &"я".repeat(1000)), [390, 500, 665]);
-        let anthropic = Asked { provider: "anthropic", kind: ProviderKind::Http, model: None };
+        let anthropic = Asked { provider: "anthropic", kind: ProviderKind::Http, model: None, lean: true };
         assert_eq!(plain(Some(anthropic), &"a".repeat(3900)), [975 + 100, 1250 + 300, 1663 + 900]);
     }
 

@@ -47,6 +47,12 @@ pub(super) fn builtin(name: &str) -> Option<ProviderKind> {
     if name == "fake" {
         return Some(ProviderKind::Fake);
     }
+    if super::cli::is_shipped(name) {
+        return Some(ProviderKind::Cli);
+    }
+    if super::cli::is_shipped(name) {
+        return Some(ProviderKind::Cli);
+    }
     KNOWN.iter().find(|known| known.name == name).map(|known| known.kind)
 }
 

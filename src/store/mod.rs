@@ -14,6 +14,7 @@ mod lease;
 mod listing;
 mod migrations;
 mod nearest;
+mod observed;
 mod projection;
 mod prune;
 mod rebuild;
@@ -24,6 +25,7 @@ mod sources;
 #[expect(clippy::module_inception, reason = "the handle has the name of its module")]
 mod store;
 mod ticket;
+mod usage;
 mod words;
 mod writer;
 
@@ -36,9 +38,11 @@ pub use inbox::{InboxItem, InboxMessage, InboxRow, PauseResult, Sent};
 pub use lease::{Lease, ProcessInfo};
 pub use listing::{RunFilter, RunPage};
 pub use nearest::Nearest;
+pub use observed::Observed;
 pub use projection::{ApprovalState, CallState};
 pub use prune::{PrunePlan, Pruned};
 pub use runs::{Created, RunRow};
 pub use store::{OpenMode, Store, StoreOptions};
 pub use ticket::Ticket;
+pub use usage::{UsageRow, runs_in};
 pub use writer::{Append, CacheWrite};

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use owf::core::call::{Ask, CallKind, CallSpec};
@@ -11,6 +12,8 @@ use owf::core::environment::Environment;
 use owf::core::ids::{CallId, Hash};
 use owf::providers::{AttemptRequest, CallContext, Entry, Progress, Provider, Reply, ReplyError, Setup};
 use serde_json::Value;
+
+use crate::support::cli::{Place, printed};
 
 /// A program of this name in a directory of its own.
 pub(crate) struct Stub {
@@ -76,6 +79,18 @@ impl Stub {
         let mut setup = Setup::new(Environment::new(vars));
         setup.entries.insert(self.name.clone(), self.entry.clone());
         setup
+    }
+
+    /// `owf` in this place with the stub on its PATH.
+    pub(crate) fn command(&self, place: &Place, args: &[&str]) -> Command {
+        let mut command = place.command(args);
+        command.env("PATH", self.search_path()).envs(self.vars.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// What `owf` prints as JSON here.
+    pub(crate) fn json(&self, place: &Place, args: &[&str]) -> Value {
+        printed(&self.command(place, args).output().unwrap()).json()
     }
 
     /// The provider over this stub.
@@ -154,6 +169,13 @@ impl Stub {
     }
 }
 
+/// Runs a workflow of this body through `owf run` with this stub as its provider and these variables; gives the printed run.
+pub(crate) fn owf_run(stub: &Stub, place: &Place, body: &str) -> Value {
+    place.file("w.js", &format!("export const meta = {{ name: 'w', description: 'd' }}\n{body}\n"));
+    let printed = printed(&stub.command(place, &["run", "w.js", "--provider", &stub.name, "--json"]).output().unwrap());
+    serde_json::from_str(&printed.out).unwrap_or_else(|e| panic!("{e}: {printed:?}"))
+}
+
 /// Writes a program through another process: a file that this process has open for writing cannot be started by it, and a
 /// fork of another test may hold it open.
 pub(crate) fn write_program(path: &Path, script: &str) {
@@ -178,7 +200,7 @@ pub(crate) fn request(prompt: &str) -> AttemptRequest {
     let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let ask = Ask { prompt: Some(prompt.to_owned()), ..Ask::default() };
     AttemptRequest {
-        run_id: "20260101-000000-abcdef".parse().unwrap(),
+        run_id: "20260101-000000-abcd2345".parse().unwrap(),
         call_id: CallId(1),
         attempt: 1,
         occurrence: 1,

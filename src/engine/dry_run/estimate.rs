@@ -56,6 +56,7 @@ impl Sum {
             provider: adapter.name(),
             kind: adapter.kind(),
             model: model.as_deref(),
+            lean: false,
         });
         let estimates = &planned.setup.estimates;
         let tokens = estimates.tokens(asked, ask, call.persona_bytes);

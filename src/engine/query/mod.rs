@@ -22,6 +22,7 @@ mod run_view;
 mod runs;
 mod snapshot;
 mod tally;
+mod usage;
 mod warnings;
 mod woke;
 mod worktrees;

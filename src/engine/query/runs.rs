@@ -21,7 +21,9 @@ pub(super) fn moment(text: &str, now: Millis) -> Result<Millis, Failure> {
     if let Ok(age) = humantime::parse_duration(text.trim()) {
         return Ok(before(now, age));
     }
-    let at = humantime::parse_rfc3339_weak(text.trim()).map_err(|_| {
+    // A day begins at midnight.
+    let whole = if text.trim().len() == 10 { format!("{}T00:00:00Z", text.trim()) } else { text.trim().to_owned() };
+    let at = humantime::parse_rfc3339_weak(&whole).map_err(|_| {
         Failure::new(Code::InvalidArguments, format!("`{text}` is neither an age nor a time"))
             .hint("an age such as 2h or 7d, or a time such as 2026-05-28T14:00:00Z")
     })?;

@@ -10,8 +10,10 @@ mod explain;
 mod home;
 pub mod next;
 mod output;
+mod prices;
 mod run;
 mod runs;
+mod usage;
 mod validate;
 mod workflows;
 mod worktrees;
@@ -30,11 +32,13 @@ pub use event::EventView;
 pub use explain::{ExplainCounts, ExplainRow, ExplainView, FromCall};
 pub use home::{ClearedView, DoctorCheck, DoctorView, ExportView, Health, InitView, PruneView, PrunedRun};
 pub use output::{ArtifactRow, ArtifactsView, OutputView, ReadArtifactView, ReportView};
+pub use prices::{PriceRow, PricesView, RatesRow};
 pub use run::{
     BudgetLine, BudgetView, Counts, DecisionView, Gap, PhaseRow, ResumedHow, ReuseView, RunView, SwallowedRow,
     UsageView, Woke, WorktreeRow,
 };
 pub use runs::{OwnerView, RunFacts, RunRow, RunsView};
+pub use usage::{UsageBy, UsageReport, UsageSum};
 pub use validate::{Diagnostic, Severity, ValidateView, WorkflowMeta};
 pub use workflows::{NewWorkflowView, Scope, TemplateRow, WorkflowRow, WorkflowsView};
 pub use worktrees::{

@@ -56,6 +56,9 @@ pub(super) trait Agent: Send + Sync {
     /// The model when none is asked for.
     fn default_model(&self) -> Option<String>;
 
+    /// The model that an attempt asks for, other names of it resolved.
+    fn model(&self, request: &AttemptRequest) -> Option<String>;
+
     /// Attempts at a structured answer; none = the engine's number.
     fn schema_attempts(&self) -> Option<u32>;
 

@@ -162,6 +162,11 @@ impl Agent for Claude {
         self.entry.default_model.clone()
     }
 
+    fn model(&self, request: &AttemptRequest) -> Option<String> {
+        let model = request.model.as_ref()?;
+        Some(self.entry.models.get(model).unwrap_or(model).clone())
+    }
+
     fn schema_attempts(&self) -> Option<u32> {
         // It asks its model again itself, five times.
         Some(1)
@@ -187,8 +192,8 @@ impl Agent for Claude {
             let denied: Vec<&str> = denied.iter().map(|tool| own_name(tool)).collect();
             add(&["--disallowedTools", &denied.join(",")]);
         }
-        if let Some(model) = &request.model {
-            add(&["--model", self.entry.models.get(model).unwrap_or(model)]);
+        if let Some(model) = self.model(request) {
+            add(&["--model", &model]);
         }
         let effort = ask.effort.as_deref();
         let known = |word: &str| ["low", "medium", "high", "xhigh", "max"].contains(&word);

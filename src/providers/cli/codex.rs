@@ -47,11 +47,6 @@ impl Codex {
         }
     }
 
-    fn model(&self, request: &AttemptRequest) -> Option<String> {
-        let model = request.model.as_ref()?;
-        Some(self.entry.models.get(model).unwrap_or(model).clone())
-    }
-
     /// The service it is told to use, as configuration on the command line. Its own retries are off there: the engine's are
     /// journaled.
     fn service(&self) -> Vec<String> {
@@ -113,6 +108,11 @@ impl Agent for Codex {
 
     fn default_model(&self) -> Option<String> {
         self.entry.default_model.clone()
+    }
+
+    fn model(&self, request: &AttemptRequest) -> Option<String> {
+        let model = request.model.as_ref()?;
+        Some(self.entry.models.get(model).unwrap_or(model).clone())
     }
 
     fn schema_attempts(&self) -> Option<u32> {

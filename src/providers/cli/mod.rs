@@ -12,5 +12,8 @@ mod known;
 mod options;
 mod profile;
 mod provider;
+mod table;
+mod table_form;
+mod table_read;
 
-pub use known::providers;
+pub use known::{is_shipped, providers};

@@ -9,8 +9,9 @@ use crate::core::budget::Charge;
 use crate::core::environment::Environment;
 use crate::core::outcome::{CallError, ErrorClass};
 use crate::process::{Program, find_program, passed, run, version_of};
+use crate::providers::estimate::Estimates;
 use crate::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyError,
+    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyError, Setup,
 };
 
 use super::agent::Agent;
@@ -26,14 +27,16 @@ const MOST_TRANSCRIPT: usize = 8 << 20;
 pub(super) struct CliProvider {
     agent: Box<dyn Agent>,
     env: Environment,
+    estimates: Estimates,
     program: Option<PathBuf>,
     version: OnceLock<Option<String>>,
 }
 
 impl CliProvider {
-    pub(super) fn new(agent: Box<dyn Agent>, env: &Environment) -> Self {
-        let program = find_program(agent.program(), env.get("PATH").unwrap_or_default());
-        Self { agent, env: env.clone(), program, version: OnceLock::new() }
+    pub(super) fn new(agent: Box<dyn Agent>, setup: &Setup) -> Self {
+        let program = find_program(agent.program(), setup.env.get("PATH").unwrap_or_default());
+        let (env, estimates) = (setup.env.clone(), setup.estimates.clone());
+        Self { agent, env, estimates, program, version: OnceLock::new() }
     }
 
     /// The version the program says it is: asked once per process, when somebody first wants to know.
@@ -144,8 +147,8 @@ impl Provider for CliProvider {
         true
     }
 
-    fn reserve(&self, _request: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
+    fn reserve(&self, request: &AttemptRequest) -> Charge {
+        self.estimates.reserve(self, self.agent.model(request).as_deref(), request)
     }
 
     fn wind_down(&self) -> Duration {

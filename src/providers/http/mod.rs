@@ -5,6 +5,7 @@ mod chat;
 mod classify;
 mod client;
 mod exchange;
+mod fetch;
 mod gemini_generate;
 mod hints;
 mod known;
@@ -19,4 +20,5 @@ mod service;
 mod wire;
 
 pub use client::Timeouts;
+pub use fetch::fetch;
 pub use known::{providers, providers_with};

@@ -43,6 +43,10 @@ impl Provider for HttpProvider {
         self.service.default_model.clone()
     }
 
+    fn base_url(&self) -> Option<String> {
+        self.service.base.as_ref().ok().map(shown)
+    }
+
     fn default_concurrency(&self) -> u32 {
         self.service.concurrency
     }

@@ -101,6 +101,11 @@ impl Prices {
         Self { file: dir.map(|dir| dir.join(FILE)), tables: OnceLock::new() }
     }
 
+    /// The user's file, whether it is there or not.
+    pub fn file(&self) -> Option<PathBuf> {
+        self.file.clone()
+    }
+
     fn tables(&self) -> &Tables {
         self.tables.get_or_init(|| {
             let embedded = Table::parse(EMBEDDED, "", "").map(|(table, _)| table).unwrap_or_default();

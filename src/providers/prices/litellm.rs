@@ -64,7 +64,8 @@ fn price(key: &str, row: &Value) -> Option<(String, String, Price)> {
     if !["chat", "responses"].contains(&mode) || NOT_TEXT.iter().any(|part| model.contains(part)) {
         return None;
     }
-    let base = rates(row, "")?;
+    // A service that asks for nothing has no price list: it is not known what it will cost.
+    let base = rates(row, "").filter(|rates| rates.input > 0 || rates.output > 0)?;
     let mut limits: Vec<u64> = row.as_object()?.keys().filter_map(|name| limit(name)).collect();
     limits.sort_unstable();
     let tiers = limits.into_iter().filter_map(|limit| {

@@ -2,7 +2,9 @@
 
 mod cost;
 mod litellm;
+mod refresh;
 mod table;
 
 pub use cost::{Prices, TokenUse};
-pub use table::{Price, Source, Table, Tier};
+pub use refresh::{Written, write};
+pub use table::{Price, Rates, Source, Table, Tier};
