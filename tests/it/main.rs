@@ -37,6 +37,7 @@ mod dialect_types;
 mod drift;
 mod dry_run;
 mod fixtures;
+mod http_accept;
 mod http_retry;
 mod http_run;
 mod http_schema;
