@@ -13,4 +13,5 @@ pub mod mcp;
 pub mod process;
 pub mod providers;
 pub mod store;
+pub mod tools;
 pub mod worktree;

@@ -168,7 +168,7 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     setup.most_at_once = ceilings.concurrency;
     facts.extend(ceilings.in_words().map(|text| fact("limits", Health::Ok, text, None)));
     let files = if trusted { rules(user.files, file.files) } else { user.files };
-    let config = Configured { setup, ceilings, files, facts, dir: places.dir };
+    let config = Configured { setup, ceilings, files: std::sync::Arc::new(files), facts, dir: places.dir };
     Ok(Configuration { defaults, config })
 }
 

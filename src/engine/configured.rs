@@ -1,6 +1,7 @@
 //! What is configured beside provider and model: the adapters' setup, limits no run exceeds, rules for file tools.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::core::budget::usd;
 use crate::core::failure::{Code, Failure};
@@ -18,7 +19,7 @@ pub struct Configured {
     /// What no run may exceed.
     pub ceilings: Ceilings,
     /// What the file tools may touch.
-    pub files: FileRules,
+    pub files: Arc<FileRules>,
     /// What is in force and where it comes from, for `owf doctor`.
     pub facts: Vec<DoctorCheck>,
     /// The directory of the user's configuration; none when nothing of the user's is read.

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::core::budget::Charge;
+use crate::core::file_rules::FileRules;
 use crate::core::machine::{Answer, AttemptReport};
 use crate::core::outcome::{CallError, CostSource, ErrorClass};
 use crate::providers::schema::CompiledSchema;
@@ -17,6 +18,7 @@ use super::answer::checked;
 use super::collapse::said;
 use super::isolation::{Isolated, Isolation};
 use super::secrets::Secrets;
+use super::toolbox;
 
 /// Everything an attempt needs.
 pub(crate) struct Attempt {
@@ -34,6 +36,8 @@ pub(crate) struct Attempt {
     pub(crate) secrets: Secrets,
     /// The worktree it is to have.
     pub(crate) isolation: Option<Isolation>,
+    /// What file tools may touch, for providers that bring none.
+    pub(crate) files: Arc<FileRules>,
 }
 
 /// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
@@ -91,7 +95,19 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
             }
         }
     }
-    let (reply, cut_short) = match answer(&attempt).await {
+    // Only now: the directory the attempt works in is known for sure.
+    let tools = match attempt.provider.kind() {
+        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files),
+        ProviderKind::Cli | ProviderKind::Fake => Ok(None),
+    };
+    let ended = match tools {
+        Ok(tools) => {
+            attempt.context.tools = tools;
+            answer(&attempt).await
+        }
+        Err(why) => Ended::Answered(Err(CallError::new(ErrorClass::BadRequest, why).into())),
+    };
+    let (reply, cut_short) = match ended {
         Ended::Answered(reply) => (Some(reply), None),
         Ended::TimedOut(reply) => {
             let message = format!("no answer in {}", readable(attempt.request.timeout_ms));

@@ -40,12 +40,14 @@ mod services;
 mod source;
 mod start;
 mod supervise;
+mod toolbox;
 mod tree;
 mod validate;
 pub mod view;
 mod watchdog;
 mod workflows;
 mod workspace;
+mod workspace_diff;
 mod worktrees;
 
 pub use crate::core::environment::Environment;

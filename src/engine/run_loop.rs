@@ -250,7 +250,7 @@ impl RunLoop {
         for (offset, event) in events.iter().enumerate() {
             match event {
                 Event::CallRequested { call_id, spec, .. } if call_id.0 <= folders => {
-                    if let Some(prompt) = &spec.ask.prompt {
+                    if let Some(prompt) = &spec.ask.prompt_text() {
                         self.held.prompt(&self.tree.store.run_dir(&self.run), *call_id, prompt);
                     }
                 }

@@ -83,6 +83,9 @@ impl Secrets {
     fn spec(&self, spec: &mut CallSpec) {
         let ask = &mut spec.ask;
         self.option(&mut ask.prompt);
+        for message in ask.messages.iter_mut().flatten() {
+            self.text(&mut message.content);
+        }
         self.option(&mut ask.system);
         self.option_value(&mut ask.schema);
         self.option_value(&mut ask.extra);

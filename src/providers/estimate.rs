@@ -144,13 +144,12 @@ struct Text {
 impl Text {
     fn of(ask: &Ask, persona_bytes: u64) -> Self {
         let mut all = Self { bytes: persona_bytes, milli_tokens: persona_bytes * ASCII_39 / 39 };
-        for text in [ask.prompt.as_deref(), ask.system.as_deref()].into_iter().flatten() {
+        let before = ask.messages.iter().flatten().map(|message| message.content.as_str());
+        for text in [ask.prompt.as_deref(), ask.system.as_deref()].into_iter().flatten().chain(before) {
             all.add(text);
         }
-        for value in [ask.schema.as_ref(), ask.extra.as_ref().and_then(|extra| extra.get("messages"))] {
-            if let Some(value) = value {
-                all.add(&value.to_string());
-            }
+        if let Some(schema) = &ask.schema {
+            all.add(&schema.to_string());
         }
         all
     }

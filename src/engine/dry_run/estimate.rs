@@ -117,7 +117,7 @@ impl Sum {
 
 /// Size of a request's prompt.
 pub(super) fn prompt_bytes(ask: &Ask) -> u64 {
-    ask.prompt.as_ref().map_or(0, |p| p.len() as u64)
+    ask.prompt_text().map_or(0, |p| p.len() as u64)
 }
 
 fn band([low, expected, high]: Three) -> Band {

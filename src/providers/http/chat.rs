@@ -8,8 +8,10 @@ use super::exchange::{Shared, exchange};
 use super::ladder::{self, LOCAL, Mode};
 use super::pace::CEILING;
 use super::prompts::{self, ANSWER};
+use super::redact::clean;
 use super::service::Service;
 use super::wire::{Asked, Failed, Finish, Held, Said, ToolCall, ToolResult, Turn, Wire};
+use crate::core::call::ChatRole;
 use crate::core::ids::Hash;
 use crate::core::outcome::{CallError, CostSource, ErrorClass, Provenance};
 use crate::providers::prices::{Prices, TokenUse};
@@ -292,7 +294,11 @@ impl<'a> Chat<'a> {
     /// The conversation so far: history, prompt, what was wrong with the last attempt's answer, what was said since.
     fn turns(&self, holding: Option<&Holding>) -> Vec<Turn> {
         let ask = &self.request.spec.ask;
-        let mut turns = Vec::new();
+        let said_before = ask.messages.iter().flatten().map(|message| match message.role {
+            ChatRole::User => Turn::User(message.content.clone()),
+            ChatRole::Assistant => Turn::Assistant(message.content.clone()),
+        });
+        let mut turns: Vec<Turn> = said_before.collect();
         let mut prompt = ask.prompt.clone().unwrap_or_default();
         if let (Some(schema), Some(holding)) = (&ask.schema, holding)
             && holding.mode.in_prompt()
@@ -317,18 +323,18 @@ impl<'a> Chat<'a> {
                 CallError::new(ErrorClass::MaxTokens, message)
             }
             Finish::Refused(why) => {
-                let why = self.shared.redactor.clean(why);
+                let why = clean(&self.shared.secrets, why);
                 CallError::new(ErrorClass::Refusal, format!("{} refused: {why}", self.service.name))
             }
             Finish::ContextFull => {
                 CallError::new(ErrorClass::ContextTooLong, "the model's context was full before its answer ended")
             }
             Finish::Other(word) if said.text.is_empty() && said.calls.is_empty() => {
-                let word = self.shared.redactor.clean(word);
+                let word = clean(&self.shared.secrets, word);
                 CallError::new(ErrorClass::Other, format!("{} ended without an answer: {word}", self.service.name))
             }
             Finish::Other(word) => {
-                let word = self.shared.redactor.clean(word);
+                let word = clean(&self.shared.secrets, word);
                 self.provenance.warnings.push(format!("the answer ended with \"{word}\""));
                 return Ok(());
             }

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::client::{Answered, Lost};
 use super::hints::Hints;
-use super::redact::Redactor;
+use super::redact::clean;
 use super::service::Service;
 use super::wire::{Failed, Fault, Unread, fault};
 use crate::core::outcome::{CallError, ErrorClass};
+use crate::core::redact::Redactor;
 
 /// What a complaint about the schema, or about how the service was told of it, mentions.
 const OF_SCHEMA: &[&str] = &[
@@ -45,23 +46,23 @@ const TOO_LONG: &[&str] = &[
 ];
 
 /// The error of an answer whose status is not 200.
-pub(super) fn answer(service: &Service, answered: &Answered, redactor: &Redactor) -> Failed {
+pub(super) fn answer(service: &Service, answered: &Answered, secrets: &Redactor) -> Failed {
     let text = String::from_utf8_lossy(&answered.body[..answered.body.len().min(64 << 10)]);
     let body: Value = serde_json::from_str(text.trim()).unwrap_or(Value::Null);
     let hints = Hints::of(&answered.headers, &body, SystemTime::now());
     let said = fault(&body).unwrap_or_else(|| Fault { message: plain(&body, &text), ..Fault::default() });
     let id = ["x-request-id", "request-id"].iter().find_map(|name| answered.headers.get(*name)?.to_str().ok());
-    of_fault(service, answered.status, &said, hints, id, redactor)
+    of_fault(service, answered.status, &said, hints, id, secrets)
 }
 
 /// The error of an answer with status 200 that is none.
-pub(super) fn unread(service: &Service, unread: Unread, answered: &Answered, redactor: &Redactor) -> Failed {
+pub(super) fn unread(service: &Service, unread: Unread, answered: &Answered, secrets: &Redactor) -> Failed {
     match unread {
         Unread::Fault(fault) => {
             let hints = Hints::of(&answered.headers, &Value::Null, SystemTime::now());
             // Without a status of its own it is the service's trouble, not that of the request.
             let status = fault.status.unwrap_or(500);
-            of_fault(service, status, &fault, hints, None, redactor)
+            of_fault(service, status, &fault, hints, None, secrets)
         }
         Unread::Shape(what) => {
             let message =
@@ -73,13 +74,13 @@ pub(super) fn unread(service: &Service, unread: Unread, answered: &Answered, red
 }
 
 /// The error of a request that got no answer.
-pub(super) fn lost(service: &Service, lost: &Lost, redactor: &Redactor) -> Failed {
+pub(super) fn lost(service: &Service, lost: &Lost, secrets: &Redactor) -> Failed {
     let (why, unclear) = match lost {
         Lost::Unsent(why) => (why, false),
         Lost::Unclear(why) => (why, true),
     };
     let may = if unclear { " (the request may have been charged)" } else { "" };
-    let error = CallError::new(ErrorClass::Transport, format!("{}: {}{may}", service.name, redactor.clean(why)));
+    let error = CallError::new(ErrorClass::Transport, format!("{}: {}{may}", service.name, clean(secrets, why)));
     Failed { unclear, ..error.into() }
 }
 
@@ -99,7 +100,7 @@ fn of_fault(
     fault: &Fault,
     hints: Hints,
     request_id: Option<&str>,
-    redactor: &Redactor,
+    secrets: &Redactor,
 ) -> Failed {
     let words = fault.words.join(" ").to_lowercase();
     let all = format!("{words} {}", fault.message.to_lowercase());
@@ -111,14 +112,14 @@ fn of_fault(
         Some(false) if class.is_retryable() => class = ErrorClass::Other,
         _ => {}
     }
-    let mut said: Vec<String> = fault.words.iter().map(|word| redactor.clean(word)).collect();
+    let mut said: Vec<String> = fault.words.iter().map(|word| clean(secrets, word)).collect();
     said.dedup();
-    let message = redactor.clean(&fault.message);
+    let message = clean(secrets, &fault.message);
     if !message.is_empty() {
         said.push(message);
     }
     let said = if said.is_empty() { "nothing more".to_owned() } else { said.join(": ") };
-    let id = request_id.map(|id| format!(" (request {})", redactor.clean(id))).unwrap_or_default();
+    let id = request_id.map(|id| format!(" (request {})", clean(secrets, id))).unwrap_or_default();
     let mut error = CallError::new(class, format!("{} answered {status}: {said}{id}", service.name));
     error.hint = hint(service, class, status);
     error.retry_after_ms = hints.retry_after_ms.filter(|_| class.is_retryable());
@@ -167,7 +168,3 @@ fn hint(service: &Service, class: ErrorClass, status: u16) -> Option<String> {
         _ => None,
     }
 }
-
-#[cfg(test)]
-#[path = "classify_tests.rs"]
-mod tests;

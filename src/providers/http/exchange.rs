@@ -9,18 +9,19 @@ use serde_json::Value;
 use super::classify;
 use super::client::Client;
 use super::pace::Pace;
-use super::redact::Redactor;
+use super::redact::clean;
 use super::service::Service;
 use super::wire::{Asked, Failed, Said};
 use crate::core::environment::Environment;
 use crate::core::outcome::{CallError, ErrorClass};
+use crate::core::redact::Redactor;
 
 /// What exchanges of all services of an engine share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) env: Environment,
     pub(super) client: Client,
-    pub(super) redactor: Redactor,
+    pub(super) secrets: Redactor,
 }
 
 /// The key of a service, none when it needs none.
@@ -66,22 +67,21 @@ pub(super) async fn exchange(service: &Service, shared: &Shared, asked: &Asked<'
         .client
         .post(service.wire.url(base, asked.model), headers, body)
         .await
-        .map_err(|lost| classify::lost(service, &lost, &shared.redactor))?;
+        .map_err(|lost| classify::lost(service, &lost, &shared.secrets))?;
     let said = if (200..300).contains(&answered.status) {
         match json_of(&answered.body) {
-            Some(body) => service
-                .wire
-                .read(&body)
-                .map_err(|unread| classify::unread(service, unread, &answered, &shared.redactor)),
+            Some(body) => {
+                service.wire.read(&body).map_err(|unread| classify::unread(service, unread, &answered, &shared.secrets))
+            }
             None => {
                 let start = String::from_utf8_lossy(&answered.body[..answered.body.len().min(200)]).into_owned();
                 let message =
-                    format!("{} answered with what is no JSON: {}", service.name, shared.redactor.clean(&start));
+                    format!("{} answered with what is no JSON: {}", service.name, clean(&shared.secrets, &start));
                 Err(Failed { unclear: true, ..CallError::new(ErrorClass::Transport, message).into() })
             }
         }
     } else {
-        Err(classify::answer(service, &answered, &shared.redactor))
+        Err(classify::answer(service, &answered, &shared.secrets))
     };
     match &said {
         Ok(_) => pace.answered(),

@@ -6,7 +6,6 @@ use super::client::{Client, Timeouts};
 use super::exchange::Shared;
 use super::ladder::{ALL, JSON_ONLY, LOCAL, LOOSE, NO_JSON};
 use super::provider::HttpProvider;
-use super::redact::Redactor;
 use super::service::{Service, base};
 use super::wire::{Effort, Quirks, Wire};
 use crate::providers::{Entry, Provider, Setup};
@@ -92,21 +91,17 @@ pub fn providers(setup: &Setup) -> Vec<Arc<dyn Provider>> {
 
 /// The same with other waits of the client.
 pub fn providers_with(setup: &Setup, timeouts: Timeouts) -> Vec<Arc<dyn Provider>> {
-    let services: Vec<Service> = services(setup);
-    let variables = services.iter().flat_map(|service| &service.keys).map(String::as_str);
     let shared = Arc::new(Shared {
         env: setup.env.clone(),
         client: Client::new(setup.env.clone(), timeouts),
-        redactor: Redactor::new(&setup.env, variables),
+        secrets: setup.secrets.clone(),
     });
-    let provider = |service| -> Arc<dyn Provider> {
-        Arc::new(HttpProvider::new(service, Arc::clone(&shared), Arc::clone(&setup.prices), setup.estimates.clone()))
-    };
-    services.into_iter().map(provider).collect()
+    let provider = |service| -> Arc<dyn Provider> { Arc::new(HttpProvider::new(service, Arc::clone(&shared), setup)) };
+    services(setup).into_iter().map(provider).collect()
 }
 
 fn services(setup: &Setup) -> Vec<Service> {
-    let mut out: Vec<Service> = KNOWN.iter().map(|known| known_service(known, &entry(setup, known.name))).collect();
+    let mut out: Vec<Service> = KNOWN.iter().map(|known| known_service(known, &setup.entry(known.name))).collect();
     for (name, own) in &setup.entries {
         let name = name.trim().to_lowercase();
         if NOT_HTTP.contains(&name.as_str()) || KNOWN.iter().any(|known| known.name == name) {
@@ -118,17 +113,6 @@ fn services(setup: &Setup) -> Vec<Service> {
         }
     }
     out
-}
-
-/// The entry of a known service: configured fields, else the variables `OWF_PROVIDER_<NAME>_...`.
-fn entry(setup: &Setup, name: &str) -> Entry {
-    let mut entry = setup.entry(name);
-    let var = |field: &str| setup.env.get(&format!("OWF_PROVIDER_{}_{field}", name.to_uppercase())).map(str::to_owned);
-    entry.base_url = entry.base_url.or_else(|| var("BASE_URL"));
-    entry.api_key_env = entry.api_key_env.or_else(|| var("API_KEY_ENV"));
-    entry.default_model = entry.default_model.or_else(|| var("MODEL"));
-    entry.kind = entry.kind.or_else(|| var("KIND"));
-    entry
 }
 
 fn known_service(known: &Known, entry: &Entry) -> Service {

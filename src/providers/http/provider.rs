@@ -10,12 +10,11 @@ use crate::core::budget::Charge;
 use crate::providers::estimate::Estimates;
 use crate::providers::prices::Prices;
 use crate::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, FileTools, Provider, ProviderKind, Reply, ReplyError,
+    AttemptRequest, Availability, BoxFuture, CallContext, FileTools, Provider, ProviderKind, Reply, ReplyError, Setup,
 };
 
 /// Attempts at a structured answer: the first, and one that is told what was wrong.
 const SCHEMA_ATTEMPTS: u32 = 2;
-
 /// A service, reached over HTTP.
 #[derive(Debug)]
 pub(super) struct HttpProvider {
@@ -26,8 +25,8 @@ pub(super) struct HttpProvider {
 }
 
 impl HttpProvider {
-    pub(super) fn new(service: Service, shared: Arc<Shared>, prices: Arc<Prices>, estimates: Estimates) -> Self {
-        Self { service, shared, prices, estimates }
+    pub(super) fn new(service: Service, shared: Arc<Shared>, setup: &Setup) -> Self {
+        Self { service, shared, prices: Arc::clone(&setup.prices), estimates: setup.estimates.clone() }
     }
 }
 
@@ -84,7 +83,8 @@ impl Provider for HttpProvider {
     }
 
     fn reserve(&self, request: &AttemptRequest) -> Charge {
-        let model = request.model.as_deref().map(|asked| self.service.model(asked));
+        let model = request.model.as_deref().or(self.service.default_model.as_deref());
+        let model = model.map(|asked| self.service.model(asked));
         self.estimates.reserve(self, model.as_deref(), request)
     }
 

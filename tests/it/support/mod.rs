@@ -2,6 +2,7 @@
 
 pub(crate) mod cli;
 pub(crate) mod git;
+pub(crate) mod http_ask;
 pub(crate) mod http_mock;
 pub(crate) mod mcp;
 pub(crate) mod pty;

@@ -1,1 +1,0 @@
-//! Tests of the classes, one row each.
