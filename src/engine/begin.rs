@@ -92,7 +92,7 @@ impl RunLoop {
             schema: prepared.schema.clone(),
             barrier: ticket.clone(),
             delay: Duration::from_millis(delay_ms),
-            workspace: prepared.workspace.clone(),
+            workspace: prepared.workspace.as_ref().map(|seen| seen.id().to_string()),
             secrets: self.tree.services.secrets.clone(),
             isolation,
             files: Arc::clone(&self.tree.services.config.files),

@@ -47,6 +47,7 @@ pub mod view;
 mod watchdog;
 mod workflows;
 mod workspace;
+mod workspace_diff;
 mod worktrees;
 
 pub use crate::core::environment::Environment;

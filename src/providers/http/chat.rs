@@ -151,7 +151,7 @@ impl<'a> Chat<'a> {
             return Ok(answer);
         }
         let mut error = CallError::new(ErrorClass::MaxTurns, format!("the agent used up its {cap} turns"));
-        error.hint = Some("ask for less at once, or raise max_turns of the tools in the configuration".to_owned());
+        error.hint = Some("ask for less in one call".to_owned());
         Err(error.into())
     }
 
