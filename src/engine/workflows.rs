@@ -11,7 +11,8 @@ use super::source::BUNDLED;
 use super::view::{NewWorkflowView, Scope, TemplateRow, WorkflowRow, WorkflowsView};
 use crate::core::failure::{Code, Failure};
 use crate::front::bundled::{self, BundledScript};
-use crate::front::script::{self, Found, Origin, check, close, discover};
+use crate::front::script::{self, Found, Origin, close, discover};
+use crate::front::workflow::check;
 
 /// The workflows that can be run by name from `cwd`, those that cannot with the reason, and the templates.
 pub(crate) fn list_workflows(params: &ListWorkflowsParams, cwd: &Path, user_home: Option<&Path>) -> WorkflowsView {
