@@ -13,6 +13,7 @@ mod execute;
 mod executor;
 mod files;
 mod gates;
+mod graph;
 mod inbox;
 mod journal;
 mod limits;

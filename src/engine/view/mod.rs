@@ -6,6 +6,7 @@ mod common;
 mod dry_run;
 mod event;
 mod explain;
+mod graph;
 mod home;
 pub mod next;
 mod output;
@@ -25,6 +26,7 @@ pub use dry_run::{
 };
 pub use event::EventView;
 pub use explain::{ExplainCounts, ExplainRow, ExplainView, FromCall};
+pub use graph::{GraphEdge, GraphNode, GraphView};
 pub use home::{ClearedView, DoctorCheck, DoctorView, ExportView, Health, InitView, PruneView, PrunedRun};
 pub use output::{ArtifactRow, ArtifactsView, OutputView, ReadArtifactView, ReportView};
 pub use run::{

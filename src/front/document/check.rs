@@ -136,7 +136,9 @@ fn facts(plan: &Plan, meta: Meta, text: String) -> Script {
         workflows_named: Vec::new(),
     };
     let declared = plan.inputs.as_ref().and_then(|s| s.get("properties")).and_then(Value::as_object);
-    script.args_read.extend(declared.into_iter().flat_map(|p| p.keys().cloned()));
+    // Those with a default need not be given.
+    let asked = declared.into_iter().flatten().filter(|(_, schema)| schema.get("default").is_none());
+    script.args_read.extend(asked.map(|(name, _)| name.clone()));
     for (name, _) in &plan.needed {
         note(&mut script.args_read, name.clone());
     }

@@ -2,6 +2,7 @@
 
 mod check;
 mod compile;
+mod draw;
 mod driver;
 mod graph;
 mod inputs;
@@ -17,6 +18,7 @@ mod types;
 mod values;
 
 pub use check::{MAX_DOCUMENT, check, plan};
+pub use draw::{Drawing, Edge, Node};
 pub use driver::{DocumentConfig, DocumentDriver};
 pub use inputs::check_args;
 pub use plan::Plan;

@@ -122,16 +122,22 @@ fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
         Kind::Type { .. } => {
             report.error(node.at, "wrong_type", format!("{what} must be {}, not {}", type_words(error), sort(node)));
         }
+        Kind::OneOfNotValid { context } => {
+            let words = context.iter().flatten().filter_map(|e| match e.kind() {
+                Kind::Constant { expected_value } => expected_value.as_str().map(str::to_owned),
+                Kind::Enum { options } => {
+                    Some(options.as_array()?.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
+                }
+                _ => None,
+            });
+            report.error(node.at, "wrong_value", not_one_of(&what, &words.collect::<Vec<_>>(), node));
+        }
         Kind::Enum { options } => {
             let words: Vec<String> = options
                 .as_array()
                 .map(|list| list.iter().map(|o| o.as_str().map_or_else(|| o.to_string(), str::to_owned)).collect())
                 .unwrap_or_default();
-            let got = node.to_value();
-            let near = got.as_str().and_then(|got| close(got, words.iter().map(String::as_str)));
-            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            let message = format!("{what} must be one of {}, not {got}{hint}", words.join(", "));
-            report.error(node.at, "wrong_value", message);
+            report.error(node.at, "wrong_value", not_one_of(&what, &words, node));
         }
         Kind::Pattern { .. } if what == "`id`" => {
             let message = "an id is letters, digits and underscores and does not begin with a digit";
@@ -146,6 +152,13 @@ fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
         Kind::MinLength { .. } => report.error(node.at, "wrong_value", format!("{what} must not be empty")),
         _ => report.error(node.at, "wrong_value", format!("{what}: {error}")),
     }
+}
+
+fn not_one_of(what: &str, words: &[String], node: &Node) -> String {
+    let got = node.to_value();
+    let near = got.as_str().and_then(|got| close(got, words.iter().map(String::as_str)));
+    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    format!("{what} must be one of {}, not {got}{hint}", words.join(", "))
 }
 
 /// The properties of the object schema that an unknown one was found by.

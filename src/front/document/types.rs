@@ -87,6 +87,7 @@ pub struct State {
 #[serde(deny_unknown_fields)]
 pub(super) struct Agent {
     /// What it is for.
+    #[expect(dead_code, reason = "for readers of the document")]
     pub description: Option<String>,
     /// The provider; none = the run's.
     pub provider: Option<String>,
@@ -246,6 +247,7 @@ pub enum Jitter {
 pub(super) struct Task {
     /// Its id, in `steps`.
     #[schemars(regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
+    #[expect(dead_code, reason = "read from the value, before the task is")]
     pub id: Option<String>,
     /// What it is for.
     pub description: Option<String>,
