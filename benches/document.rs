@@ -50,7 +50,9 @@ fn run(text: &str, fails: bool) -> (Duration, u64) {
     let handle = started.handle.expect("executed here");
     assert!(handle.wait_ended(Duration::from_mins(10)), "the run ends");
     let took = began.elapsed();
-    let owf::engine::RunEnd::Finished(outcome) = handle.end().expect("it has ended") else { panic!("it did not finish") };
+    let owf::engine::RunEnd::Finished(outcome) = handle.end().expect("it has ended") else {
+        panic!("it did not finish")
+    };
     assert_eq!(outcome.error.is_some(), fails, "{:?}", outcome.error);
     drop(engine);
     (took, store_bytes(dir.path()))
@@ -77,7 +79,7 @@ fn fan_out(tasks: usize) -> String {
 
 fn main() {
     println!("| document | tasks | time per task | database per task |\n|---|---|---|---|");
-    let mut row = |what: &str, tasks: usize, text: &str, fails: bool| {
+    let row = |what: &str, tasks: usize, text: &str, fails: bool| {
         let (took, bytes) = run(text, fails);
         let each = took.as_secs_f64() * 1000.0 / tasks as f64;
         println!("| {what} | {tasks} | {each:.3} ms | {:.2} KB |", bytes as f64 / 1024.0 / tasks as f64);

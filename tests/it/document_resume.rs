@@ -115,8 +115,8 @@ fn asked(text: &str) -> (Place, String) {
 }
 
 fn decide(place: &Place, word: &str, row: &Value, hash: &str) -> crate::support::cli::Printed {
-    let id = row["approval_id"].as_str().unwrap();
-    place.owf(&[word, id, "--content-hash", hash, "--json"])
+    let (run, id) = (row["run_id"].as_str().unwrap(), row["approval_id"].as_str().unwrap());
+    place.owf(&[word, run, id, "--content-hash", hash, "--json"])
 }
 
 fn settled(place: &Place, run: &str) -> Value {
@@ -193,7 +193,7 @@ steps:
 fn accept_088_a_child_that_waits_pauses_its_parent_and_a_childs_failure_can_be_looked_at() {
     let place = Place::new();
     place.file("child.yaml", "name: child\nsteps:\n  - {id: q, approval: 'Child?'}\n  - {id: r, expr: input.n + 1}\n");
-    place.file("bad.yaml", "name: bad\nsteps:\n  - {id: r, expr: 1 + []}\n");
+    place.file("bad.yaml", "name: bad\nsteps:\n  - {id: r, expr: '1 + []'}\n");
     place.file(
         "flow.yaml",
         "name: x

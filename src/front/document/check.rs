@@ -35,7 +35,9 @@ pub fn check(bytes: &[u8], origin: &Origin) -> Checked {
     };
     if let Origin::File(path) = origin {
         let file = path.display().to_string();
-        diagnostics.iter_mut().for_each(|d| d.file = Some(file.clone()));
+        for found in &mut diagnostics {
+            found.file = Some(file.clone());
+        }
     }
     diagnostics.sort_by(|a, b| {
         (a.line, a.column, a.severity, &a.code, &a.message).cmp(&(b.line, b.column, b.severity, &b.code, &b.message))

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::graph;
 use super::names::{Place, check_refs, check_result};
-use super::plan::{Approval, END, Guard, Kind, Plan, Routes, Task};
+use super::plan::{Approval, END, Guard, Kind, Plan, Routes, Target, Task};
 use super::report::Report;
 use super::template::Template;
 use super::types::{self, Agent, ApprovalForm, Condition, Document, ListForm, OneOrMany};
@@ -258,7 +258,9 @@ impl Builder<'_, '_, '_, '_> {
             Ok(template) => template,
             Err(errors) => {
                 let at = self.one.node.entry(key).map_or(self.one.at, |(_, value)| value.at);
-                errors.into_iter().for_each(|e| self.report.error(at, "template", e));
+                for error in errors {
+                    self.report.error(at, "template", error);
+                }
                 Template::plain(Value::Null)
             }
         }
@@ -404,7 +406,7 @@ impl Builder<'_, '_, '_, '_> {
             isolation: written.isolation,
             read_scope: scope(&written.read_scope),
             write_scope: scope(&written.write_scope),
-            agent_type: agent.agent_type.clone(),
+            agent_type: agent.persona.clone(),
             ..Ask::default()
         };
         Kind::Agent { agent: written.agent.clone(), ask: Box::new(ask), prompt }
@@ -501,11 +503,11 @@ impl Builder<'_, '_, '_, '_> {
             let at = node.and_then(|n| n.entry(key)).map_or(self.one.at, |(at, _)| at);
             places.push(at);
             if name == END {
-                targets.push((key.clone(), None));
+                targets.push((key.clone(), Target::End));
             } else if let Some(found) = self.plan.by_id.get(name) {
-                targets.push((key.clone(), Some(*found)));
+                targets.push((key.clone(), Target::Task(*found)));
             } else {
-                targets.push((key.clone(), None));
+                targets.push((key.clone(), Target::End));
                 let message = format!("route `{key}`: {}", unknown_task(self.plan, name));
                 self.report.error(at, "unknown_task", message);
             }

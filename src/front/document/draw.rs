@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::plan::{END, Kind, Plan, Task};
+use super::plan::{END, Kind, Plan, Target, Task};
 
 /// A drawing as data: what is drawn, before a format is chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,8 +68,8 @@ impl Drawing {
             edges.extend(task.dependents.iter().map(|to| Edge { from: from(), to: id(*to), kind: "after", key: None }));
             edges.extend(task.next.map(|to| Edge { from: from(), to: id(to), kind: "next", key: None }));
             for (key, target) in task.routes.iter().flat_map(|r| &r.targets) {
-                ends |= target.is_none();
-                let to = target.map_or_else(|| END.to_owned(), id);
+                ends |= *target == Target::End;
+                let to = target.task().map_or_else(|| END.to_owned(), id);
                 edges.push(Edge { from: from(), to, kind: "route", key: Some(key.clone()) });
             }
             if let Some(guard) = plan.tasks[index].guard {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::plan::Plan;
+use super::plan::{Plan, Target};
 use super::report::Report;
 use crate::core::located::At;
 
@@ -60,7 +60,9 @@ pub(super) fn cycles(plan: &Plan, report: &mut Report<'_>) -> bool {
                 format!("the tasks wait for each other: {}", round.join(" -> ")),
             );
         }
-        path.iter().for_each(|i| reported[*i] = true);
+        for task in path {
+            reported[task] = true;
+        }
     }
     any
 }
@@ -68,14 +70,14 @@ pub(super) fn cycles(plan: &Plan, report: &mut Report<'_>) -> bool {
 /// Adds the gates that routes make. A route that goes back makes none, and is allowed only to a task with `max_visits`.
 /// `places` gives where the target of a route stands.
 pub(super) fn routes(plan: &mut Plan, places: &[Vec<At>], report: &mut Report<'_>) {
-    for from in 0..plan.tasks.len() {
+    for (from, places) in places.iter().enumerate() {
         let Some(routes) = plan.tasks[from].routes.clone() else { continue };
         for (number, (key, target)) in routes.targets.iter().enumerate() {
-            let Some(to) = *target else { continue };
+            let Target::Task(to) = *target else { continue };
             if plan.goes_back(from, to) {
                 if plan.tasks[to].max_visits < 2 {
                     let id = &plan.tasks[to].id;
-                    let at = places[from].get(number).copied().unwrap_or(plan.tasks[from].at);
+                    let at = places.get(number).copied().unwrap_or(plan.tasks[from].at);
                     let message = format!("route `{key}` goes back to `{id}`, which needs `max_visits` of 2 or more");
                     report.error(at, "backward_route", message);
                 }
@@ -98,7 +100,7 @@ pub(super) fn unreachable(plan: &Plan, report: &mut Report<'_>) {
         if !std::mem::replace(&mut reached[at], true) {
             open.extend(plan.tasks[at].leads_to.iter().copied());
             let routes = plan.tasks[at].routes.iter().flat_map(|r| &r.targets);
-            open.extend(routes.filter_map(|(_, target)| *target));
+            open.extend(routes.filter_map(|(_, target)| target.task()));
         }
     }
     for (task, _) in plan.tasks.iter().zip(reached).filter(|(_, reached)| !reached) {

@@ -115,18 +115,37 @@ pub(super) struct Approval {
     pub(super) ask: ApprovalAsk,
 }
 
+/// Where a route leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The end of the document.
+    End,
+    /// A task.
+    Task(usize),
+}
+
+impl Target {
+    /// The task.
+    pub(super) fn task(self) -> Option<usize> {
+        match self {
+            Self::End => None,
+            Self::Task(task) => Some(task),
+        }
+    }
+}
+
 /// Where a task leads to.
 #[derive(Debug, Clone)]
 pub(super) struct Routes {
     /// The key, when it is not the task's own text.
     pub(super) key: Option<Template>,
-    /// Key to task; none is the end.
-    pub(super) targets: Vec<(String, Option<usize>)>,
+    /// Key to target.
+    pub(super) targets: Vec<(String, Target)>,
 }
 
 impl Routes {
     /// The target of a key.
-    pub(super) fn get(&self, key: &str) -> Option<Option<usize>> {
+    pub(super) fn get(&self, key: &str) -> Option<Target> {
         self.targets.iter().find(|(name, _)| name == key).map(|(_, target)| *target)
     }
 }

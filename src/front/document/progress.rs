@@ -4,7 +4,7 @@ use minijinja::Value;
 use serde_json::{Value as Json, json};
 
 use super::driver::{DocumentDriver, Role};
-use super::plan::{Kind, Task};
+use super::plan::{Kind, Target, Task};
 use super::template::{Template, from_json, json_text};
 use super::types::OnFailure;
 use super::values::TaskResult;
@@ -350,12 +350,12 @@ impl DocumentDriver {
                 let message = format!("`{}` is no route: there are {}", clipped(key), known.join(", "));
                 self.fail_done(task, call, &message);
             }
-            Some(None) => {
+            Some(Target::End) => {
                 self.log_route(&written.id, key, super::plan::END);
                 self.ended(task, End::Passed { to: None });
                 self.finish_early(task, key);
             }
-            Some(Some(to)) => {
+            Some(Target::Task(to)) => {
                 let target = &self.plan.tasks[to];
                 if self.plan.goes_back(task, to) {
                     let (id, most) = (target.id.clone(), target.max_visits);

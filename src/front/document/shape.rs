@@ -108,7 +108,7 @@ fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
             let wrong_type = |e: &ValidationError<'_>| {
                 matches!(e.kind(), Kind::Type { .. }) && e.instance_path().to_string() == here
             };
-            let meant = context.iter().find(|errors| !errors.is_empty() && !errors.iter().any(|e| wrong_type(e)));
+            let meant = context.iter().find(|errors| !errors.is_empty() && !errors.iter().any(&wrong_type));
             match meant {
                 Some(errors) => errors.iter().for_each(|e| explain(e, root, report)),
                 None => {

@@ -386,7 +386,7 @@ impl Template {
         let optional: Vec<&Ref> = self.refs.iter().filter(|r| r.optional).collect();
         for found in &self.refs {
             let covered = |other: &&Ref| other.root == found.root && found.path.starts_with(&other.path);
-            if !found.optional && !optional.iter().any(|other| covered(&other)) {
+            if !found.optional && !optional.iter().any(covered) {
                 must_exist(found, &roots, &tasks, &parts, scope)?;
             }
         }

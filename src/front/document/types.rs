@@ -103,7 +103,7 @@ pub(super) struct Agent {
     pub tools: Option<Vec<String>>,
     /// The name of an agent file (`.claude/agents`), whose text and tools count.
     #[serde(rename = "type")]
-    pub agent_type: Option<String>,
+    pub persona: Option<String>,
 }
 
 /// How hard a model thinks.

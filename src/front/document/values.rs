@@ -78,8 +78,7 @@ impl TaskResult {
     /// The value as a text.
     pub(super) fn text(&self) -> String {
         match (&self.text, self.json.as_deref()) {
-            (Some(text), _) => text.clone(),
-            (None, Some(Json::String(text))) => text.clone(),
+            (Some(text), _) | (None, Some(Json::String(text))) => text.clone(),
             (None, Some(other)) => json_text(other),
             (None, None) => String::new(),
         }
