@@ -14,6 +14,7 @@ mod execute;
 mod executor;
 mod files;
 mod gates;
+mod graph;
 mod inbox;
 mod isolation;
 mod journal;
