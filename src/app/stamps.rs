@@ -7,8 +7,8 @@ use super::config::Places;
 use super::project;
 use crate::core::environment::Environment;
 
-/// Files of the user's configuration directory that are looked at.
-const MOST: usize = 64;
+/// Files of the user's configuration directory that decide something, beside the configuration itself.
+const OF_USER: [&str; 4] = ["providers.toml", "providers.json", "trust.json", "prices.json"];
 
 /// One file, as far as a change of it can be seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub(super) fn of(env: &Environment, base: &Path, dir: &Path) -> Vec<Stamp> {
     let places = Places::of(env, base);
     let mut paths: Vec<PathBuf> = places.file.into_iter().collect();
     paths.extend(env.get("OWF_PROVIDERS_FILE").map(|file| base.join(file)));
-    if let Some(entries) = places.dir.and_then(|dir| std::fs::read_dir(dir).ok()) {
-        paths.extend(entries.flatten().take(MOST).map(|entry| entry.path()));
+    if let Some(of_user) = places.dir {
+        paths.extend(OF_USER.iter().map(|name| of_user.join(name)));
     }
     paths.extend(dir.ancestors().map(|above| above.join(project::FILE)));
     paths.sort();

@@ -92,10 +92,10 @@ impl RunLoop {
             schema: prepared.schema.clone(),
             barrier: ticket.clone(),
             delay: Duration::from_millis(delay_ms),
-            workspace: prepared.workspace.clone(),
+            workspace: prepared.workspace.as_ref().map(|seen| seen.id().to_string()),
             secrets: self.tree.services.secrets.clone(),
-            files: Arc::clone(&self.tree.services.config.files),
             isolation,
+            files: Arc::clone(&self.tree.services.config.files),
             request,
         };
         let future = Box::pin(async move {

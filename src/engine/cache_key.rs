@@ -40,7 +40,7 @@ pub(crate) fn parts(spec: &CallSpec, prepared: &Prepared) -> BTreeMap<String, Ha
     put("tools", tools.then(|| json!([ask.tools, ask.disallowed_tools, ask.extra])));
     put("scopes", ask.read_scope.as_ref().map(|scope| json!(scope)));
     put("namespace", ask.namespace.clone().map(Value::from));
-    put("workspace", prepared.workspace.clone().map(Value::from));
+    put("workspace", prepared.workspace.as_ref().map(|seen| seen.state.clone().into()));
     for (name, value) in prepared.provider.identity(&prepared.request) {
         put(&name, Some(value.into()));
     }

@@ -16,8 +16,9 @@ use crate::core::op::DriverState;
 use crate::core::outcome::Outcome;
 use crate::core::run::{IfWorkspaceChanged, RunError, RunErrorCode, RunSpec, Settings, StatusReason, is_fake};
 use crate::front::driver::{Driver, DriverStep};
-use crate::front::script::sandbox::{ScriptConfig, ScriptDriver};
-use crate::front::script::{Origin, check};
+use crate::front::script::Origin;
+use crate::front::script::sandbox::ScriptConfig;
+use crate::front::workflow::{check_as, driver};
 use crate::store::{Lease, Store, StoreError};
 
 use super::journal::{Journal, now};
@@ -99,9 +100,8 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     let mut earlier_children = std::collections::HashMap::new();
     let mut next = spec.resumed_from.clone();
     let mut distance = 0;
-    let workspace = Path::new(&spec.workspace);
-    let state = std::cell::LazyCell::new(|| super::workspace::state(workspace, None, &[]));
-    let changed = |outcome: &Outcome| outcome.workspace.is_some() && outcome.workspace != *state;
+    let workspace = super::workspace::Comparison::with(store, &spec);
+    let changed = |outcome: &Outcome| workspace.changed(outcome.workspace.as_deref());
     while let Some(earlier) = next {
         let (history, _) = read_history(store, &earlier)?;
         lookups.add(store, &history)?;
@@ -124,7 +124,7 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
         next = history.spec.and_then(|s| s.resumed_from);
     }
     reuse.child_requests = std::mem::take(&mut lookups.requests);
-    let notices = notices(&reuse, &tree.settings, &spec, changed);
+    let notices = notices(&reuse, &tree.settings, &spec, &workspace);
     let spec = Arc::new(*spec);
     Ok(Loaded { spec, history, reuse, earlier_children, lookups, source, last_seq, notices })
 }
@@ -134,7 +134,7 @@ fn notices(
     reuse: &Reuse,
     settings: &Settings,
     spec: &RunSpec,
-    changed: impl Fn(&Outcome) -> bool,
+    workspace: &super::workspace::Comparison<'_>,
 ) -> Vec<(String, String)> {
     let mut out = spec.notices.clone();
     if let Some(detail) = &spec.diverged {
@@ -142,11 +142,28 @@ fn notices(
         let message = format!("the replay of {from} left its journal, so this run took its place: {detail}");
         out.push(("diverged".to_owned(), message));
     }
-    let stale = reuse.ok.values().filter(|r| changed(&r.outcome)).count();
-    if stale > 0 {
+    let mut stale: Vec<(&str, CallId)> = reuse
+        .ok
+        .values()
+        .filter_map(|r| Some((r.outcome.workspace.as_deref()?, r.from.call_id)))
+        .filter(|(recorded, _)| workspace.changed(Some(recorded)))
+        .collect();
+    stale.sort_by_key(|(_, call)| call.0);
+    if let [(recorded, call), ..] = stale.as_slice() {
+        let files = workspace.files(recorded);
+        let (were, what) = match (stale.len(), files.len()) {
+            (1, 1) => ("answer was", "its file"),
+            (1, _) => ("answer was", "its files"),
+            _ => ("answers were", "their files"),
+        };
+        let named = match files.as_slice() {
+            [] => String::new(),
+            [one] => format!(": {one} ({call})"),
+            [one, rest @ ..] => format!(": {one} and {} more ({call})", rest.len()),
+        };
         let message = format!(
-            "{stale} reused {} made before the workspace changed; if_workspace_changed \"rerun\" asks again",
-            if stale == 1 { "answer was" } else { "answers were" }
+            "{} reused {were} made before {what} changed{named}. if_workspace_changed \"rerun\" asks again",
+            stale.len()
         );
         out.push(("workspace_changed".to_owned(), message));
     }
@@ -238,7 +255,7 @@ fn execute(
         .and_then(|p| Path::new(p).file_name())
         .map_or_else(|| "workflow.js".to_owned(), |name| name.to_string_lossy().into_owned());
     // The pinned text was checked before it was pinned; that it no longer parses is said, not run as nothing.
-    let checked = check(&source, &Origin::File(file_name.clone().into()));
+    let checked = check_as(spec.kind, &source, &Origin::File(file_name.clone().into()));
     let refused = checked.errors().next().map(|e| format!("{}:{} {}", e.line, e.column, e.message));
     let body = checked.script.map(|s| s.body).unwrap_or_default();
     let script = ScriptConfig {
@@ -256,9 +273,9 @@ fn execute(
         depth: spec.depth,
         abort: Arc::clone(&tree.abort),
     };
-    let driver: Box<dyn Driver> = match (refused, ScriptDriver::new(script)) {
+    let driver: Box<dyn Driver> = match (refused, driver(spec.kind, run, script)) {
         (Some(message), _) => Box::new(Broken(RunError::new(RunErrorCode::ScriptError, message))),
-        (None, Ok(driver)) => Box::new(driver),
+        (None, Ok(driver)) => driver,
         (None, Err(error)) => Box::new(Broken(error)),
     };
     let (to_self, inbox) = channel();

@@ -34,10 +34,10 @@ pub(crate) struct Attempt {
     pub(crate) workspace: Option<String>,
     /// What must not stand in a transcript.
     pub(crate) secrets: Secrets,
-    /// What file tools may touch, for providers that bring none.
-    pub(crate) files: Arc<FileRules>,
     /// The worktree it is to have.
     pub(crate) isolation: Option<Isolation>,
+    /// What file tools may touch, for providers that bring none.
+    pub(crate) files: Arc<FileRules>,
 }
 
 /// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
@@ -95,7 +95,19 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
             }
         }
     }
-    let (reply, cut_short) = match answer(&attempt).await {
+    // Only now: the directory the attempt works in is known for sure.
+    let tools = match attempt.provider.kind() {
+        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files),
+        ProviderKind::Cli | ProviderKind::Fake => Ok(None),
+    };
+    let ended = match tools {
+        Ok(tools) => {
+            attempt.context.tools = tools;
+            answer(&attempt).await
+        }
+        Err(why) => Ended::Answered(Err(CallError::new(ErrorClass::BadRequest, why).into())),
+    };
+    let (reply, cut_short) = match ended {
         Ended::Answered(reply) => (Some(reply), None),
         Ended::TimedOut(reply) => {
             let message = format!("no answer in {}", readable(attempt.request.timeout_ms));

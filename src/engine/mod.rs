@@ -14,6 +14,7 @@ mod execute;
 mod executor;
 mod files;
 mod gates;
+mod graph;
 mod inbox;
 mod isolation;
 mod journal;
@@ -47,6 +48,7 @@ pub mod view;
 mod watchdog;
 mod workflows;
 mod workspace;
+mod workspace_diff;
 mod worktrees;
 
 pub use crate::core::environment::Environment;

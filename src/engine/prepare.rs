@@ -20,6 +20,7 @@ use crate::store::KeyClaim;
 use super::cache_key;
 use super::message::Message;
 use super::run_loop::RunLoop;
+use super::workspace::{Seen, excluded, keep, look};
 
 /// How often a waiter looks whether the process it waits for has answered.
 const CLAIM_POLL: Duration = Duration::from_millis(20);
@@ -31,7 +32,7 @@ pub(crate) struct Prepared {
     pub(super) concurrency: u32,
     pub(super) request: AttemptRequest,
     pub(super) schema: Option<Arc<CompiledSchema>>,
-    pub(super) workspace: Option<String>,
+    pub(super) workspace: Option<Seen>,
     /// Mutating attempts begun when the call was planned.
     pub(super) mutations: u64,
     /// Set when a fresh answer goes into the cache.
@@ -102,10 +103,15 @@ impl RunLoop {
         let name = provider.name().to_owned();
         let concurrency = self.tree.concurrency(&name);
         let workspace = if provider.reads_workspace(&request) && !spec.is_mutating() {
-            super::workspace::state(&request.cwd, spec.ask.read_scope.as_deref(), &self.excluded())
+            self.tree.workspace(&request.cwd, spec.ask.read_scope.as_deref(), &self.excluded())
         } else {
             None
         };
+        if let Some(seen) = &workspace
+            && let Err(error) = keep(&self.tree.store, seen)
+        {
+            tracing::warn!(%error, "a state of the workspace is not kept");
+        }
         let model = request.model.clone();
         let configured = self.tree.settings.engine.schema_attempts != EngineLimits::default().schema_attempts;
         let schema_attempts = if configured { None } else { provider.schema_attempts() };
@@ -145,7 +151,12 @@ impl RunLoop {
             let parts = cache_key::parts(spec, &prepared);
             let key = cache_key::key(spec.kind, &parts);
             let occurrence = self.cache_occurrence(call_id, key);
-            let record = CacheRecord { key, occurrence, parts: cache_key::short(&parts) };
+            let record = CacheRecord {
+                key,
+                occurrence,
+                parts: cache_key::short(&parts),
+                workspace: prepared.workspace.as_ref().map(Seen::id),
+            };
             if policy.reads()
                 && let Some(hit) = self.lookup(call_id, &record)
             {
@@ -289,18 +300,11 @@ impl RunLoop {
         let Some(before) = &prepared.workspace else { return true };
         let scope = prepared.request.spec.ask.read_scope.as_deref();
         self.tree.mutations() == (prepared.mutations, false)
-            && super::workspace::state(&prepared.request.cwd, scope, &self.excluded()).as_ref() == Some(before)
+            && look(&prepared.request.cwd, scope, &self.excluded()).is_some_and(|now| now.state == before.state)
     }
 
-    /// Paths whose content says nothing about the workspace: the home, worktrees, workflow files.
     fn excluded(&self) -> Vec<PathBuf> {
-        let mut out = vec![self.tree.store.home().to_path_buf()];
-        let workspace = PathBuf::from(&self.spec.workspace);
-        for dir in [".claude/workflows", ".owf/workflows", ".claude/worktrees"] {
-            out.push(workspace.join(dir));
-        }
-        out.extend(self.spec.source_path.as_ref().map(PathBuf::from));
-        out
+        excluded(&self.tree.store, &self.spec)
     }
 }
 

@@ -102,8 +102,10 @@ fn used(kept: &mut [(Key, Engine)], key: &Key) -> Option<Engine> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::engine::Environment;
-    use crate::engine::params::ListRunsParams;
+    use std::time::Duration;
+
+    use crate::engine::params::{ListRunsParams, RunParams};
+    use crate::engine::{Environment, Execution};
 
     struct Server {
         dir: tempfile::TempDir,
@@ -189,6 +191,20 @@ mod tests {
         std::fs::create_dir(&home).unwrap();
         std::fs::write(home.join("notes.txt"), "").unwrap();
         assert_eq!(server.runs().unwrap_err().code.as_str(), "home_not_a_store");
+    }
+
+    #[test]
+    fn what_a_store_kept_of_runs_is_forgotten_by_the_next_call() {
+        let server = server();
+        let engine = server.engine(None);
+        let script = "export const meta = {name: 'one', description: 'd'}\nreturn await agent('one')";
+        let asked = RunParams { script: Some(script.to_owned()), ..RunParams::default() };
+        let started = engine.start(&asked, Execution::InProcess { linger_on_approvals: false }).unwrap();
+        assert!(started.handle.unwrap().wait_ended(Duration::from_mins(1)));
+        let store = engine.existing().unwrap();
+        assert_ne!(store.kept(), Ok(0));
+        assert!(store.same(&server.engine(None).existing().unwrap()));
+        assert_eq!(store.kept(), Ok(0));
     }
 
     #[test]

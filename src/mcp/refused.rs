@@ -28,3 +28,22 @@ impl From<Failure> for Refused {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_sentence_in_the_words_of_tools() {
+        let refused = |code, hint: &str| Refused::from(Failure::new(code, "no").hint(hint));
+        assert_eq!(
+            refused(Code::NotFound, "owf run FILE, or --home for another store"),
+            Refused::Resource("no; owf_run_workflow starts one; home names another store".to_owned())
+        );
+        assert_eq!(
+            refused(Code::StoreFull, "free some space (owf prune), then owf resume the run"),
+            Refused::Internal("no; free some space (a person runs owf prune), then owf_resume the run".to_owned())
+        );
+        assert_eq!(refused(Code::InvalidArguments, "or use --home"), Refused::Params("no; or use home".to_owned()));
+    }
+}

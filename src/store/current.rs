@@ -66,6 +66,15 @@ impl Store {
 }
 
 #[cfg(test)]
+impl Store {
+    /// How much is kept of runs between transactions.
+    pub(crate) fn kept(&self) -> Result<usize, crate::store::StoreError> {
+        let known = self.0.nearest.lock().unwrap_or_else(PoisonError::into_inner).len();
+        Ok(known + self.write("kept", |tx| Ok(tx.folder().1.kept()))?)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use rusqlite::Connection;

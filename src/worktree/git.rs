@@ -82,7 +82,7 @@ impl Git {
     ///
     /// # Errors
     /// As [`Git::run`].
-    pub(super) fn feed<A: AsRef<OsStr>>(&self, args: &[A], input: Option<&[u8]>) -> Result<Vec<u8>, GitError> {
+    pub fn feed<A: AsRef<OsStr>>(&self, args: &[A], input: Option<&[u8]>) -> Result<Vec<u8>, GitError> {
         let mut command = Command::new("git");
         for (name, _) in std::env::vars_os() {
             let about_git = name.to_str().is_some_and(|name| name.starts_with("GIT_") && !KEPT.contains(&name));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::json;
 
 use crate::support::cli::Place;
@@ -28,21 +29,22 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Swaps until told to stop: the file for a link to a file, then its directory for a link to a directory.
+/// Swaps until told to stop, as fast as it can: the file with a link to another file, then its directory with a link to
+/// another directory.
 fn swap(run_dir: &Path, outside: &Path, stop: &AtomicBool) {
-    let (file, dir) = (run_dir.join(PATH), run_dir.join("calls/c0001"));
-    let beside = |name: &str| run_dir.join(name);
-    let (kept, link, away) = (beside("kept"), beside("link"), beside("away"));
-    fs::copy(&file, &kept).unwrap();
+    let pairs = [run_dir.join(PATH), run_dir.join("calls/c0001")].map(|inside| {
+        let below = inside.strip_prefix(run_dir).unwrap().to_owned();
+        let link = run_dir.join(below.display().to_string().replace('/', "-"));
+        symlink(outside.join(below), &link).unwrap();
+        (inside, link)
+    });
     while !stop.load(Ordering::Relaxed) {
-        symlink(outside.join(PATH), &link).unwrap();
-        fs::rename(&link, &file).unwrap();
-        fs::copy(&kept, beside("again")).unwrap();
-        fs::rename(beside("again"), &file).unwrap();
-        fs::rename(&dir, &away).unwrap();
-        symlink(outside.join("calls/c0001"), &dir).unwrap();
-        fs::remove_file(&dir).unwrap();
-        fs::rename(&away, &dir).unwrap();
+        for (inside, link) in &pairs {
+            // An even number, so that all is in its place again.
+            for _ in 0..200 {
+                renameat_with(CWD, inside, CWD, link, RenameFlags::EXCHANGE).unwrap();
+            }
+        }
     }
 }
 

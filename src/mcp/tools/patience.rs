@@ -143,6 +143,7 @@ mod tests {
         assert_eq!(patience("claude-code", None, None), (240, false));
         assert_eq!(patience("claude-code", Some(3600), None), (1_500, true));
         assert_eq!(patience("codex-mcp-client", None, None), (110, false));
+        assert_eq!(patience("codex-mcp-client", Some(111), None), (110, true));
         assert_eq!(patience("inspector", Some(50), None), (50, false));
         assert_eq!(patience("", Some(51), None), (50, true));
         assert_eq!(patience("", Some(51), Some(600)), (51, false));

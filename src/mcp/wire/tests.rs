@@ -56,12 +56,16 @@ static TOOLS: LazyLock<[Tool; 4]> = LazyLock::new(|| {
 
 /// Serves lines and gives the answers, in the order of their ids.
 fn served(settings: Settings, lines: &[Value]) -> Vec<Value> {
+    served_by(TOOLS.iter().collect(), settings, lines)
+}
+
+/// The same with these tools.
+fn served_by(offered: Vec<&'static Tool>, settings: Settings, lines: &[Value]) -> Vec<Value> {
     let (ours, theirs) = UnixStream::pair().unwrap_or_else(|e| panic!("{e}"));
     let output = theirs.try_clone().unwrap_or_else(|e| panic!("{e}"));
     let server = std::thread::spawn(move || {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap_or_else(|e| panic!("{e}"));
-        let offered = TOOLS.iter().collect();
         runtime.block_on(run(
             theirs.into(),
             output.into(),
@@ -106,10 +110,26 @@ fn a_panic_in_a_tool_is_an_error_result_and_the_server_lives() {
         assert!(answer["result"].get("structuredContent").is_none());
         let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_default();
         let said: Value = serde_json::from_str(text).unwrap_or_default();
-        assert_eq!(said["error"]["code"], "internal");
-        assert!(said["error"]["message"].as_str().is_some_and(|m| m.contains("on purpose")), "{said}");
+        assert_eq!(
+            said["error"],
+            json!({ "code": "internal", "message": "owf broke off: on purpose",
+                "hint": "this is a fault of owf; runs go on and can be resumed" })
+        );
     }
     assert_eq!(answers[2]["result"]["structuredContent"]["arguments"], json!({ "n": 3 }));
+}
+
+#[test]
+fn a_panic_outside_of_tools_is_an_error_of_its_request_and_the_server_lives() {
+    static BROKEN: LazyLock<Tool> =
+        LazyLock::new(|| Tool { input_schema: || panic!("on purpose"), ..tool("broken", |_, _| Ok(json!({}))) });
+    let list = |id: u32| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list" });
+    let answers = served_by(vec![&BROKEN], Settings::default(), &[list(1), call(2, "broken"), list(3)]);
+    for at in [0, 2] {
+        let error = json!({ "code": -32603, "message": "internal error: owf broke off: on purpose" });
+        assert_eq!(answers[at]["error"], error);
+    }
+    assert_eq!(answers[1]["result"]["structuredContent"], json!({}));
 }
 
 #[test]

@@ -20,5 +20,5 @@ mod service;
 mod wire;
 
 pub use client::Timeouts;
-pub use fetch::fetch;
+pub use fetch::{fetch, reach};
 pub use known::{providers, providers_with};
