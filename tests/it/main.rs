@@ -46,6 +46,7 @@ mod drift;
 mod dry_run;
 mod fixtures;
 mod http_accept;
+mod http_llama;
 mod http_retry;
 mod http_run;
 mod http_schema;
