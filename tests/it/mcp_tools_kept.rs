@@ -62,7 +62,7 @@ fn a_store_that_was_upgraded_meanwhile_is_read_and_not_written() {
     set("7");
     assert_eq!(client.refused("owf_run_workflow", json!({ "script": ONE }))["error"]["code"], "store_newer");
     assert_eq!(client.call("owf_status", json!({ "run_id": done }))["status"], "done");
-    set("1");
+    set("2");
     run(&mut client);
 }
 
