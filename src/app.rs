@@ -117,6 +117,7 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         started_by,
         program: options.program,
         limits,
+        breakers: Arc::default(),
     };
     Ok(Engine::new(services, home).with_store_options(options.store.unwrap_or_default()))
 }

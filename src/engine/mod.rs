@@ -2,6 +2,7 @@
 
 mod answer;
 mod begin;
+mod breaker;
 mod cache_key;
 mod child;
 mod collapse;
@@ -47,6 +48,7 @@ mod workspace_diff;
 mod worktrees;
 
 pub use crate::core::environment::Environment;
+pub use breaker::Breakers;
 pub use engine::{Engine, Execution, Started};
 pub use execute::RunHandle;
 pub use limits::limits;

@@ -123,6 +123,7 @@ mod tests {
             started_by: "test".to_owned(),
             program: None,
             limits: crate::core::run::EngineLimits::default(),
+            breakers: Arc::default(),
         }
     }
 

@@ -13,6 +13,7 @@ mod accb_cli;
 mod accb_fanout;
 mod accb_terminal;
 mod attempts;
+mod breaker;
 mod cli_args;
 mod cli_screens;
 mod cli_watch;
