@@ -20,6 +20,7 @@ mod journal;
 mod limits;
 mod lookups;
 mod message;
+mod nested;
 pub mod params;
 mod patterns;
 mod personas;

@@ -49,6 +49,7 @@ mod mcp_tools_walk;
 mod mcp_tools_worst;
 mod mcp_wire;
 mod model;
+mod nested_owf;
 mod numbers;
 mod packaging;
 mod readme;
