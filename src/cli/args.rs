@@ -110,6 +110,14 @@ pub enum Command {
     Prune(commands::prune::PruneArgs),
     /// Look after the cache of answers
     Cache(commands::cache::CacheArgs),
+    /// Say what agents used over all runs
+    Usage(commands::usage::UsageArgs),
+    /// Show prices of models, or bring them up to date
+    Prices(commands::prices::PricesArgs),
+    /// List the providers as they are configured here
+    Providers(commands::providers::ProvidersArgs),
+    /// Let the configuration file of a project count, as it is now
+    Trust(commands::trust::TrustArgs),
     /// Check the home, git and the providers
     Doctor(commands::doctor::DoctorArgs),
     /// Serve coding agents over MCP on stdin and stdout

@@ -102,6 +102,10 @@ fn run(ctx: &mut Context, command: Command) -> Outcome {
         Command::Worktree(args) => commands::worktree::run(ctx, args),
         Command::Prune(args) => commands::prune::run(ctx, args),
         Command::Cache(args) => commands::cache::run(ctx, &args),
+        Command::Usage(args) => commands::usage::run(ctx, args),
+        Command::Prices(args) => commands::prices::run(ctx, args),
+        Command::Providers(args) => commands::providers::run(ctx, &args),
+        Command::Trust(args) => commands::trust::run(ctx, &args),
         Command::Doctor(args) => commands::doctor::run(ctx, &args),
         // Dispatched before an engine is wired.
         Command::Mcp(_) => Ok(Exit::Done),

@@ -103,6 +103,7 @@ impl RunLoop {
             secrets: self.tree.services.secrets.clone(),
             isolation,
             breaker,
+            files: Arc::clone(&self.tree.services.config.files),
             request,
         };
         let future = Box::pin(async move {

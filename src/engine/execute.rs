@@ -525,6 +525,13 @@ fn incarnation(
     if shared.stop.load(Ordering::Relaxed) {
         return Ok(RunEnd::Interrupted);
     }
+    if lease.epoch > 1 {
+        // An owner before this one may have died with agents running. What they do now nobody would know of.
+        let ended = crate::process::sweep_below(run.as_str());
+        if ended > 0 {
+            tracing::warn!(%run, "{ended} processes of an owner that died were ended");
+        }
+    }
     super::isolation::harvest(store, run);
     let stop = Arc::new(AtomicBool::new(false));
     let inbox = super::inbox::watch(&tree, &stop);

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::core::budget::Charge;
+use crate::core::file_rules::FileRules;
 use crate::core::machine::{Answer, AttemptReport};
 use crate::core::outcome::{CallError, CostSource, ErrorClass};
 use crate::providers::schema::CompiledSchema;
@@ -18,6 +19,7 @@ use super::breaker::{Breakers, Rule, refused};
 use super::collapse::said;
 use super::isolation::{Isolated, Isolation};
 use super::secrets::Secrets;
+use super::toolbox;
 
 /// Everything an attempt needs.
 pub(crate) struct Attempt {
@@ -37,6 +39,8 @@ pub(crate) struct Attempt {
     pub(crate) breaker: Option<(Arc<Breakers>, Rule)>,
     /// The worktree it is to have.
     pub(crate) isolation: Option<Isolation>,
+    /// What file tools may touch, for providers that bring none.
+    pub(crate) files: Arc<FileRules>,
 }
 
 /// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
@@ -106,7 +110,18 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
             }
         }
     }
-    let ended = answer(&attempt).await;
+    // Only now: the directory the attempt works in is known for sure.
+    let tools = match attempt.provider.kind() {
+        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files),
+        ProviderKind::Cli | ProviderKind::Fake => Ok(None),
+    };
+    let ended = match tools {
+        Ok(tools) => {
+            attempt.context.tools = tools;
+            answer(&attempt).await
+        }
+        Err(why) => Ended::Answered(Err(CallError::new(ErrorClass::BadRequest, why).into())),
+    };
     if let Some(passage) = passage {
         passage.ended(ended.class(), Instant::now());
     }

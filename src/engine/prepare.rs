@@ -84,7 +84,8 @@ impl RunLoop {
             return Some(Plan::Refuse(error));
         };
         let available = provider.availability();
-        if !available.available {
+        // A service without a key says so when it is asked: that pauses the run, and a resume finds the key.
+        if !available.available && provider.kind() != ProviderKind::Http {
             let message = available.message.unwrap_or_else(|| format!("provider \"{wanted}\" cannot be used here"));
             return Some(Plan::Refuse(CallError::new(ErrorClass::NotInstalled, message)));
         }
@@ -94,6 +95,9 @@ impl RunLoop {
             Some(Err(error)) => return Some(Plan::Refuse(error)),
         };
         let request = self.attempt_request(call_id, spec, provider.as_ref(), asked.is_none());
+        if let Err(error) = self.priced(provider.as_ref(), request.model.as_deref()) {
+            return Some(Plan::Refuse(error));
+        }
         let real = provider.kind() != ProviderKind::Fake;
         let name = provider.name().to_owned();
         let concurrency = self.tree.concurrency(&name);

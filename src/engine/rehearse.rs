@@ -75,6 +75,7 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
         }),
         settings,
         registry: services.registry.clone(),
+        setup: services.config.setup.clone(),
         fixtures,
         assume: params.assume.clone().unwrap_or_default(),
         against,

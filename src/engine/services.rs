@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::core::environment::Environment;
 use crate::providers::Registry;
 
+use super::configured::Configured;
 use super::secrets::Secrets;
 
 /// Configured defaults.
@@ -26,6 +27,8 @@ pub struct Services {
     pub env: Environment,
     /// Values that never reach the store.
     pub secrets: Secrets,
+    /// The rest of the configuration.
+    pub config: Configured,
     /// Configured defaults.
     pub defaults: Defaults,
     /// The user's home directory.

@@ -118,6 +118,7 @@ mod tests {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
             env: Environment::default(),
             secrets: crate::engine::Secrets::default(),
+            config: crate::engine::Configured::default(),
             defaults: Defaults::default(),
             user_home: None,
             cwd: cwd.to_owned(),

@@ -249,3 +249,29 @@ pub fn main_tree(dir: &Path) -> Option<PathBuf> {
         top_level(dir)
     }
 }
+
+/// A `.git` that decides what git says of the directories below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryMark {
+    path: PathBuf,
+    device: u64,
+    number: u64,
+    /// When a file that leads elsewhere was written; a directory changes all the time.
+    written: Option<(i64, i64)>,
+    /// Whether it is a repository already, and not yet an empty directory.
+    begun: bool,
+}
+
+/// Every `.git` from `dir` upwards. As long as they are the same, [`top_level`] and [`main_tree`] are; asking git instead takes
+/// a process.
+pub fn marks(dir: &Path) -> Vec<RepositoryMark> {
+    let mark = |dir: &Path| {
+        let path = dir.join(".git");
+        let found = std::fs::metadata(&path).ok()?;
+        let (device, number) = (found.dev(), found.ino());
+        let written = found.is_file().then(|| (found.mtime(), found.mtime_nsec()));
+        let begun = path.join("HEAD").exists();
+        Some(RepositoryMark { path, device, number, written, begun })
+    };
+    dir.ancestors().filter_map(mark).collect()
+}

@@ -133,7 +133,7 @@ fn asked(detail: &mut CallDetail, request: &CallRequest) {
         (None, Some(approval)) => approval.message.clone(),
         (None, None) => String::new(),
     };
-    detail.prompt_bytes = text.len() as u64;
+    detail.prompt_bytes = ask.prompt_text().map_or(text.len(), |whole| whole.len()) as u64;
     detail.prompt_preview = clip(&text, PREVIEW);
     detail.request_key = Some(request.key);
     detail.occurrence = Some(request.occurrence);

@@ -78,6 +78,7 @@ pub(crate) fn doctor_of_damaged_store(env: &QueryEnv, home: &Path, problem: Stri
 
 fn beside_the_store(env: &QueryEnv, home: String, mut checks: Vec<DoctorCheck>) -> DoctorView {
     checks.push(git());
+    checks.extend(env.config.iter().cloned());
     checks.extend(providers(&env.providers));
     let ok = checks.iter().all(|check| check.health != Health::Fail);
     let runtime_version = env!("CARGO_PKG_VERSION").to_owned();
@@ -142,6 +143,7 @@ impl Query<'_> {
             ),
         });
         checks.push(git());
+        checks.extend(self.env.config.iter().cloned());
         checks.extend(self.worktree_check());
         checks.extend(providers(&self.env.providers));
         let mut view = DoctorView {
