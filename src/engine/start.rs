@@ -244,8 +244,13 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     let mut spec = spec_of(&workflow, &script, args, settings, services);
     spec.workspace = workspace.display().to_string();
     spec.cwd = cwd.display().to_string();
-    let at = super::journal::now();
+    // What was asked for, before it is cut to what is left of another run's budget.
     spec.request_key = params.request_key.as_ref().map(|key| (key.clone(), request_hash(&spec)));
+    super::nested::below(&mut spec, &services.env, store)?;
+    if spec.parent.is_some() {
+        check_price(services, &spec.settings)?;
+    }
+    let at = super::journal::now();
     let run_id = RunId::new(at, super::services::random());
     let (run_id, joined) = match store.create_run(&run_id, &spec, &workflow.bytes, at)? {
         Created::New => (run_id, false),

@@ -38,6 +38,8 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
         .arg(store.home())
         .arg("supervise")
         .arg(run.as_str())
+        // It outlives the call that this process may have been started for, and is no process of it.
+        .env_remove(crate::providers::MARKER)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)
@@ -124,6 +126,7 @@ mod tests {
             started_by: "test".to_owned(),
             program: None,
             limits: crate::core::run::EngineLimits::default(),
+            breakers: Arc::default(),
         }
     }
 

@@ -50,12 +50,7 @@ pub fn kind_of(bytes: &[u8], origin: &Origin) -> WorkflowKind {
 
 /// Parses and checks a workflow of either kind. Any bytes give an answer.
 pub fn check(bytes: &[u8], origin: &Origin) -> Checked {
-    check_as(kind_of(bytes, origin), bytes, origin)
-}
-
-/// [`check`] of a workflow whose kind is known.
-pub fn check_as(kind: WorkflowKind, bytes: &[u8], origin: &Origin) -> Checked {
-    match kind {
+    match kind_of(bytes, origin) {
         WorkflowKind::Script => script::check(bytes, origin),
         WorkflowKind::Document => document::check(bytes, origin),
     }

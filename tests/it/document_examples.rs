@@ -19,9 +19,7 @@ fn run(name: &str, args: Value, rules: &str) -> (Value, Value, Paper) {
     assert_eq!(checked.diagnostics, [], "{name}");
     assert_eq!(checked.meta.unwrap().name, name);
     let paper = if rules.is_empty() { Paper::new(&text) } else { Paper::answered(&text, rules) };
-    for other in ["haiku-sequential"] {
-        paper.desk.place.file(&format!("fixtures/documents/{other}.yaml"), &self::text(other));
-    }
+    paper.desk.place.file("fixtures/documents/haiku-sequential.yaml", &self::text("haiku-sequential"));
     let view = paper.run_args(args);
     let output = if view["status"] == "done" { paper.output() } else { Value::Null };
     (view, output, paper)

@@ -16,7 +16,7 @@ tasks:
   judge: {after: draft, expr: true, guard: {retry_task: draft}}
 ";
 
-const DRAWN: &str = r##"flowchart TD
+const DRAWN: &str = r#"flowchart TD
   n0["draft<br/>agent w<br/>Writes"]
   n1("check<br/>expr")
   n2{{"send<br/>agent, approval, for_each"}}
@@ -30,7 +30,7 @@ const DRAWN: &str = r##"flowchart TD
   n1 -- "stop" --> n5
   n2 --> n3
   n4 -. "again" .-> n0
-"##;
+"#;
 
 fn drawn(paper: &Paper, params: GraphParams) -> owf::engine::view::GraphView {
     paper.desk.engine.graph(&params).unwrap()

@@ -121,8 +121,8 @@ fn play(text: &str, made: &[Made], picks: &[usize], most: usize) -> Course {
     for (index, _) in made.iter().enumerate() {
         let failed = |i: &usize| {
             let end = ends[&format!("t{i}")];
-            !matches!(end, CallStatus::Done | CallStatus::Skipped)
-                && !(made[*i].allowed && end != CallStatus::Cancelled)
+            let well = matches!(end, CallStatus::Done | CallStatus::Skipped);
+            !well && (end == CallStatus::Cancelled || !made[*i].allowed)
         };
         let cancelled = ends[&format!("t{index}")] == CallStatus::Cancelled;
         assert_eq!(cancelled, before(made, index).iter().any(failed), "t{index}");

@@ -237,7 +237,7 @@ steps:
         )
     };
     let rules = "  - match: {label: improve}\n    answers:\n      - text: one\n      - text: two\n      - text: three";
-    let stops = Paper::answered(&text("output == 'two'"), &rules.replace("answers:", "answers:"));
+    let stops = Paper::answered(&text("output == 'two'"), rules);
     stops.run();
     // Every request differs, so each is the first of its kind.
     assert_eq!(stops.prompts()[0], "draft 1 after nothing");

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::flags::looks_like_a_path;
+use crate::cli::flags::{WorkflowFlags, looks_like_a_path};
 use crate::cli::{Context, Exit, Outcome};
 use crate::core::failure::Code;
 use crate::engine::params::{GraphFormat, GraphParams};
@@ -25,6 +25,9 @@ pub struct GraphArgs {
     /// A document (file or name), or a run [default: the latest run]
     #[arg(value_name = "FILE|NAME|RUN")]
     pub what: Option<String>,
+    /// The document said with flags.
+    #[command(flatten)]
+    pub by: WorkflowFlags,
     /// mermaid, dot or json
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -38,7 +41,11 @@ pub fn run(ctx: &mut Context, args: &GraphArgs) -> Outcome {
         Format::Json => GraphFormat::Json,
     });
     let plain = GraphParams { format, ..GraphParams::default() };
+    let by = args.by.resolve(None, &mut std::io::stdin())?;
     let view = match &args.what {
+        None if by.path.is_some() || by.name.is_some() || by.script.is_some() => {
+            ctx.engine.graph(&GraphParams { path: by.path, name: by.name, script: by.script, ..plain })?
+        }
         Some(path) if looks_like_a_path(path) => {
             ctx.engine.graph(&GraphParams { path: Some(path.clone()), ..plain })?
         }

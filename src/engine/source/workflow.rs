@@ -145,7 +145,11 @@ fn shown(found: &script::Diagnostic) -> view::Diagnostic {
         file: found.file.clone(),
         line: found.line,
         column: found.column,
-        excerpt: found.excerpt.clone(),
+        // As it stands in the file, so that a column is a place in it.
+        excerpt: match found.excerpt_column {
+            Some(first) if first <= 120 => " ".repeat(first as usize - 1) + &found.excerpt,
+            _ => found.excerpt.clone(),
+        },
         hint: found.hint.clone(),
     }
 }
