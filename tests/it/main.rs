@@ -47,6 +47,8 @@ mod drift;
 mod dry_run;
 mod fixtures;
 mod http_accept;
+mod http_dialect_tools;
+mod http_docs;
 mod http_llama;
 mod http_retry;
 mod http_run;
