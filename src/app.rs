@@ -149,6 +149,7 @@ pub fn engine_at(options: AppOptions, place: Place) -> Result<Engine, Failure> {
         started_by,
         program: options.program,
         limits,
+        breakers: Arc::default(),
     };
     Ok(Engine::new(services, home).with_store_options(options.store.unwrap_or_default()))
 }

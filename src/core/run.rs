@@ -100,6 +100,16 @@ pub enum WorkflowKind {
     Document,
 }
 
+impl WorkflowKind {
+    /// The name of the pinned source in the directory of a run.
+    pub fn source_file(self) -> &'static str {
+        match self {
+            Self::Script => "source.js",
+            Self::Document => "source.yaml",
+        }
+    }
+}
+
 /// Whether a provider's name, as written, means the one that invents answers.
 pub fn is_fake(provider: &str) -> bool {
     ["fake", "fixture"].iter().any(|name| provider.trim().eq_ignore_ascii_case(name))
@@ -225,6 +235,10 @@ pub struct EngineLimits {
     pub call_timeout_ms: u64,
     /// Calls whose folder is written below the run directory.
     pub call_folders: u32,
+    /// Failures in a row to reach a provider after which it is left alone.
+    pub breaker_failures: u32,
+    /// Milliseconds for which it is.
+    pub breaker_open_ms: u64,
 }
 
 impl Default for EngineLimits {
@@ -237,6 +251,8 @@ impl Default for EngineLimits {
             schema_attempts: 5,
             call_timeout_ms: 600_000,
             call_folders: 2000,
+            breaker_failures: 5,
+            breaker_open_ms: 30_000,
         }
     }
 }
@@ -358,6 +374,8 @@ pub enum RunErrorCode {
     ProviderUnavailable,
     /// A fixture rule was never used, in strict fixtures.
     FixtureRuleUnused,
+    /// A task of a document failed.
+    TaskFailed,
 }
 
 impl RunErrorCode {
@@ -376,6 +394,7 @@ impl RunErrorCode {
             Self::EngineCrash => "engine_crash",
             Self::ProviderUnavailable => "provider_unavailable",
             Self::FixtureRuleUnused => "fixture_rule_unused",
+            Self::TaskFailed => "task_failed",
         }
     }
 }

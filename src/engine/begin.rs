@@ -10,6 +10,7 @@ use crate::core::machine::AttemptReport;
 use crate::providers::{Progress, ProviderKind, Stop};
 use crate::store::Ticket;
 
+use super::breaker::Rule;
 use super::executor::{Attempt, contained};
 use super::isolation::Isolation;
 use super::message::Message;
@@ -79,6 +80,12 @@ impl RunLoop {
             label: request.spec.label.clone(),
             patch: context.transcript.as_ref().map(|path| path.with_file_name("diff.patch")),
         });
+        // Generated answers are a function of the request alone.
+        let breaker = (prepared.provider.kind() != ProviderKind::Fake).then(|| {
+            let limits = self.tree.settings.engine;
+            let rule = Rule { failures: limits.breaker_failures, open: Duration::from_millis(limits.breaker_open_ms) };
+            (Arc::clone(&self.tree.services.breakers), rule)
+        });
         // A worktree is looked at after its attempt, however that ends.
         let winds_down = isolated || !prepared.provider.wind_down().is_zero();
         let winding = winds_down.then(|| self.tree.winding());
@@ -95,6 +102,7 @@ impl RunLoop {
             workspace: prepared.workspace.as_ref().map(|seen| seen.id().to_string()),
             secrets: self.tree.services.secrets.clone(),
             isolation,
+            breaker,
             files: Arc::clone(&self.tree.services.config.files),
             request,
         };

@@ -15,6 +15,7 @@ use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind, Repl
 use crate::store::Ticket;
 
 use super::answer::checked;
+use super::breaker::{Breakers, Rule, refused};
 use super::collapse::said;
 use super::isolation::{Isolated, Isolation};
 use super::secrets::Secrets;
@@ -34,6 +35,8 @@ pub(crate) struct Attempt {
     pub(crate) workspace: Option<String>,
     /// What must not stand in a transcript.
     pub(crate) secrets: Secrets,
+    /// What is known of providers that cannot be reached, and when they are left alone; none for one that is never left alone.
+    pub(crate) breaker: Option<(Arc<Breakers>, Rule)>,
     /// The worktree it is to have.
     pub(crate) isolation: Option<Isolation>,
     /// What file tools may touch, for providers that bring none.
@@ -80,6 +83,18 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         report.result = Err(CallError::new(ErrorClass::Cancelled, "ended on request"));
         return Some(report);
     }
+    let breaker = attempt.breaker.take();
+    let passage = match &breaker {
+        None => None,
+        Some((breakers, rule)) => match breakers.pass(attempt.provider.name(), *rule, Instant::now()) {
+            Ok(passage) => Some(passage),
+            Err(rest) => {
+                report.result = Err(refused(attempt.provider.name(), rest));
+                report.cost_nanos = Some(0);
+                return Some(report);
+            }
+        },
+    };
     let mut isolated: Option<Isolated> = None;
     if let Some(isolation) = attempt.isolation.take() {
         match isolation.begin().await {
@@ -107,6 +122,9 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         }
         Err(why) => Ended::Answered(Err(CallError::new(ErrorClass::BadRequest, why).into())),
     };
+    if let Some(passage) = passage {
+        passage.ended(ended.class(), Instant::now());
+    }
     let (reply, cut_short) = match ended {
         Ended::Answered(reply) => (Some(reply), None),
         Ended::TimedOut(reply) => {
@@ -189,6 +207,18 @@ enum Ended {
     TimedOut(Option<Result<Reply, ReplyError>>),
     /// The end was asked for.
     Stopped(Option<Result<Reply, ReplyError>>),
+}
+
+impl Ended {
+    /// The class of its error; none when it was answered.
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Answered(Ok(_)) => None,
+            Self::Answered(Err(failure)) => Some(failure.error.class),
+            Self::TimedOut(_) => Some(ErrorClass::Timeout),
+            Self::Stopped(_) => Some(ErrorClass::Cancelled),
+        }
+    }
 }
 
 /// Asks the provider. An attempt that is cut short may wind down and say what it used, where its provider can.

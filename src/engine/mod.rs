@@ -2,6 +2,7 @@
 
 mod answer;
 mod begin;
+mod breaker;
 mod cache_key;
 mod child;
 mod collapse;
@@ -14,6 +15,7 @@ mod execute;
 mod executor;
 mod files;
 mod gates;
+mod graph;
 mod inbox;
 mod isolation;
 mod journal;
@@ -21,6 +23,7 @@ mod limits;
 mod lookups;
 mod message;
 mod money;
+mod nested;
 pub mod params;
 mod personas;
 mod prepare;
@@ -51,6 +54,7 @@ mod workspace_diff;
 mod worktrees;
 
 pub use crate::core::environment::Environment;
+pub use breaker::Breakers;
 pub use configured::{Ceilings, Configured};
 pub use engine::{Engine, Execution, Started};
 pub use execute::RunHandle;

@@ -43,6 +43,8 @@ pub struct Services {
     pub program: Option<PathBuf>,
     /// Defaults of the engine's limits, so that tests can use small ones.
     pub limits: crate::core::run::EngineLimits,
+    /// Providers that are left alone for a while.
+    pub breakers: std::sync::Arc<super::breaker::Breakers>,
 }
 
 /// The working directory and the workspace of a request: those of the engine, or what `workspace` says.

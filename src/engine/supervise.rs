@@ -41,6 +41,8 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
         .args(workspace.iter().flat_map(|dir| [std::ffi::OsStr::new("--workspace"), dir.as_os_str()]))
         .arg("supervise")
         .arg(run.as_str())
+        // It outlives the call that this process may have been started for, and is no process of it.
+        .env_remove(crate::providers::MARKER)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)
@@ -127,6 +129,7 @@ mod tests {
             started_by: "test".to_owned(),
             program: None,
             limits: crate::core::run::EngineLimits::default(),
+            breakers: Arc::default(),
         }
     }
 

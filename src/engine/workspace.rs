@@ -140,12 +140,9 @@ fn contents(top: &Path, paths: &[Vec<u8>]) -> Option<BTreeMap<Vec<u8>, Option<St
     let mut asked: Vec<&Vec<u8>> = Vec::new();
     for path in paths {
         let file = top.join(OsStr::from_bytes(path));
-        let facts = match std::fs::symlink_metadata(&file) {
-            Ok(facts) => facts,
-            Err(_) => {
-                found.insert(path.clone(), None);
-                continue;
-            }
+        let Ok(facts) = std::fs::symlink_metadata(&file) else {
+            found.insert(path.clone(), None);
+            continue;
         };
         if facts.is_dir() {
             return None;

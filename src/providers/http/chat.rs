@@ -166,9 +166,11 @@ impl<'a> Chat<'a> {
         }
     }
 
+    /// A single request has no progress to tell: its start is in the journal.
     fn say_turn(&self, turn: u32, model: &str) {
-        let message = if turn == 1 { format!("asking {model}") } else { format!("turn {turn}: asking {model}") };
-        self.context.progress.say(message);
+        if turn > 1 || !self.tools.is_empty() {
+            self.context.progress.say(format!("turn {turn}: asking {model}"));
+        }
     }
 
     /// The highest usable way to hold the answer that is below `above`.
