@@ -176,6 +176,7 @@ fn trust_lets_a_projects_file_count_until_it_changes() {
     assert!(!names());
     let trusted = json(&place, &["trust", ".", "--json"], &[]);
     assert_eq!((&trusted["changed"], &trusted["trusted"][0]["state"]), (&json!(dir), &json!("trusted")));
+    assert_eq!(trusted["counts"], json!(["provider", "providers.ours.base_url"]));
     assert!(names());
     assert_eq!(checks(&place, "project file", &[])[0].0, "ok");
     // Nothing of the user's, no trust either.
