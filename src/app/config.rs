@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::project::{self, Project};
 use super::trust::Trust;
+use crate::core::call::Decider;
 use crate::core::environment::Environment;
 use crate::core::failure::{Code, Failure};
 use crate::core::file_rules::FileRules;
@@ -37,6 +38,16 @@ pub(super) struct File {
     pub(super) providers: toml::Table,
     /// What the file tools may touch.
     pub(super) files: FileRules,
+    /// Questions to a person.
+    pub(super) approvals: Approvals,
+}
+
+/// Who decides questions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Approvals {
+    /// `person`: never a client's model, whatever a script says.
+    decider: Decider,
 }
 
 /// Limits of a configuration file.
@@ -168,7 +179,12 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     setup.most_at_once = ceilings.concurrency;
     facts.extend(ceilings.in_words().map(|text| fact("limits", Health::Ok, text, None)));
     let files = if trusted { rules(user.files, file.files) } else { user.files };
-    let config = Configured { setup, ceilings, files: std::sync::Arc::new(files), facts, dir: places.dir };
+    let person_decides = [user.approvals, file.approvals].iter().any(|a| a.decider == Decider::Person);
+    if person_decides {
+        facts.push(fact("approvals", Health::Ok, "only a person decides".to_owned(), None));
+    }
+    let config =
+        Configured { person_decides, setup, ceilings, files: std::sync::Arc::new(files), facts, dir: places.dir };
     Ok(Configuration { defaults, config })
 }
 

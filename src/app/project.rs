@@ -106,6 +106,30 @@ pub(super) fn admit(found: &Found, trusted: bool, user: &Setup, default: Option<
     Project { file, trusted, facts: vec![fact] }
 }
 
+/// The names of everything a file says.
+pub(super) fn names(found: &Found) -> Vec<String> {
+    let table: toml::Table = found.text.as_deref().ok().and_then(|text| toml::from_str(text).ok()).unwrap_or_default();
+    let mut names = Vec::new();
+    for (key, value) in &table {
+        match value {
+            toml::Value::Table(inner) if !inner.is_empty() => names.extend(deep(key, inner)),
+            _ => names.push(key.clone()),
+        }
+    }
+    names
+}
+
+/// The names in a table, two levels deep.
+fn deep(key: &str, table: &toml::Table) -> Vec<String> {
+    let of = |(name, value): (&String, &toml::Value)| match value {
+        toml::Value::Table(inner) if !inner.is_empty() => {
+            inner.keys().map(|last| format!("{key}.{name}.{last}")).collect()
+        }
+        _ => vec![format!("{key}.{name}")],
+    };
+    table.iter().flat_map(of).collect()
+}
+
 /// A file on its way through.
 struct Admitted<'a> {
     user: &'a Setup,
@@ -129,20 +153,8 @@ impl Admitted<'_> {
                 Ok(limits) if limits.ceilings().is_ok() => self.file.limits = limits,
                 Ok(_) | Err(_) => self.refused.push("limits".to_owned()),
             },
-            (_, toml::Value::Table(inner)) if !inner.is_empty() => self.refuse(key, inner),
+            (_, toml::Value::Table(inner)) if !inner.is_empty() => self.refused.extend(deep(key, inner)),
             _ => self.refused.push(key.to_owned()),
-        }
-    }
-
-    /// Names what a table would have set, two levels deep.
-    fn refuse(&mut self, key: &str, table: &toml::Table) {
-        for (name, value) in table {
-            match value {
-                toml::Value::Table(inner) if !inner.is_empty() => {
-                    self.refused.extend(inner.keys().map(|last| format!("{key}.{name}.{last}")));
-                }
-                _ => self.refused.push(format!("{key}.{name}")),
-            }
         }
     }
 

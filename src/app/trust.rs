@@ -78,6 +78,7 @@ pub fn trust(env: &Environment, cwd: &Path, ask: &Ask) -> Result<TrustView, Fail
             .hint("unset it, or let it name the configuration file")
     })?;
     let mut trust = Trust::of(&dir);
+    let mut counts = Vec::new();
     let changed = match ask {
         Ask::List => None,
         Ask::Add(project) => {
@@ -90,6 +91,7 @@ pub fn trust(env: &Environment, cwd: &Path, ask: &Ask) -> Result<TrustView, Fail
                 Failure::new(Code::InvalidArguments, format!("{} is wrong in {what}", found.path.display()))
             })?;
             trust.trusted.insert(found.dir.clone(), found.hash.to_string());
+            counts = project::names(&found);
             Some(found.dir)
         }
         Ask::Remove(project) => {
@@ -109,7 +111,7 @@ pub fn trust(env: &Environment, cwd: &Path, ask: &Ask) -> Result<TrustView, Fail
             Failure::new(Code::NotWritable, format!("{} cannot be written: {error}", place.display()))
         })?;
     }
-    Ok(TrustView { trusted: trust.rows(), changed })
+    Ok(TrustView { trusted: trust.rows(), changed, counts })
 }
 
 /// The hash that trust is bound to.

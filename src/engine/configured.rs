@@ -20,6 +20,8 @@ pub struct Configured {
     pub ceilings: Ceilings,
     /// What the file tools may touch.
     pub files: Arc<FileRules>,
+    /// Whether only a person decides questions of runs.
+    pub person_decides: bool,
     /// What is in force and where it comes from, for `owf doctor`.
     pub facts: Vec<DoctorCheck>,
     /// The directory of the user's configuration; none when nothing of the user's is read.

@@ -86,6 +86,7 @@ fn end_now(store: &Store, root: &RunId, by: &str, reason: Option<String>) -> Res
             strict: false,
             linger: false,
             budget_base: spec.budget_base,
+            person_decides: false,
         };
         let mut ledger = crate::core::budget::Ledger::default();
         let mut machine = RunMachine::new(config, history, Reuse::default());

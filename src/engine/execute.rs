@@ -250,6 +250,7 @@ fn execute(
         strict: tree.settings.strict && parent.is_none(),
         linger: tree.linger || parent.is_some(),
         budget_base: spec.budget_base,
+        person_decides: tree.services.config.person_decides,
     };
     let file_name = spec
         .source_path

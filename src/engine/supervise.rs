@@ -33,9 +33,12 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
         .map_err(|e| log_failure(&log_path, &e))?;
     let errors = log.try_clone().map_err(|e| log_failure(&log_path, &e))?;
     let before = store.last_seq(run)?;
+    // The configuration of the project the run works in, not of the place it was asked for from.
+    let workspace = store.run(run)?.map(|row| PathBuf::from(row.spec.workspace)).filter(|dir| dir.is_dir());
     let mut child = Command::new(&program)
         .arg("--home")
         .arg(store.home())
+        .args(workspace.iter().flat_map(|dir| [std::ffi::OsStr::new("--workspace"), dir.as_os_str()]))
         .arg("supervise")
         .arg(run.as_str())
         // It outlives the call that this process may have been started for, and is no process of it.

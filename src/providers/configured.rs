@@ -6,6 +6,7 @@ use super::base_url;
 use super::registry::{self, builtin};
 use super::setup::Entry;
 use crate::core::environment::Environment;
+use crate::core::redact::patterns;
 
 /// What the files and the environment say about providers.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,7 +46,16 @@ pub fn providers_table(text: &str, json: bool) -> Result<toml::Table, String> {
 /// A TOML error with its line.
 pub fn at_line(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-    format!("line {line}: {}", error.message())
+    format!("line {line}: {}", told(error))
+}
+
+/// What is wrong, without the value that is: it may be a key in the wrong place.
+fn told(error: &toml::de::Error) -> String {
+    let message = error.message().trim().trim_end_matches('.');
+    match message.split_once(", expected ") {
+        Some((_, expected)) if message.starts_with("invalid ") => format!("the value must be {expected}"),
+        Some(_) | None => patterns(message).into_owned(),
+    }
 }
 
 /// The fields of a provider that a variable can set: the ending of its name.
@@ -85,7 +95,7 @@ impl Configured {
         match value.clone().try_into::<Entry>() {
             Ok(entry) => merge(self.entries.entry(name).or_default(), entry),
             Err(error) => {
-                self.broken.insert(name, format!("{} (in {origin})", error.message().trim().trim_end_matches('.')));
+                self.broken.insert(name, format!("{} (in {origin})", told(&error)));
             }
         }
     }
@@ -234,7 +244,7 @@ mod tests {
         let file = "[providers.good]\nbase_url = \"https://good.example/v1\"\n[providers.odd]\nbase_ulr = \"x\"\n\
                     [providers.open]\nbase_url = \"http://open.example\"\n[providers.none]\nmodel = \"m\"\n\
                     [providers.leak]\nbase_url = \"https://x.example\"\napi_key_env = \"sk-0123456789\"\n\
-                    [providers.fake]\nmodel = \"m\"\n[providers.claude]\nkind = \"openai\"\n[providers.\"a b\"]\n";
+                    [providers.paste]\nconcurrency = \"hunter2-hunter2\"\n[providers.fake]\nmodel = \"m\"\n[providers.claude]\nkind = \"openai\"\n[providers.\"a b\"]\n";
         let found = of(file, &[]);
         assert_eq!(found.entries.keys().collect::<Vec<_>>(), ["good"]);
         let words: Vec<String> = found.broken.iter().map(|(name, what)| format!("{name}: {what}")).collect();
@@ -248,6 +258,7 @@ mod tests {
                 "odd: unknown field `base_ulr`, expected one of `kind`, `base_url`, `api_key_env`, `default_model`, \
                  `model`, `concurrency`, `models`, `cli` (in providers.toml)",
                 "open: base_url must begin with https:// unless its host is this machine",
+                "paste: the value must be u32 (in providers.toml)",
             ]
         );
         assert_eq!(

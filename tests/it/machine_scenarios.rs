@@ -60,6 +60,7 @@ impl Setup {
             strict: false,
             linger: false,
             budget_base: Charge::default(),
+            person_decides: false,
         };
         let spec = owf::core::run::RunSpec {
             format: 1,

@@ -63,5 +63,8 @@ pub fn trusted(view: &TrustView) -> String {
     if view.trusted.is_empty() {
         out.push_str("no project is trusted\n");
     }
+    if !view.counts.is_empty() {
+        let _ = writeln!(out, "counts now, until the file changes: {}", clean(&view.counts.join(", ")));
+    }
     out
 }

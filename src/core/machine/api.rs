@@ -344,6 +344,8 @@ pub struct MachineConfig {
     pub linger: bool,
     /// What a child's script reads as spent before its first call.
     pub budget_base: Charge,
+    /// Whether only a person decides questions, whatever the script says.
+    pub person_decides: bool,
 }
 
 /// An ok outcome of an earlier run that this one may reuse.

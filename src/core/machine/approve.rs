@@ -55,6 +55,7 @@ impl RunMachine {
                 (message, None, Decider::Any, None, Decision::Deny)
             }
         };
+        let decider = if self.config.person_decides { Decider::Person } else { decider };
         let content = canonical(&json!({
             "source": self.config.source_hash.to_string(),
             "request": call.key.to_string(),

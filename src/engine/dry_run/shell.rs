@@ -72,6 +72,7 @@ pub(super) fn play(stage: &mut Stage, scene: Scene, against: Option<&Against>) -
         // Questions are answered here, so a run never has to leave for one.
         linger: true,
         budget_base: scene.budget_base,
+        person_decides: false,
     };
     let driver = driver(stage, &scene);
     let mut shell = Shell {

@@ -22,6 +22,9 @@ pub struct TrustView {
     /// The directory that was added or removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<String>,
+    /// What the file of a directory that was added says: the names of its keys.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub counts: Vec<String>,
 }
 
 /// A variable that may hold a key. Its value is never shown.

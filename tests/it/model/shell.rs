@@ -70,6 +70,7 @@ impl Process {
             strict: false,
             linger: env.linger,
             budget_base: Charge::default(),
+            person_decides: false,
         };
         Self {
             driver: PromiseDriver::new(&run.program),
