@@ -88,6 +88,7 @@ fn drift_what_is_printed_as_json_fits_its_schema() {
     fits("init", &["init", "--json"]);
     fits("doctor", &["doctor", "--json"]);
     fits("prune", &["prune", "--keep", "1", "--dry-run", "--json"]);
+    fits("batches", &["batch", "list", "--json"]);
     fits("worktrees", &["worktree", "list", "--json"]);
     fits("cache_clear", &["cache", "clear", "--json"]);
     let events = place.owf(&["events"]);
