@@ -66,6 +66,8 @@ pub enum Command {
     List(commands::list::ListArgs),
     /// Check a workflow without running it
     Validate(commands::validate::ValidateArgs),
+    /// Draw a document before it runs, or any run
+    Graph(commands::graph::GraphArgs),
     /// Rehearse a workflow: calls, coverage, cost
     DryRun(Box<commands::dry_run::DryRunArgs>),
     /// Run a workflow

@@ -80,6 +80,7 @@ fn run(ctx: &mut Context, command: Command) -> Outcome {
         Command::Examples(args) => commands::examples::run(ctx, &args),
         Command::List(args) => commands::list::run(ctx, &args),
         Command::Validate(args) => commands::validate::run(ctx, &args),
+        Command::Graph(args) => commands::graph::run(ctx, &args),
         Command::DryRun(args) => commands::dry_run::run(ctx, &args),
         Command::Run(args) => commands::run::run(ctx, &args),
         Command::Resume(args) => commands::resume::run(ctx, &args),

@@ -307,6 +307,19 @@ pub struct Retry {
     /// Error classes that are retried; none = all retryable ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<Vec<String>>,
+    /// The longest delay in milliseconds that the backoff grows to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_delay_ms: Option<u64>,
+    /// Whether the delay is anything up to its value, by request and attempt, instead of exactly it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub jitter: bool,
+}
+
+impl Default for Retry {
+    /// One attempt.
+    fn default() -> Self {
+        Self { max_attempts: 1, delay_ms: 0, backoff: 1.0, on: None, max_delay_ms: None, jitter: false }
+    }
 }
 
 fn one() -> f64 {
@@ -348,6 +361,10 @@ pub struct CallSpec {
     /// settles as failed with this error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<crate::core::outcome::CallError>,
+    /// How the call ends, known to the front-end when it asks: the value of an expression, a task that is skipped. It settles so
+    /// without an attempt. Not journaled with the request: the outcome event has it.
+    #[serde(skip)]
+    pub known: Option<Box<crate::core::outcome::Outcome>>,
 }
 
 impl CallSpec {
@@ -365,6 +382,7 @@ impl CallSpec {
             on_lost: OnLost::Ask,
             metadata: None,
             refused: None,
+            known: None,
         }
     }
 

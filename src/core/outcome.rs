@@ -113,6 +113,10 @@ pub enum ErrorClass {
     Policy,
     /// A fixture rule is wrong or missing.
     Fixture,
+    /// Not run: its condition was false, or nothing led to it.
+    Skipped,
+    /// An expression or template of a document could not be evaluated, or a rule of the document was broken.
+    Document,
     /// Anything else.
     Other,
 }
@@ -143,6 +147,8 @@ impl ErrorClass {
             Self::Cancelled => "cancelled",
             Self::Policy => "policy",
             Self::Fixture => "fixture",
+            Self::Skipped => "skipped",
+            Self::Document => "document",
             Self::Other => "other",
         }
     }
@@ -164,7 +170,8 @@ impl ErrorClass {
             Self::Denied | Self::ToolDenied => CallStatus::Denied,
             Self::Worktree => CallStatus::WorktreeFailed,
             Self::Cancelled => CallStatus::Cancelled,
-            Self::Crashed | Self::Policy | Self::Fixture => CallStatus::Failed,
+            Self::Skipped => CallStatus::Skipped,
+            Self::Crashed | Self::Policy | Self::Fixture | Self::Document => CallStatus::Failed,
             Self::Auth
             | Self::Quota
             | Self::NotInstalled

@@ -100,6 +100,16 @@ pub enum WorkflowKind {
     Document,
 }
 
+impl WorkflowKind {
+    /// The name of the pinned source in the directory of a run.
+    pub fn source_file(self) -> &'static str {
+        match self {
+            Self::Script => "source.js",
+            Self::Document => "source.yaml",
+        }
+    }
+}
+
 /// Whether a provider's name, as written, means the one that invents answers.
 pub fn is_fake(provider: &str) -> bool {
     ["fake", "fixture"].iter().any(|name| provider.trim().eq_ignore_ascii_case(name))
@@ -364,6 +374,8 @@ pub enum RunErrorCode {
     ProviderUnavailable,
     /// A fixture rule was never used, in strict fixtures.
     FixtureRuleUnused,
+    /// A task of a document failed.
+    TaskFailed,
 }
 
 impl RunErrorCode {
@@ -382,6 +394,7 @@ impl RunErrorCode {
             Self::EngineCrash => "engine_crash",
             Self::ProviderUnavailable => "provider_unavailable",
             Self::FixtureRuleUnused => "fixture_rule_unused",
+            Self::TaskFailed => "task_failed",
         }
     }
 }

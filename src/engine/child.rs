@@ -9,8 +9,9 @@ use crate::core::history::add_cost;
 use crate::core::ids::{CallId, Hash, RunId};
 use crate::core::machine::{Answer, AttemptReport, Input, PinNote, Plan};
 use crate::core::outcome::{CacheNote, CacheStatus, CallError, CostSource, ErrorClass, ReasonCode, Usage};
-use crate::core::run::{JOURNAL_FORMAT, ParentRef, RunErrorCode, RunOutcome, RunSpec, RunStatus, WorkflowKind};
-use crate::front::script::{FindError, Origin, check};
+use crate::core::run::{JOURNAL_FORMAT, ParentRef, RunErrorCode, RunOutcome, RunSpec, RunStatus};
+use crate::front::script::{FindError, Origin};
+use crate::front::workflow::{check, kind_of};
 use crate::store::{Created, StoreError};
 
 use super::execute::{Launch, launch};
@@ -120,14 +121,18 @@ impl RunLoop {
                 Some(hash) => store.source(&hash)?.unwrap_or_default(),
                 None => Vec::new(),
             };
-            let checked = check(&source, &Origin::Inline);
+            let origin = match &ask.target {
+                WorkflowTarget::Path(path) => Origin::File(path.into()),
+                WorkflowTarget::Name(_) => Origin::Inline,
+            };
+            let checked = check(&source, &origin);
             let meta = checked.meta.unwrap_or_default();
             let child_spec = RunSpec {
                 format: JOURNAL_FORMAT,
                 workflow_name: meta.name,
                 description: meta.description,
                 phases: meta.phases.into_iter().map(|p| p.title).collect(),
-                kind: WorkflowKind::Script,
+                kind: kind_of(&source, &origin),
                 source_hash: Hash::of(&source),
                 source_path: match ask.target {
                     WorkflowTarget::Path(path) => Some(Path::new(&self.spec.cwd).join(path).display().to_string()),

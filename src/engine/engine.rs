@@ -183,7 +183,8 @@ impl Engine {
         let registry = &self.services.registry;
         let row = |name: String| {
             let found = registry.get(&name)?.availability();
-            let (available, version, message) = (found.available, found.version, found.message);
+            let (available, version) = (found.available, found.version);
+            let message = found.message.or_else(|| super::providers::key_in_words(&self.services, &name));
             Some(ProviderRow { name, available, version, login: None, message })
         };
         let providers = registry.known_names().into_iter().filter_map(row).collect();

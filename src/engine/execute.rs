@@ -14,10 +14,13 @@ use crate::core::ids::{CallId, RunId};
 use crate::core::machine::{BudgetView, MachineConfig, Reuse, RunMachine};
 use crate::core::op::DriverState;
 use crate::core::outcome::Outcome;
-use crate::core::run::{IfWorkspaceChanged, RunError, RunErrorCode, RunSpec, Settings, StatusReason, is_fake};
+use crate::core::run::{
+    IfWorkspaceChanged, RunError, RunErrorCode, RunSpec, Settings, StatusReason, WorkflowKind, is_fake,
+};
 use crate::front::driver::{Driver, DriverStep};
-use crate::front::script::sandbox::{ScriptConfig, ScriptDriver};
+use crate::front::script::sandbox::ScriptConfig;
 use crate::front::script::{Origin, check};
+use crate::front::workflow::driver;
 use crate::store::{Lease, Store, StoreError};
 
 use super::journal::{Journal, now};
@@ -254,9 +257,15 @@ fn execute(
         .and_then(|p| Path::new(p).file_name())
         .map_or_else(|| "workflow.js".to_owned(), |name| name.to_string_lossy().into_owned());
     // The pinned text was checked before it was pinned; that it no longer parses is said, not run as nothing.
-    let checked = check(&source, &Origin::File(file_name.clone().into()));
-    let refused = checked.errors().next().map(|e| format!("{}:{} {}", e.line, e.column, e.message));
-    let body = checked.script.map(|s| s.body).unwrap_or_default();
+    let (refused, body) = match spec.kind {
+        WorkflowKind::Script => {
+            let checked = check(&source, &Origin::File(file_name.clone().into()));
+            let refused = checked.errors().next().map(|e| format!("{}:{} {}", e.line, e.column, e.message));
+            (refused, checked.script.map(|s| s.body).unwrap_or_default())
+        }
+        // Its driver compiles it and says the same.
+        WorkflowKind::Document => (None, String::from_utf8_lossy(&source).into_owned()),
+    };
     let script = ScriptConfig {
         body,
         file_name,
@@ -272,9 +281,9 @@ fn execute(
         depth: spec.depth,
         abort: Arc::clone(&tree.abort),
     };
-    let driver: Box<dyn Driver> = match (refused, ScriptDriver::new(script)) {
+    let driver: Box<dyn Driver> = match (refused, driver(spec.kind, run, script)) {
         (Some(message), _) => Box::new(Broken(RunError::new(RunErrorCode::ScriptError, message))),
-        (None, Ok(driver)) => Box::new(driver),
+        (None, Ok(driver)) => driver,
         (None, Err(error)) => Box::new(Broken(error)),
     };
     let (to_self, inbox) = channel();

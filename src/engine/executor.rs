@@ -224,8 +224,16 @@ impl Ended {
 /// Asks the provider. An attempt that is cut short may wind down and say what it used, where its provider can.
 async fn answer(attempt: &Attempt) -> Ended {
     let limit = Duration::from_millis(attempt.request.timeout_ms);
-    let stop = &attempt.context.stop;
-    let mut call = attempt.provider.call(&attempt.request, &attempt.context);
+    let mut context = attempt.context.clone();
+    if attempt.provider.kind() == ProviderKind::Http {
+        // Only now: the directory the attempt works in is known for sure.
+        match toolbox::of(&attempt.request, &attempt.files) {
+            Ok(tools) => context.tools = tools,
+            Err(why) => return Ended::Answered(Err(CallError::new(ErrorClass::BadRequest, why).into())),
+        }
+    }
+    let stop = &context.stop;
+    let mut call = attempt.provider.call(&attempt.request, &context);
     let timed_out = tokio::select! {
         biased;
         reply = &mut call => return Ended::Answered(reply),

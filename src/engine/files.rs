@@ -77,7 +77,7 @@ impl Files {
     /// The pinned source and the first manifest of a run.
     pub(crate) fn begin(&self, store: &Store, run: &RunId, spec: &RunSpec, settings: &Settings, source: Vec<u8>) {
         let dir = store.run_dir(run);
-        self.push(Job::Write { path: dir.join("source.js"), bytes: source });
+        self.push(Job::Write { path: dir.join(spec.kind.source_file()), bytes: source });
         self.push(Job::Write { path: dir.join("manifest.json"), bytes: manifest(run, spec, settings, None) });
     }
 

@@ -17,6 +17,7 @@ mod execute;
 mod executor;
 mod files;
 mod gates;
+mod graph;
 mod inbox;
 mod isolation;
 mod journal;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -22,7 +23,7 @@ use super::run_loop::RunLoop;
 use super::workspace::{Seen, excluded, keep, look};
 
 /// How often a waiter looks whether the process it waits for has answered.
-const CLAIM_POLL: std::time::Duration = std::time::Duration::from_millis(20);
+const CLAIM_POLL: Duration = Duration::from_millis(20);
 
 /// What the loop keeps of a planned call until it is delivered.
 pub(crate) struct Prepared {
@@ -161,6 +162,14 @@ impl RunLoop {
             {
                 return Some(hit);
             }
+            if policy.reads() && prepared.provider.wants_claim(&prepared.request) && real {
+                // A claim is on disk before it is one. Many at once are one write, as long as this thread waits for none.
+                let plan = run(CacheNote::default(), Some(record.clone()));
+                prepared.store_as = policy.writes().then(|| record.clone());
+                self.wait_for_leader(call_id, record, plan, Duration::ZERO);
+                self.prepared.insert(call_id, prepared);
+                return None;
+            }
             if policy.reads() && prepared.provider.wants_claim(&prepared.request) {
                 match self.tree.store.claim_key(&key, occurrence, &self.run, super::journal::now()) {
                     Ok(Some(claim)) => {
@@ -173,7 +182,7 @@ impl RunLoop {
                     Ok(None) => {
                         let plan = run(CacheNote::default(), Some(record.clone()));
                         prepared.store_as = policy.writes().then(|| record.clone());
-                        self.wait_for_leader(call_id, record, plan);
+                        self.wait_for_leader(call_id, record, plan, CLAIM_POLL);
                         self.prepared.insert(call_id, prepared);
                         return None;
                     }
@@ -214,27 +223,35 @@ impl RunLoop {
         }
     }
 
-    /// Waits, off this thread, until the answer another process is working on is there, or its claim is free.
-    fn wait_for_leader(&self, call_id: CallId, record: CacheRecord, otherwise: Plan) {
+    /// Waits, off this thread, until the answer another process is working on is there, or its claim is free. Looks for the
+    /// first time after `first`.
+    fn wait_for_leader(&self, call_id: CallId, record: CacheRecord, otherwise: Plan, first: Duration) {
         let store = self.tree.store.clone();
         let run = self.run.clone();
         let to = self.to_self.clone();
         self.tree.services.runtime.spawn(async move {
+            let mut wait = first;
             let (plan, claim) = loop {
-                tokio::time::sleep(CLAIM_POLL).await;
+                tokio::time::sleep(wait).await;
+                wait = CLAIM_POLL;
                 if let Ok(Some(hit)) = store.cache_get(&record.key, record.occurrence) {
                     break (hit_plan(call_id, &record, hit.from, hit.outcome), None);
                 }
-                match store.claim_key(&record.key, record.occurrence, &run, super::journal::now()) {
-                    Ok(None) => {}
-                    Ok(Some(claim)) => {
+                let claimed = {
+                    let (store, record, run) = (store.clone(), record.clone(), run.clone());
+                    let claim = move || store.claim_key(&record.key, record.occurrence, &run, super::journal::now());
+                    tokio::task::spawn_blocking(claim).await
+                };
+                match claimed {
+                    Ok(Ok(None)) => {}
+                    Ok(Ok(Some(claim))) => {
                         if let Ok(Some(hit)) = store.cache_get(&record.key, record.occurrence) {
                             break (hit_plan(call_id, &record, hit.from, hit.outcome), None);
                         }
                         break (otherwise, Some(claim));
                     }
                     // Without claims two processes may ask the same; that costs, but it is right.
-                    Err(_) => break (otherwise, None),
+                    Ok(Err(_)) | Err(_) => break (otherwise, None),
                 }
             };
             // A loop that has ended no longer needs the plan.

@@ -1,9 +1,11 @@
 //! The providers as they are configured on this machine, for people to look at.
 
+use crate::providers::http::reach;
 use crate::providers::{ProviderKind, base_url, keys_of};
 
 use super::configured::Configured;
 use super::engine::Engine;
+use super::services::Services;
 use super::view::{DoctorCheck, Health, KeyRow, ProviderDetail, ProvidersView};
 
 /// What is configured, and what is wrong with it.
@@ -14,11 +16,48 @@ pub(super) fn facts(config: &Configured) -> Vec<DoctorCheck> {
         message: message.clone(),
         hint: None,
     };
-    config.facts.iter().cloned().chain(config.setup.problems.iter().map(problem)).collect()
+    let prices = &config.setup.prices;
+    let whose = if prices.is_users() { "your own, over those in the program" } else { "those in the program" };
+    let (health, message) = match prices.problem() {
+        None => (Health::Ok, format!("of {}, {whose}", prices.as_of())),
+        Some(what) => (Health::Warn, format!("of {}, {whose}; your own do not count: {what}", prices.as_of())),
+    };
+    let of_models = DoctorCheck { name: "prices".to_owned(), health, message, hint: None };
+    config.facts.iter().cloned().chain(config.setup.problems.iter().map(problem)).chain([of_models]).collect()
+}
+
+/// That the key of a service is there, without its value.
+pub(super) fn key_in_words(services: &Services, name: &str) -> Option<String> {
+    let keys = keys_of(name, &services.config.setup.entry(name));
+    let set = keys.into_iter().find(|variable| services.env.get(variable).is_some())?;
+    Some(format!("{set} is set"))
 }
 
 impl Engine {
-    /// Every provider that is known, with whether and how it can be used here. Asks nobody, and shows no key.
+    /// Asks the services that can be used here whether they answer, without a key: one check each.
+    pub(super) fn reached(&self) -> Vec<DoctorCheck> {
+        let services = self.services();
+        let mut asked = Vec::new();
+        for name in services.registry.known_names() {
+            let Some(provider) = services.registry.get(&name) else { continue };
+            let Some(base) = provider.base_url().filter(|_| provider.availability().available) else { continue };
+            asked.push((name, services.runtime.spawn(async move { (reach(&base).await, base) })));
+        }
+        let check =
+            |name: String, health, message| DoctorCheck { name: format!("reach {name}"), health, message, hint: None };
+        let answers = asked.into_iter().map(|(name, asked)| {
+            let host = |base: &str| base_url::host(base).unwrap_or_default();
+            match services.runtime.block_on(asked) {
+                Ok((Ok(status), base)) => check(name, Health::Ok, format!("{} answers ({status})", host(&base))),
+                Ok((Err(why), base)) => check(name, Health::Warn, format!("{} does not answer: {why}", host(&base))),
+                Err(error) => check(name, Health::Warn, format!("could not be asked: {error}")),
+            }
+        });
+        answers.collect()
+    }
+
+    /// Every provider that is known, with whether and how it can be used here. Programs are asked for their version, services
+    /// for nothing, and no key is shown.
     pub fn providers(&self) -> ProvidersView {
         let services = self.services();
         let setup = &services.config.setup;

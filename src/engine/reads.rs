@@ -181,10 +181,15 @@ impl Engine {
 
     /// What is well and what is not: home, store, git, providers.
     ///
+    /// With `reach` the services that can be used are asked whether they answer; without, no network is used.
+    ///
     /// # Errors
     /// Store errors other than a missing store.
-    pub fn doctor(&self) -> Result<DoctorView, Failure> {
-        let env = self.full_env();
+    pub fn doctor(&self, reach: bool) -> Result<DoctorView, Failure> {
+        let mut env = self.full_env();
+        if reach {
+            env.config.extend(self.reached());
+        }
         match self.query_in(&env, |q| q.doctor()) {
             Err(failure) if failure.code == Code::NotFound => Ok(doctor_without_store(&env, self.home())),
             // Every other command sends people here, so this is no place to stop at it.

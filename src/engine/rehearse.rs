@@ -25,6 +25,9 @@ const TIME_LIMIT: Duration = Duration::from_mins(1);
 /// Rehearses a workflow; reads the store only to compare, and writes nothing.
 pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunView, Failure> {
     let services = engine.services();
+    // Opening the store brings what was observed with models; without one, or with one that cannot be read, the estimate is
+    // blind.
+    let _ = engine.existing();
     let (cwd, _) = directories(services, params.workspace.as_deref());
     let reference = Reference::new(params.path.as_ref(), params.name.as_ref(), params.script.as_ref());
     let workflow = load(&reference, &cwd, services.user_home.as_deref())?;

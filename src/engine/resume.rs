@@ -80,6 +80,14 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     } else {
         spec.args.clone()
     };
+    let fresh = workflow.as_ref().map(super::source::require).transpose()?;
+    match fresh {
+        Some(script) => super::start::check_inputs(script.kind, &script.body, args.as_ref())?,
+        None => {
+            let source = store.source(&spec.source_hash)?.unwrap_or_default();
+            super::start::check_inputs(spec.kind, &String::from_utf8_lossy(&source), args.as_ref())?;
+        }
+    }
     let base = row.settings.clone();
     let (cwd, _) = super::services::directories(services, params.workspace.as_deref());
     let mut next = settings(&base, &Overrides::from(params), services, store, &cwd)?;

@@ -240,6 +240,7 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
         None => default_settings(services)?,
     };
     let settings = settings(&base, &Overrides::from(params), services, store, &cwd)?;
+    check_inputs(script.kind, &script.body, args.as_ref())?;
     let mut spec = spec_of(&workflow, &script, args, settings, services);
     spec.workspace = workspace.display().to_string();
     spec.cwd = cwd.display().to_string();
@@ -266,6 +267,19 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     Ok(Recorded { run_id, joined })
 }
 
+/// Checks the args of a document against its inputs.
+///
+/// # Errors
+/// `invalid_arguments` with everything that is wrong with them.
+pub(crate) fn check_inputs(kind: WorkflowKind, text: &str, args: Option<&Value>) -> Result<(), Failure> {
+    if kind == WorkflowKind::Script {
+        return Ok(());
+    }
+    crate::front::document::check_args(text, args).map_err(|problems| {
+        invalid(problems.into_iter().map(|message| json!({"path": "/args", "message": message})).collect())
+    })
+}
+
 /// The facts of a new run of a workflow.
 pub(crate) fn spec_of(
     workflow: &Workflow,
@@ -279,7 +293,7 @@ pub(crate) fn spec_of(
         workflow_name: script.meta.name.clone(),
         description: script.meta.description.clone(),
         phases: script.meta.phases.iter().map(|p| p.title.clone()).collect(),
-        kind: WorkflowKind::Script,
+        kind: script.kind,
         source_hash: Hash::of(&workflow.bytes),
         source_path: workflow.path.as_ref().map(|p| p.display().to_string()),
         args,

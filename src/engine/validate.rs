@@ -7,7 +7,6 @@ use super::source::{BUNDLED, Reference, Workflow, diagnostics, load, require};
 use super::view::{Diagnostic, ErrorView, Severity, ValidateView, WorkflowMeta};
 use crate::core::call::WorkflowTarget;
 use crate::core::failure::Failure;
-use crate::core::run::WorkflowKind;
 use crate::front::script::{FindError, Meta, Script, close, find};
 use crate::providers::Registry;
 
@@ -59,7 +58,7 @@ fn view(workflow: &Workflow, cwd: &Path, user_home: Option<&Path>, registry: &Re
         script_path: file,
         script_hash: checked.hash.short(),
         size_bytes: checked.size_bytes,
-        kind: WorkflowKind::Script,
+        kind: workflow.kind(),
         workflow: checked.meta.as_ref().map(meta),
         agent_sites: script.map_or(0, |s| s.sites.len() as u32),
         args_read,
@@ -143,6 +142,7 @@ mod tests {
 
     use super::*;
     use crate::core::failure::Code;
+    use crate::core::run::WorkflowKind;
     use crate::providers::fake::FakeProvider;
 
     fn registry() -> Registry {
@@ -187,6 +187,7 @@ mod tests {
     #[test]
     fn names_that_lead_nowhere_are_warned_about_where_they_stand() {
         let script = Script {
+            kind: WorkflowKind::Script,
             meta: Meta::default(),
             body: "\n\nawait agent('x', { provider: 'cluade' })\nawait workflow({ scriptPath: 'none.js' })\n".into(),
             sites: Vec::new(),

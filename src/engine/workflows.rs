@@ -11,7 +11,8 @@ use super::source::BUNDLED;
 use super::view::{NewWorkflowView, Scope, TemplateRow, WorkflowRow, WorkflowsView};
 use crate::core::failure::{Code, Failure};
 use crate::front::bundled::{self, BundledScript};
-use crate::front::script::{self, Found, Origin, check, close, discover};
+use crate::front::script::{self, Found, Origin, close, discover};
+use crate::front::workflow::check;
 
 /// The workflows that can be run by name from `cwd`, those that cannot with the reason, and the templates.
 pub(crate) fn list_workflows(params: &ListWorkflowsParams, cwd: &Path, user_home: Option<&Path>) -> WorkflowsView {
@@ -39,8 +40,7 @@ fn row(found: Found) -> WorkflowRow {
 }
 
 fn templates() -> Vec<TemplateRow> {
-    bundled::BUNDLED
-        .iter()
+    bundled::templates()
         .map(|script| TemplateRow { name: script.template.to_owned(), description: description(script) })
         .collect()
 }
@@ -58,7 +58,7 @@ fn description(script: &BundledScript) -> String {
 pub(crate) fn new_workflow(params: &NewWorkflowParams, cwd: &Path) -> Result<NewWorkflowView, Failure> {
     let name = params.template_name.as_deref().unwrap_or("hello");
     let Some(template) = bundled::bundled(name) else {
-        let names = bundled::BUNDLED.iter().map(|s| s.template);
+        let names = bundled::templates().map(|s| s.template);
         let hint = match close(name, names.clone()) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => "owf_list_workflows shows the templates".to_owned(),
@@ -77,9 +77,16 @@ pub(crate) fn new_workflow(params: &NewWorkflowParams, cwd: &Path) -> Result<New
         target.push(template.file_name());
     }
     // Whatever `force` allows, a template never takes the place of a file that is no workflow.
-    if target.extension().is_none_or(|ending| ending != "js") {
-        let message = format!("output_path must end in .js, got \"{}\"", params.output_path);
-        return Err(Failure::new(Code::InvalidArguments, message).hint("for example .claude/workflows/my-review.js"));
+    if target
+        .extension()
+        .is_none_or(|ending| ending != template.ending && !(template.ending == "yaml" && ending == "yml"))
+    {
+        let message = format!("output_path must end in .{}, got \"{}\"", template.ending, params.output_path);
+        let example = match template.ending {
+            "js" => "for example .claude/workflows/my-review.js",
+            _ => "for example .owf/workflows/my-review.yaml",
+        };
+        return Err(Failure::new(Code::InvalidArguments, message).hint(example));
     }
     let free = params.allow_absolute == Some(true);
     let (base, below) = if free { split(&target)? } else { (root.clone(), inside(&root, &target)?) };
@@ -206,7 +213,7 @@ mod tests {
         let params = NewWorkflowParams { template_name: Some("helo".into()), ..ask("x.js") };
         let failure = new_workflow(&params, dir.path()).unwrap_err();
         assert_eq!((failure.code, failure.extra["what"].clone()), (Code::NotFound, "template".into()));
-        assert_eq!(failure.allowed.len(), bundled::BUNDLED.len());
+        assert_eq!(failure.allowed.len(), bundled::templates().count());
     }
 
     #[test]

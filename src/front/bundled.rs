@@ -7,12 +7,14 @@ pub struct BundledScript {
     pub template: &'static str,
     /// The whole source text.
     pub source: &'static str,
+    /// The ending of its file: `js`, or `yaml` of a document.
+    pub ending: &'static str,
 }
 
 impl BundledScript {
     /// The file name that a copy gets by default.
     pub fn file_name(&self) -> String {
-        format!("{}.js", self.template)
+        format!("{}.{}", self.template, self.ending)
     }
 }
 
@@ -22,6 +24,7 @@ macro_rules! bundled {
         &[$(BundledScript {
             template: $name,
             source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/workflows/", $name, ".js")),
+            ending: "js",
         }),+]
     };
 }
@@ -41,9 +44,28 @@ pub const BUNDLED: &[BundledScript] = bundled![
     "compare",
 ];
 
-/// The bundled script of that exact name.
+/// Names a document by the file it comes from.
+macro_rules! documents {
+    ($($name:literal),+ $(,)?) => {
+        &[$(BundledScript {
+            template: $name,
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/documents/", $name, ".yaml")),
+            ending: "yaml",
+        }),+]
+    };
+}
+
+/// Documents that new files are made from; they are not run by name.
+pub const DOCUMENTS: &[BundledScript] = documents!["haiku-parallel", "support-triage", "content-review", "approval"];
+
+/// All templates, scripts first.
+pub fn templates() -> impl Iterator<Item = &'static BundledScript> + Clone {
+    BUNDLED.iter().chain(DOCUMENTS)
+}
+
+/// The template of that exact name.
 pub fn bundled(template: &str) -> Option<&'static BundledScript> {
-    BUNDLED.iter().find(|script| script.template == template)
+    templates().find(|script| script.template == template)
 }
 
 #[cfg(test)]

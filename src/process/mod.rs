@@ -8,5 +8,5 @@ mod table;
 
 pub use find::{find_program, version_of};
 pub use pass::passed;
-pub use run::{Exit, Finished, MARKER, Program, run};
+pub use run::{Exit, Finished, MARKER, Program, end_running, run};
 pub use sweep::{sweep, sweep_below};

@@ -1,7 +1,9 @@
 //! One program from start to end: prompt in, lines out, and an end that leaves nothing running.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -104,7 +106,30 @@ struct Started {
     settled: bool,
 }
 
+/// What this process has started and not ended yet, by process id, with its marker.
+static RUNNING: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
+
+/// Kills everything that is still running from here: for a process that is about to exit and has no time for anything else.
+pub fn end_running() {
+    let left = std::mem::take(&mut *RUNNING.lock().unwrap_or_else(PoisonError::into_inner));
+    for (pid, marker) in left {
+        let listed = rows();
+        let belonging = descendants(&listed, pid);
+        kill_group(pid);
+        for row in belonging.iter().filter(|row| row.pid != pid) {
+            kill(row);
+        }
+        sweep_listed(&marker, listed);
+    }
+}
+
 impl Started {
+    fn new(child: Child, marker: String) -> Self {
+        let pid = child.id().unwrap_or(0);
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, marker.clone());
+        Self { child, pid, marker, known: Vec::new(), settled: false }
+    }
+
     /// Remembers what belongs to it now: a process whose parent dies is found by its parent no more.
     fn look(&mut self) {
         for row in descendants(&rows(), self.pid) {
@@ -119,6 +144,7 @@ impl Started {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
         let listed = rows();
         let running = descendants(&listed, self.pid);
         kill_group(self.pid);
@@ -160,8 +186,8 @@ pub async fn run(
 ) -> std::io::Result<Finished> {
     let mut child = spawn(&program).await?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let pid = child.id().unwrap_or(0);
-    let mut started = Started { child, pid, marker: program.marker, known: Vec::new(), settled: false };
+    let mut started = Started::new(child, program.marker);
+    let pid = started.pid;
     let (Some(mut stdin), Some(stdout), Some(mut stderr)) = (stdin, stdout, stderr) else {
         return Err(std::io::Error::other("the program has no pipes"));
     };

@@ -29,7 +29,7 @@ pub(super) fn sweep_listed(marker: &str, listed: Vec<Row>) -> usize {
 
 fn sweep_where(is_it: impl Fn(&str) -> bool, mut listed: Vec<Row>) -> usize {
     let spared = ancestors(&listed);
-    let mut killed = 0;
+    let mut killed: Vec<(u32, u64)> = Vec::new();
     for _ in 0..LOOKS {
         let found: Vec<&Row> = listed
             .iter()
@@ -39,11 +39,14 @@ fn sweep_where(is_it: impl Fn(&str) -> bool, mut listed: Vec<Row>) -> usize {
             break;
         }
         for row in found {
-            killed += usize::from(kill(row));
+            // A killed process may still be listed for a moment.
+            if kill(row) && !killed.contains(&(row.pid, row.started)) {
+                killed.push((row.pid, row.started));
+            }
         }
         listed = rows();
     }
-    killed
+    killed.len()
 }
 
 /// Kills one process, unless its id belongs to another one by now. Whether it was there.

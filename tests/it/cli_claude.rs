@@ -548,7 +548,7 @@ fn claude_row_sigint_harvests_usage_and_a_zero_exit_after_our_signal_is_no_succe
     let aborted = json!({"subtype": "error_during_execution", "terminal_reason": "aborted_tools", "is_error": false});
     for last in [result(&aborted), result(&json!({}))] {
         // The real one flushes its result when it is interrupted, and ends with 0.
-        let behave = "head -n 1 \"$dir/events\"; trap 'tail -n 1 \"$dir/events\"; exit 0' INT\n\
+        let behave = "head -n 1 \"$dir/events\"; trap 'tail -n 1 \"$dir/events\"; exit 0' INT; echo >\"$dir/ready\"\n\
                       while :; do sleep 0.05; done";
         let stub = Stub::doing("claude", VERSION, behave);
         stub.events(&[init(), last]);
@@ -558,13 +558,13 @@ fn claude_row_sigint_harvests_usage_and_a_zero_exit_after_our_signal_is_no_succe
     }
 }
 
-/// One attempt that is asked to end as soon as the stub has read its prompt.
+/// One attempt that is asked to end as soon as the stub is ready for it.
 fn stopped(stub: &Stub) -> owf::providers::ReplyError {
     let context = owf::providers::CallContext::default();
     std::thread::scope(|scope| {
         let (inner, stop) = (context.clone(), context.stop.clone());
         let call = scope.spawn(move || stub.call_in(&request("p"), &inner));
-        eventually(std::time::Duration::from_secs(2), "the stub runs", || stub.calls() == 1);
+        eventually(std::time::Duration::from_secs(2), "the stub runs", || stub.path().join("ready").exists());
         stop.stop();
         call.join().unwrap().unwrap_err()
     })
@@ -579,7 +579,7 @@ fn claude_row_sigterm_gives_no_result_so_usage_is_that_of_the_messages_and_cost_
     let stub = Stub::doing(
         "claude",
         VERSION,
-        "cat \"$dir/events\"; trap '' INT; trap 'exit 143' TERM; while :; do sleep 0.05; done",
+        "cat \"$dir/events\"; trap '' INT; trap 'exit 143' TERM; echo >\"$dir/ready\"; while :; do sleep 0.05; done",
     );
     stub.events(&[init(), said, again]);
     let failure = stopped(&stub);
@@ -697,5 +697,130 @@ fn a_run_taken_over_after_sigkill_leaves_no_agent_of_the_dead_owner_alive() {
     assert_eq!((&run["status"], &run["output"]), (&json!("done"), &json!("four")), "{run}");
     for name in ["agent", "child"] {
         eventually(std::time::Duration::from_secs(1), "the orphan is gone", || !alive(&pid(name)));
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_owf_at_once_and_its_agents_with_it() {
+    let behave = "setsid sleep 300 & echo $! >\"$dir/child\"; trap '' INT TERM; echo $$ >\"$dir/agent\"\n\
+                  while :; do sleep 0.05; done";
+    let stub = Stub::doing("claude", VERSION, behave);
+    let place = Place::new();
+    place.file("w.js", "export const meta = { name: 'w', description: 'd' }\nreturn await agent('x')\n");
+    let mut owner = stub
+        .command(&place, &["run", "w.js", "--provider", "claude", "--json"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = |name: &str| std::fs::read_to_string(stub.path().join(name)).unwrap_or_default();
+    eventually(std::time::Duration::from_secs(5), "the agent runs", || pid("agent").ends_with('\n'));
+    let began = std::time::Instant::now();
+    // The signal may come before the program listens for the next one.
+    eventually(std::time::Duration::from_secs(1), "owf ends", || {
+        let process = rustix::process::Pid::from_child(&owner);
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::INT);
+        owner.try_wait().unwrap().is_some()
+    });
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    for name in ["agent", "child"] {
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", pid(name).trim())).unwrap_or_default();
+        eventually(std::time::Duration::from_secs(1), "it is gone", || stat().is_empty() || stat().contains(") Z "));
+    }
+}
+
+/// Starts a run in the background and kills its owner once `reached` holds.
+fn killed_when(stub: &Stub, place: &Place, body: &str, what: &str, reached: impl FnMut() -> bool) {
+    place.file("w.js", &format!("export const meta = {{ name: 'w', description: 'd' }}\n{body}\n"));
+    let mut owner = stub
+        .command(place, &["run", "w.js", "--provider", "claude", "--json"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually(std::time::Duration::from_secs(5), what, reached);
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+}
+
+#[test]
+fn after_sigkill_finished_writing_calls_are_not_repeated_and_the_one_in_flight_asks() {
+    // The first call ends, the second stays.
+    let behave = "n=$(wc -l <\"$dir/calls\")\nif [ $n -ge 2 ]; then echo $$ >\"$dir/agent\"; exec sleep 300; fi\ncat \"$dir/events\"";
+    let stub = Stub::doing("claude", VERSION, behave);
+    stub.events(&[init(), result(&json!({}))]);
+    let place = Place::new();
+    let body = "await agent('first', { writeScope: ['a'] })\nreturn await agent('second', { writeScope: ['b'] })";
+    let agent = || std::fs::read_to_string(stub.path().join("agent")).unwrap_or_default();
+    killed_when(&stub, &place, body, "the second call runs", || agent().ends_with('\n'));
+    let run = stub.json(&place, &["resume", "latest", "--json"]);
+    assert_eq!((&run["status"], stub.calls()), (&json!("paused"), 2), "{run}");
+    assert_eq!(run["approvals"][0]["kind"], json!("repeat"), "{run}");
+    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", agent().trim())).unwrap_or_default();
+    eventually(std::time::Duration::from_secs(1), "the agent is gone", || stat().is_empty() || stat().contains(") Z "));
+}
+
+#[test]
+fn a_cached_review_misses_after_a_file_in_its_scope_changed_and_hits_when_another_did() {
+    let stub = ending(&json!({}), 0);
+    let place = Place::new();
+    place.file("repo/src/a.rs", "a\n");
+    place.file("repo/notes.txt", "n\n");
+    let repo = place.path().join("repo");
+    let git = |args: &[&str]| {
+        let names = ["-c", "user.name=t", "-c", "user.email=t@example.invalid"];
+        let status = std::process::Command::new("git").args(names).args(args).current_dir(&repo).output().unwrap();
+        assert!(status.status.success(), "{status:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "m"]);
+    let script =
+        "export const meta = { name: 'w', description: 'd' }\nreturn await agent('review', { readScope: ['src'] })\n";
+    place.file("repo/w.js", script);
+    let run = || {
+        let mut command = stub.command(&place, &["run", "w.js", "--provider", "claude", "--json"]);
+        crate::support::cli::printed(&command.current_dir(&repo).output().unwrap()).json()
+    };
+    run();
+    assert_eq!(stub.calls(), 1);
+    place.file("repo/notes.txt", "other\n");
+    assert_eq!(run()["output"], json!("four"));
+    assert_eq!(stub.calls(), 1, "a file beside the scope changed");
+    place.file("repo/src/a.rs", "changed\n");
+    run();
+    assert_eq!(stub.calls(), 2, "a file in the scope changed");
+    let explained = stub.json(&place, &["explain-cache", "latest", "--json"]);
+    let call = &explained["calls"][0];
+    assert_eq!((&call["reason_code"], &call["changed"]), (&json!("changed"), &json!(["workspace"])), "{explained}");
+    assert_eq!(call["files"], json!(["src/a.rs"]), "{explained}");
+}
+
+#[test]
+fn a_key_that_the_program_echoes_stands_nowhere_below_the_home() {
+    let behave = "printf '{\"type\":\"assistant\",\"message\":{\"id\":\"m\",\"content\":[{\"type\":\"text\",\"text\":\"key %s\"}]}}\\n' \"$ANTHROPIC_API_KEY\"\n\
+                  echo \"bad key $ANTHROPIC_API_KEY\" >&2\n\
+                  printf '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":%s,\"api_error_status\":400,\"result\":\"it is %s\"}\\n' \"$(cat \"$dir/fails\")\" \"$ANTHROPIC_API_KEY\"";
+    let canary = "sk-ant-canary-0123456789abcdef";
+    for fails in ["true", "false"] {
+        let stub = Stub::doing("claude", VERSION, behave).var("ANTHROPIC_API_KEY", canary);
+        std::fs::write(stub.path().join("fails"), fails).unwrap();
+        let place = Place::new();
+        let run = owf_run(&stub, &place, "return [await agent('x')]");
+        assert_eq!(run["status"], json!("done"), "{run}");
+        assert_eq!(stub.calls(), 1);
+        assert!(!run.to_string().contains(canary), "{run}");
+        let mut files = 0;
+        for entry in walkdir::WalkDir::new(place.home()) {
+            let entry = entry.unwrap();
+            if entry.file_type().is_file() {
+                files += 1;
+                let bytes = std::fs::read(entry.path()).unwrap();
+                let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+                assert!(!found, "{}", entry.path().display());
+            }
+        }
+        assert!(files > 3, "{files}");
+        assert!(stub.argv().iter().all(|arg| !arg.contains(canary)));
     }
 }

@@ -224,3 +224,46 @@ pub(crate) fn structured(schema: Value) -> AttemptRequest {
     request.spec.ask.schema = Some(schema);
     request
 }
+
+/// The page lists traps beside tests: each name there is one of a test.
+#[test]
+fn the_page_on_clis_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/providers-cli.md")).unwrap();
+    let mut code = String::new();
+    for dir in ["tests/it", "src/process", "src/providers/cli"] {
+        for entry in std::fs::read_dir(root.join(dir)).unwrap() {
+            code += &std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
+        }
+    }
+    // Names of tests are sentences; what is shorter in the page is an option or a file.
+    let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let quoted = page.split('`').filter(is_name).filter(|name| name.matches('_').count() >= 4);
+    let named: Vec<&str> = quoted.filter(|name| !name.starts_with("error_max_")).collect();
+    let unknown: Vec<&&str> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(named.len() > 60, "{}", named.len());
+    assert_eq!(unknown, Vec::<&&str>::new());
+    let rows = code.split("fn ").filter(|text| text.starts_with("claude_row_") || text.starts_with("codex_row_"));
+    let silent: Vec<&str> =
+        rows.filter_map(|text| text.split('(').next()).filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert_eq!(silent, Vec::<&str>::new());
+}
+
+/// What the page shows as a providers file is one.
+#[test]
+fn the_settings_on_the_page_on_clis_are_understood() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/providers-cli.md")).unwrap();
+    let blocks: Vec<&str> =
+        page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let table = owf::providers::providers_table(block, false).unwrap();
+        let setup = Setup::configured(Environment::default(), &[("the page".to_owned(), table)]);
+        assert_eq!((setup.broken.len(), setup.problems.len()), (0, 0), "{:?} {:?}", setup.broken, setup.problems);
+        for provider in owf::providers::cli::providers(&setup) {
+            let message = provider.availability().message.unwrap();
+            assert!(message.ends_with("is not on the PATH"), "{message}");
+        }
+    }
+}

@@ -265,3 +265,22 @@ fn prices_come_from_an_address_on_this_machine() {
     let request = server.join().unwrap();
     assert!(request.starts_with("GET /prices.json ") && !request.contains("canary"), "{request}");
 }
+
+#[test]
+fn the_examples_of_the_page_about_configuration_are_read() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let table = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let place = Place::new();
+    place.file("prices.json", table);
+    let view = json(&place, &["prices", "--file", "prices.json", "--json"], &[]);
+    assert_eq!((&view["source"], &view["models_total"]), (&json!("a price list"), &json!(2)));
+    // Every key of the table of keys is one that is read.
+    let keys = "provider = \"fake\"\nmodel = \"m\"\n[aliases.openai]\na = \"b\"\n[limits]\nmax_calls = 1\nconcurrency = 1\n\
+                budget_tokens = 1\nbudget_cost_usd = 0.5\n[providers.x]\nkind = \"openai\"\nbase_url = \"https://x.example\"\n\
+                api_key_env = \"X_KEY\"\ndefault_model = \"m\"\nconcurrency = 1\n[providers.x.models]\na = \"b\"\n\
+                [files]\nextensions = [\"rs\"]\ndeny = [\"secret\"]\nroots = [\"/tmp\"]\n";
+    place.file("user/.config/owf/config.toml", keys);
+    assert_eq!(checks(&place, "limits", &[]).len(), 1);
+    assert_eq!(provider(&place, "x", &[])["default_model"], json!("m"));
+}

@@ -226,7 +226,13 @@ fn options_reach_the_request() {
     assert_eq!((call.timeout_ms, call.cache, call.on_lost), (Some(1500), Some(CachePolicy::ReadOnly), OnLost::Rerun));
     assert_eq!(
         call.retry,
-        Some(Retry { max_attempts: 3, delay_ms: 10, backoff: 2.0, on: Some(vec!["rate_limited".into()]) })
+        Some(Retry {
+            max_attempts: 3,
+            delay_ms: 10,
+            backoff: 2.0,
+            on: Some(vec!["rate_limited".into()]),
+            ..Retry::default()
+        })
     );
     assert_eq!(
         (call.metadata.clone(), call.label.as_str(), call.phase.as_deref()),

@@ -87,6 +87,9 @@ fn drift_what_is_printed_as_json_fits_its_schema() {
     fits("dry_run", &["dry-run", "review", "--json"]);
     fits("init", &["init", "--json"]);
     fits("doctor", &["doctor", "--json"]);
+    fits("providers", &["providers", "--json"]);
+    fits("prices", &["prices", "--json"]);
+    fits("usage", &["usage", "--by", "workflow", "--json"]);
     fits("prune", &["prune", "--keep", "1", "--dry-run", "--json"]);
     fits("batches", &["batch", "list", "--json"]);
     fits("worktrees", &["worktree", "list", "--json"]);

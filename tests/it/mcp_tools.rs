@@ -20,7 +20,7 @@ fn listed(client: &mut Mcp) -> Vec<Value> {
 fn accept_057_every_tool_is_listed_as_pinned() {
     let place = Place::new();
     let tools = listed(&mut Mcp::start(&place));
-    assert_eq!(tools.len(), 18);
+    assert_eq!(tools.len(), 19);
     for tool in &tools {
         assert_eq!((&tool["inputSchema"]["type"], &tool["outputSchema"]["type"]), (&json!("object"), &json!("object")));
     }
@@ -48,6 +48,7 @@ const PAIRS: &[(&str, &str, Renamed)] = &[
     ("new", "owf_new_workflow", &[("path", "output_path"), ("template", "template_name")]),
     ("approvals", "owf_approvals", &[("run", "run_id")]),
     ("approve", "owf_decide", &[("approval", "approval_id"), ("run", "run_id")]),
+    ("graph", "owf_graph", &[("what", "run_id")]),
     ("report", "owf_report", &[("html", "format"), ("run", "run_id")]),
 ];
 

@@ -55,14 +55,16 @@ fn a_store_that_was_upgraded_meanwhile_is_read_and_not_written() {
     let place = Place::new();
     let mut client = Mcp::start(&place);
     let done = run(&mut client);
-    let set = |format: &str| {
+    let set = |format: &str| -> String {
         let db = rusqlite::Connection::open(place.home().join("workflow.sqlite")).unwrap();
+        let before = db.query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| row.get(0)).unwrap();
         db.execute("UPDATE meta SET value = ?1 WHERE key = 'format'", [format]).unwrap();
+        before
     };
-    set("7");
+    let before = set("99");
     assert_eq!(client.refused("owf_run_workflow", json!({ "script": ONE }))["error"]["code"], "store_newer");
     assert_eq!(client.call("owf_status", json!({ "run_id": done }))["status"], "done");
-    set("1");
+    set(&before);
     run(&mut client);
 }
 

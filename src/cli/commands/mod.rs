@@ -15,6 +15,7 @@ pub mod events;
 pub mod examples;
 pub mod explain_cache;
 pub mod export;
+pub mod graph;
 pub mod init;
 pub mod list;
 pub mod mcp;

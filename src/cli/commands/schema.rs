@@ -58,6 +58,9 @@ fn schemas() -> Map<String, Value> {
     add("list_workflows", output_schema::<view::WorkflowsView>());
     add("new_workflow", output_schema::<view::NewWorkflowView>());
     add("approvals", output_schema::<view::ApprovalsView>());
+    add("graph", output_schema::<view::GraphView>());
+    add("graph.input", input_schema::<params::GraphParams>());
+    add("document", crate::front::document::schema());
     add("event", output_schema::<view::EventView>());
     add("init", output_schema::<view::InitView>());
     add("export", output_schema::<view::ExportView>());

@@ -4,7 +4,7 @@ use crate::core::budget::{Charge, Ledger};
 use crate::core::call::{CallKind, OnLost};
 use crate::core::event::Event;
 use crate::core::ids::CallId;
-use crate::core::outcome::{CallError, CallStatus, ErrorClass, Outcome};
+use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallStatus, ErrorClass, Outcome, ReasonCode};
 
 use super::api::{Effect, Plan};
 use super::state::{CallState, Course, RunMachine};
@@ -21,6 +21,12 @@ impl RunMachine {
         let spec = std::sync::Arc::clone(&call.spec);
         if let Some(message) = self.history.cancelled_calls.get(&call_id).cloned() {
             return self.cancel_call(call_id, &message, ledger);
+        }
+        if let Some(known) = &spec.known {
+            let cache =
+                CacheNote { status: CacheStatus::Bypassed, reason: Some(ReasonCode::Policy), ..CacheNote::default() };
+            let outcome = Outcome { call_id, cache, ..Outcome::clone(known) };
+            return self.settle(call_id, outcome, None, ledger);
         }
         if call.over_cap {
             let most = ledger.max_calls;

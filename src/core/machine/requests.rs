@@ -27,7 +27,7 @@ impl RunMachine {
             DriverState::Waiting => false,
             DriverState::Returned(_) => true,
             // Running out of time or memory is no fact of the workflow: it may well come earlier this time.
-            DriverState::Failed(error) => error.code == RunErrorCode::ScriptError,
+            DriverState::Failed(error) => matches!(error.code, RunErrorCode::ScriptError | RunErrorCode::TaskFailed),
         };
         if ends && self.calls.len() < self.history.order.len() {
             return self.diverge_before_next();
@@ -101,7 +101,7 @@ impl RunMachine {
             }
         }
         let mut over_cap = false;
-        if spec.kind == CallKind::Agent {
+        if spec.kind == CallKind::Agent && spec.known.is_none() {
             ledger.requested += 1;
             over_cap = ledger.requested > ledger.max_calls;
         }
@@ -139,7 +139,7 @@ impl RunMachine {
             call.state = CallState::Recorded;
             // The calls of a child that is only replayed count to the cap like those of one that runs.
             ledger.requested += self.history.child_requests.get(&(key, occurrence)).copied().unwrap_or(0);
-        } else if let Some(reused) = self.reusable(&call) {
+        } else if let Some(reused) = self.reusable(&call).filter(|_| call.spec.known.is_none()) {
             self.reusable.push(Reverse((reused.0, reused.1, call_id.0)));
             call.state = CallState::Reusable;
             self.unsettled.insert(call_id.0);

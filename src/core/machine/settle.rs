@@ -116,7 +116,8 @@ impl RunMachine {
                 None => error.class.is_retryable(),
             };
             let grown = retry.delay_ms as f64 * retry.backoff.max(1.0).powi(call.tries.saturating_sub(1) as i32);
-            let delay = error.retry_after_ms.unwrap_or(grown as u64);
+            let most = (grown as u64).min(retry.max_delay_ms.unwrap_or(u64::MAX));
+            let delay = error.retry_after_ms.unwrap_or_else(|| if retry.jitter { within(call, most) } else { most });
             return (listed && call.tries < retry.max_attempts && delay_is_bearable(error)).then_some(delay);
         }
         if call.spec.is_mutating() {
@@ -209,10 +210,14 @@ fn delay_is_bearable(error: &CallError) -> bool {
 /// The wait before the next attempt: anywhere up to twice the last bound, so that siblings refused at once do not come back at
 /// once. It follows from request and attempt: the same run waits the same.
 fn jittered(call: &Call) -> u64 {
-    let most = (BACKOFF_MS << (call.tries - 1).min(10)).min(MAX_BACKOFF_MS);
+    within(call, (BACKOFF_MS << (call.tries - 1).min(10)).min(MAX_BACKOFF_MS))
+}
+
+/// Anything up to `most`, by request and attempt.
+fn within(call: &Call, most: u64) -> u64 {
     let seed = crate::core::ids::Hash::of(format!("{} {} {}", call.key, call.occurrence, call.attempt));
     let [a, b, c, d, ..] = *seed.as_bytes();
-    u64::from(u32::from_le_bytes([a, b, c, d])) % (most + 1)
+    u64::from(u32::from_le_bytes([a, b, c, d])) % most.saturating_add(1).max(1)
 }
 
 /// The status of a failed call: a child workflow that cannot be found or that threw is no failure of a provider.

@@ -8,7 +8,8 @@ use crate::core::machine::{Answer, AttemptReport, Plan, Reuse};
 use crate::core::outcome::{CacheNote, CallError, CostSource, ErrorClass};
 use crate::core::run::{RunErrorCode, RunOutcome, RunStatus};
 use crate::engine::source::BUNDLED;
-use crate::front::script::{Checked, FindError, Origin, check, find};
+use crate::front::script::{Checked, FindError, Origin, find};
+use crate::front::workflow::check;
 
 use super::against::Against;
 use super::shell::{Played, Scene, Shell, Totals, play};
@@ -53,6 +54,7 @@ impl Shell<'_> {
         let against = self.against.map(|_| earlier.unwrap_or(&nothing));
         let scene = Scene {
             run: RunId::child(&self.scene.run, call_id),
+            kind: checked.script.as_ref().map(|s| s.kind).unwrap_or_default(),
             body: checked.script.map(|s| s.body).unwrap_or_default(),
             file_name: name,
             workflow: checked.meta.map(|m| m.name).unwrap_or_default(),

@@ -67,7 +67,7 @@ impl Record {
 
     /// The agent calls.
     pub(super) fn agents(&self) -> impl Iterator<Item = &Rehearsed> {
-        self.calls.iter().filter(|c| c.spec.kind == CallKind::Agent)
+        self.calls.iter().filter(|c| c.spec.kind == CallKind::Agent && c.spec.known.is_none())
     }
 
     pub(super) fn call_mut(&mut self, run: usize, call_id: CallId) -> Option<&mut Rehearsed> {

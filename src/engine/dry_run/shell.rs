@@ -15,10 +15,11 @@ use crate::core::machine::{
 };
 use crate::core::op::DriverState;
 use crate::core::outcome::{CallError, ErrorClass, Outcome, Usage};
-use crate::core::run::{RunError, RunErrorCode, RunOutcome, RunStatus};
+use crate::core::run::{RunError, RunErrorCode, RunOutcome, RunStatus, WorkflowKind};
 use crate::core::time::Millis;
 use crate::front::driver::{Driver, DriverStep};
-use crate::front::script::sandbox::{ScriptConfig, ScriptDriver};
+use crate::front::script::sandbox::ScriptConfig;
+use crate::front::workflow;
 
 use super::against::Against;
 use super::ask::Prepared;
@@ -30,6 +31,7 @@ const AT_ONCE: u32 = 64;
 /// One run to be played.
 pub(super) struct Scene {
     pub(super) run: RunId,
+    pub(super) kind: WorkflowKind,
     pub(super) body: String,
     pub(super) file_name: String,
     pub(super) workflow: String,
@@ -114,8 +116,8 @@ fn driver(stage: &Stage, scene: &Scene) -> Box<dyn Driver> {
         depth: scene.depth,
         abort: Arc::clone(&stage.abort),
     };
-    match ScriptDriver::new(config) {
-        Ok(driver) => Box::new(driver),
+    match workflow::driver(scene.kind, &scene.run, config) {
+        Ok(driver) => driver,
         Err(error) => Box::new(Broken(error)),
     }
 }

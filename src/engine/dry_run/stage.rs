@@ -72,6 +72,7 @@ impl Stage {
         let checked = &input.workflow.checked;
         let scene = Scene {
             run: RunId::new(Millis(0), [0; 5]),
+            kind: checked.script.as_ref().map(|s| s.kind).unwrap_or_default(),
             body: checked.script.as_ref().map(|s| s.body.clone()).unwrap_or_default(),
             file_name: input.workflow.file_name(),
             workflow: checked.meta.as_ref().map(|m| m.name.clone()).unwrap_or_default(),

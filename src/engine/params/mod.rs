@@ -2,6 +2,7 @@
 
 mod args;
 mod common;
+mod graph;
 mod read;
 mod schema;
 mod start;
@@ -9,6 +10,7 @@ mod store;
 
 pub use args::args_value;
 pub use common::{Detail, MoodArg, SourceChoice, Until};
+pub use graph::{GraphFormat, GraphParams};
 pub use read::{
     ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ListRunsParams, ListWorkflowsParams, OutputParams,
     ReadArtifactParams, ReportFormat, ReportParams, StatusParams, WaitParams,

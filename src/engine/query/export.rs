@@ -44,7 +44,7 @@ impl Query<'_> {
             }
         }
         if let Some(source) = self.store.source(&row.spec.source_hash)? {
-            write(to.join("source.js"), &source)?;
+            write(to.join(row.spec.kind.source_file()), &source)?;
         }
         let mut history = History::default();
         let mut after = 0;

@@ -172,7 +172,7 @@ impl Query<'_> {
         }
         if shows.places {
             let dir = self.run_dir(&row.run_id);
-            let copy = || format!("{dir}/source.js");
+            let copy = || format!("{dir}/{}", row.spec.kind.source_file());
             view.script_path = Some(row.spec.source_path.clone().unwrap_or_else(copy));
             view.run_dir = Some(dir);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::failure::Failure;
 use crate::core::outcome::CostSource;
+use crate::core::time::Millis;
 use crate::engine::params::UsageParams;
 use crate::engine::view::{UsageBy, UsageReport, UsageSum, Usd};
 use crate::store::{UsageRow, runs_in};
@@ -31,7 +32,7 @@ impl Query<'_> {
             usage.sort_by_key(|sum| std::cmp::Reverse(dear(sum)));
         }
         let total = sum("total".to_owned(), &rows.iter().collect::<Vec<_>>());
-        Ok(UsageReport { home: self.home(), by, since: since.map(|at| at.rfc3339()), usage, total })
+        Ok(UsageReport { home: self.home(), by, since: since.map(Millis::rfc3339), usage, total })
     }
 }
 

@@ -6,9 +6,11 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::Value;
 
 use crate::core::failure::{Code, Failure};
+use crate::core::run::WorkflowKind;
 use crate::engine::view::{self, Notice};
 use crate::front::bundled;
-use crate::front::script::{self, Bundled, Checked, FindError, Found, Origin, Scope, Script, check};
+use crate::front::script::{self, Bundled, Checked, FindError, Found, Origin, Scope, Script};
+use crate::front::workflow::{check, kind_of};
 
 /// Bytes of a file that are read at most; far more than a script may have, so that its real size can be told.
 const READ_LIMIT: u64 = 64 << 20;
@@ -68,6 +70,11 @@ impl Workflow {
         }
     }
 
+    /// Script or document.
+    pub(crate) fn kind(&self) -> WorkflowKind {
+        kind_of(&self.bytes, &self.origin)
+    }
+
     /// The name stack frames and diagnostics use for the source.
     pub(crate) fn file_name(&self) -> String {
         let name = self.path.as_deref().and_then(Path::file_name);
@@ -111,7 +118,7 @@ pub(crate) fn require(workflow: &Workflow) -> Result<&Script, Failure> {
             let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
             format!("{count}: {}:{} {}", first.line, first.column, first.message)
         }
-        None => "the script cannot be read".to_owned(),
+        None => "the workflow cannot be read".to_owned(),
     };
     let mut failure = Failure::new(Code::InvalidWorkflow, message);
     failure.hint = errors.first().and_then(|first| first.hint.clone());
@@ -138,7 +145,11 @@ fn shown(found: &script::Diagnostic) -> view::Diagnostic {
         file: found.file.clone(),
         line: found.line,
         column: found.column,
-        excerpt: found.excerpt.clone(),
+        // As it stands in the file, so that a column is a place in it.
+        excerpt: match found.excerpt_column {
+            Some(first) if first <= 120 => " ".repeat(first as usize - 1) + &found.excerpt,
+            _ => found.excerpt.clone(),
+        },
         hint: found.hint.clone(),
     }
 }
@@ -230,7 +241,10 @@ fn not_found(error: FindError, cwd: &Path) -> Failure {
                     .hint(format!("{} may be meant, but {why}; owf_validate_workflow shows where", path.display()));
             }
             // A file or directory of that name, with or without its ending, is more likely meant than another name.
-            if let Some(file) = ["", ".js", ".mjs"].iter().find(|end| cwd.join(format!("{name}{end}")).is_file()) {
+            if let Some(file) = ["", ".js", ".mjs", ".yaml", ".yml", ".json"]
+                .iter()
+                .find(|end| cwd.join(format!("{name}{end}")).is_file())
+            {
                 return failure.hint(format!("did you mean the file ./{name}{file}?"));
             }
             if !name.is_empty() && cwd.join(&name).is_dir() {

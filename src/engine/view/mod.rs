@@ -8,6 +8,7 @@ mod config;
 mod dry_run;
 mod event;
 mod explain;
+mod graph;
 mod home;
 pub mod next;
 mod output;
@@ -32,6 +33,7 @@ pub use dry_run::{
 };
 pub use event::EventView;
 pub use explain::{ExplainCounts, ExplainRow, ExplainView, FromCall};
+pub use graph::{GraphEdge, GraphNode, GraphView};
 pub use home::{ClearedView, DoctorCheck, DoctorView, ExportView, Health, InitView, PruneView, PrunedRun};
 pub use output::{ArtifactRow, ArtifactsView, OutputView, ReadArtifactView, ReportView};
 pub use prices::{PriceRow, PricesView, RatesRow};

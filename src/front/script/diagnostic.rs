@@ -72,7 +72,7 @@ const EXCERPT: usize = 120;
 
 /// Maps byte offsets of one source text to lines and columns.
 #[derive(Debug)]
-pub(super) struct Lines<'s> {
+pub(in crate::front) struct Lines<'s> {
     text: &'s str,
     /// The byte offset of each line.
     starts: Vec<usize>,
@@ -89,7 +89,7 @@ pub(super) fn ends_line(c: char) -> bool {
 }
 
 impl<'s> Lines<'s> {
-    pub(super) fn new(text: &'s str) -> Self {
+    pub(in crate::front) fn new(text: &'s str) -> Self {
         let mut starts = vec![0];
         let mut chars = text.char_indices().peekable();
         while let Some((at, c)) = chars.next() {
@@ -106,11 +106,19 @@ impl<'s> Lines<'s> {
     }
 
     /// Line and column of a byte offset; an offset past the end is the end.
-    pub(super) fn position(&self, offset: u32) -> (u32, u32) {
+    pub(in crate::front) fn position(&self, offset: u32) -> (u32, u32) {
         let offset = self.floor(offset as usize);
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
         let column = self.characters(offset) - self.characters(self.starts[line - 1]) + 1;
         (line as u32, column as u32)
+    }
+
+    /// The byte offset of a line and column, at most the end of the line.
+    pub(in crate::front) fn offset(&self, line: u32, column: u32) -> u32 {
+        let start = self.starts.get(line.saturating_sub(1) as usize).copied().unwrap_or(self.text.len());
+        let text = self.line(line);
+        let within = text.char_indices().nth(column.saturating_sub(1) as usize).map_or(text.len(), |(at, _)| at);
+        (start + within) as u32
     }
 
     /// How many characters stand before a byte offset.
@@ -142,7 +150,7 @@ impl<'s> Lines<'s> {
     }
 
     /// A diagnostic about the bytes from `start` to `end`.
-    pub(super) fn diagnostic(
+    pub(in crate::front) fn diagnostic(
         &self,
         severity: Severity,
         code: &str,

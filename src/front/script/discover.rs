@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::front::script::check::{Checked, MAX_SCRIPT, Origin, check};
+use crate::front::document::MAX_DOCUMENT;
+use crate::front::script::check::{Checked, MAX_SCRIPT, Origin};
 use crate::front::script::nearest::distance;
 use crate::front::script::plan::Meta;
+use crate::front::workflow::check;
 
 /// A workflow that is part of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,16 +237,23 @@ fn candidate(path: PathBuf, scope: Scope, level: usize) -> Option<Candidate> {
     };
     let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
     match extension.as_deref() {
-        Some("js") => match read_bounded(&path, MAX_SCRIPT) {
+        Some(ending @ ("js" | "yaml" | "yml" | "json")) => match read_bounded(&path, limit(ending)) {
             Ok(bytes) => {
                 let checked = check(&bytes, &Origin::File(path.clone()));
                 Some(describe(path, scope, level, bytes, checked))
             }
             Err(error) => unusable(path, format!("it cannot be read: {error}")),
         },
-        Some("mjs" | "cjs" | "ts") => unusable(path, "only files ending in .js are workflows: rename it".to_owned()),
+        Some("mjs" | "cjs" | "ts") => {
+            unusable(path, "only files ending in .js, .yaml, .yml or .json are workflows: rename it".to_owned())
+        }
         Some(_) | None => None,
     }
+}
+
+/// Bytes of a workflow file that are read.
+fn limit(ending: &str) -> u64 {
+    if ending == "js" { MAX_SCRIPT } else { MAX_DOCUMENT }
 }
 
 fn describe(path: PathBuf, scope: Scope, level: usize, bytes: Vec<u8>, checked: Checked) -> Candidate {

@@ -21,6 +21,7 @@ mod tree;
 mod typescript;
 
 pub use check::{Checked, Limits, MAX_SCRIPT, Origin, ScriptText, check, check_within};
+pub(in crate::front) use diagnostic::Lines;
 pub use diagnostic::{Diagnostic, Severity};
 pub use discover::{Bundled, FindError, Found, Scope, discover, find};
 pub use nearest::{close, near};

@@ -7,6 +7,7 @@ use oxc_parser::{ParseOptions, Parser, ParserReturn};
 use oxc_semantic::SemanticBuilder;
 use oxc_span::{SourceType, Span};
 
+use crate::core::run::WorkflowKind;
 use crate::front::script::check::Findings;
 use crate::front::script::diagnostic::{Diagnostic, Lines, Severity, ends_line};
 use crate::front::script::meta::{self, Declared};
@@ -92,6 +93,7 @@ fn script(text: &str, program: &Program<'_>, declared: &Declared, tree: &Tree<'_
     blanks.extend(program.hashbang.as_ref().map(|h| h.span));
     let facts = facts::collect(tree);
     Some(Script {
+        kind: WorkflowKind::Script,
         meta,
         body: blanked(text, &blanks),
         sites: facts.sites,

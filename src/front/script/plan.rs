@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::call::WorkflowTarget;
+use crate::core::run::WorkflowKind;
 
 /// What a script says about itself in `export const meta`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,9 +37,12 @@ pub struct PhaseMeta {
 /// A script without an error: everything about it that is known before it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Script {
+    /// Script, or a document that can be run like one.
+    #[serde(default)]
+    pub kind: WorkflowKind,
     /// Its metadata.
     pub meta: Meta,
-    /// The source for the sandbox: byte order mark dropped, `#!` line and the whole `meta` declaration replaced by spaces, so
+    /// The source to run; of a document its text, of a script, for the sandbox: byte order mark dropped, `#!` line and the whole `meta` declaration replaced by spaces, so
     /// that every line and column is that of the file and `meta` is not visible.
     pub body: String,
     /// The places that call an agent, in source order.

@@ -8,6 +8,7 @@ mod cancel;
 mod check;
 mod decide;
 mod explain_cache;
+mod graph;
 mod ground;
 mod list_runs;
 mod list_workflows;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::arguments::checked;
 use super::reply::{reply, told};
 use super::{
-    approvals, artifacts, calls, cancel, check, decide, explain_cache, list_runs, list_workflows, new_workflow, output,
-    read_artifact, report, resume, run_workflow, status, wait,
+    approvals, artifacts, calls, cancel, check, decide, explain_cache, graph, list_runs, list_workflows, new_workflow,
+    output, read_artifact, report, resume, run_workflow, status, wait,
 };
 use crate::core::failure::Failure;
 use crate::mcp::Call;
@@ -50,11 +50,12 @@ pub(crate) struct Tool {
 
 /// Every tool, in the order in which `tools/list` shows them.
 pub(crate) fn all() -> &'static [Tool] {
-    static ALL: [Tool; 18] = [
+    static ALL: [Tool; 19] = [
         list_workflows::TOOL,
         new_workflow::TOOL,
         check::VALIDATE,
         check::DRY_RUN,
+        graph::TOOL,
         run_workflow::TOOL,
         wait::TOOL,
         status::TOOL,

@@ -81,10 +81,20 @@ impl Claude {
                     if EDITS.contains(&tool) { dropped.push(tool.to_owned()) } else { add(tool.to_owned()) }
                 }
             }
-            (Profile::Read, None) => ["Read", "Grep", "Glob"].into_iter().for_each(|tool| add(tool.to_owned())),
-            (Profile::Write, Some(named)) => named.iter().for_each(|tool| add(own_name(tool).to_owned())),
+            (Profile::Read, None) => {
+                for tool in ["Read", "Grep", "Glob"] {
+                    add(tool.to_owned());
+                }
+            }
+            (Profile::Write, Some(named)) => {
+                for tool in named {
+                    add(own_name(tool).to_owned());
+                }
+            }
             (Profile::Write, None) => {
-                ["Read", "Grep", "Glob", "Edit", "Write"].into_iter().for_each(|tool| add(tool.to_owned()));
+                for tool in ["Read", "Grep", "Glob", "Edit", "Write"] {
+                    add(tool.to_owned());
+                }
                 for rule in &self.options.allow {
                     add(rule.split('(').next().unwrap_or(rule).to_owned());
                 }

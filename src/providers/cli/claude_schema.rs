@@ -86,9 +86,8 @@ fn clean(schema: &Value, at: &str) -> Value {
                 let mut kept = Map::new();
                 kept.insert("$ref".to_owned(), format!("#{at}{pointer}").into());
                 // Definitions may stand beside a reference at the root.
-                kept.extend(map.iter().filter_map(|(key, value)| {
-                    matches!(key.as_str(), "$defs" | "definitions").then(|| (key.clone(), each(value, at)))
-                }));
+                let definitions = map.iter().filter(|(key, _)| matches!(key.as_str(), "$defs" | "definitions"));
+                kept.extend(definitions.map(|(key, value)| (key.clone(), each(value, at))));
                 Value::Object(kept)
             }
             // An anchor; what it names is checked by the engine.

@@ -259,7 +259,7 @@ pub(super) mod tests {
     pub(in super::super) fn request(prompt: &str) -> AttemptRequest {
         let ask = Ask { prompt: Some(prompt.to_owned()), ..Ask::default() };
         AttemptRequest {
-            run_id: "20260101-000000-abcdefgh".parse().unwrap(),
+            run_id: "20260101-000000-abcd2345".parse().unwrap(),
             call_id: CallId(1),
             attempt: 1,
             occurrence: 1,

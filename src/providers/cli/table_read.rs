@@ -47,7 +47,7 @@ impl TableReader {
 
     fn text(&self, rule: Option<&Rule>) -> Option<String> {
         let found = self.find(rule);
-        let texts = found.iter().filter_map(|value| match value {
+        let mut texts = found.iter().filter_map(|value| match value {
             Value::String(text) => Some(text.clone()),
             Value::Null => None,
             other => Some(other.to_string()),
@@ -57,7 +57,7 @@ impl TableReader {
                 let all: Vec<String> = texts.collect();
                 (!all.is_empty()).then(|| all.concat())
             }
-            Take::Last | Take::Sum => texts.last(),
+            Take::Last | Take::Sum => texts.next_back(),
         }
     }
 

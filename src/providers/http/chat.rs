@@ -151,7 +151,7 @@ impl<'a> Chat<'a> {
             return Ok(answer);
         }
         let mut error = CallError::new(ErrorClass::MaxTurns, format!("the agent used up its {cap} turns"));
-        error.hint = Some("ask for less at once, or raise max_turns of the tools in the configuration".to_owned());
+        error.hint = Some("ask for less in one call".to_owned());
         Err(error.into())
     }
 
@@ -166,9 +166,11 @@ impl<'a> Chat<'a> {
         }
     }
 
+    /// A single request has no progress to tell: its start is in the journal.
     fn say_turn(&self, turn: u32, model: &str) {
-        let message = if turn == 1 { format!("asking {model}") } else { format!("turn {turn}: asking {model}") };
-        self.context.progress.say(message);
+        if turn > 1 || !self.tools.is_empty() {
+            self.context.progress.say(format!("turn {turn}: asking {model}"));
+        }
     }
 
     /// The highest usable way to hold the answer that is below `above`.

@@ -27,7 +27,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), read: Duration::from_secs(600) }
+        Self { connect: Duration::from_secs(10), read: Duration::from_mins(10) }
     }
 }
 
@@ -124,7 +124,7 @@ fn build(env: &Environment, timeouts: Timeouts) -> Result<reqwest::Client, Strin
         .user_agent(concat!("owf/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(timeouts.connect)
         .read_timeout(timeouts.read)
-        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_idle_timeout(Duration::from_mins(1))
         .redirect(Policy::custom(|attempt| {
             // A key goes to the host it is meant for and to no other.
             let same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
@@ -134,11 +134,14 @@ fn build(env: &Environment, timeouts: Timeouts) -> Result<reqwest::Client, Strin
         .no_proxy();
     let var = |name: &str| env.get(name).or_else(|| env.get(&name.to_uppercase()));
     let spared = format!("localhost,127.0.0.0/8,::1,{}", var("no_proxy").unwrap_or_default());
-    let proxies: [(&str, fn(String) -> reqwest::Result<Proxy>); 3] =
-        [("https_proxy", Proxy::https), ("http_proxy", Proxy::http), ("all_proxy", Proxy::all)];
-    for (name, make) in proxies {
+    for name in ["https_proxy", "http_proxy", "all_proxy"] {
         if let Some(address) = var(name) {
-            let proxy = make(address.to_owned()).map_err(|_| format!("the proxy in {name} is no address"))?;
+            let proxy = match name {
+                "https_proxy" => Proxy::https(address),
+                "http_proxy" => Proxy::http(address),
+                _ => Proxy::all(address),
+            };
+            let proxy = proxy.map_err(|_| format!("the proxy in {name} is no address"))?;
             builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&spared)));
         }
     }

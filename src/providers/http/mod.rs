@@ -23,5 +23,5 @@ mod wire;
 
 pub use batch::{BatchPhase, BatchResult, BatchRow, BatchState, Batches, NotSubmitted, is_id};
 pub use client::Timeouts;
-pub use fetch::fetch;
+pub use fetch::{fetch, reach};
 pub use known::{providers, providers_with};

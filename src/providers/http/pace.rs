@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The longest wait that is sat out; beyond it a request fails at once.
-pub(super) const CEILING: Duration = Duration::from_secs(60);
+pub(super) const CEILING: Duration = Duration::from_mins(1);
 /// The wait after a refusal without a hint; each further refusal doubles it.
 const FIRST: Duration = Duration::from_millis(500);
 /// The longest wait without a hint.
@@ -142,7 +142,7 @@ mod tests {
     fn a_wait_beyond_the_ceiling_fails_at_once() {
         run(async {
             let pace = Pace::default();
-            pace.refused(Instant::now(), Some(Duration::from_secs(3600)));
+            pace.refused(Instant::now(), Some(Duration::from_hours(1)));
             let wait = pace.turn().await.unwrap_err();
             assert!(wait > Duration::from_secs(3500), "{wait:?}");
         });

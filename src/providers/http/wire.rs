@@ -272,7 +272,8 @@ pub(super) fn fault(body: &Value) -> Option<Fault> {
     if let Some(text) = error.as_str() {
         return Some(Fault { message: text.to_owned(), ..Fault::default() });
     }
-    let mut fault = Fault::default();
+    let message = error.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut fault = Fault { message, ..Fault::default() };
     for key in ["type", "status", "code"] {
         match error.get(key) {
             Some(Value::String(word)) => fault.words.push(word.clone()),
@@ -282,7 +283,6 @@ pub(super) fn fault(body: &Value) -> Option<Fault> {
     }
     let details = error.get("details").and_then(Value::as_array).into_iter().flatten();
     fault.words.extend(details.filter_map(|d| d.get("reason").and_then(Value::as_str)).map(str::to_owned));
-    fault.message = error.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
     Some(fault)
 }
 

@@ -83,7 +83,7 @@ fn waits_grow_and_the_provider_may_say_how_long() {
 
 #[test]
 fn an_explicit_retry_counts_all_attempts_and_backs_off() {
-    let retry = Retry { max_attempts: 4, delay_ms: 100, backoff: 2.0, on: None };
+    let retry = Retry { max_attempts: 4, delay_ms: 100, backoff: 2.0, on: None, ..Retry::default() };
     let spec = CallSpec { retry: Some(retry.clone()), ..agent("a") };
     assert_eq!(attempts(spec.clone(), ErrorClass::Transport).1, [0, 100, 200, 400]);
     assert_eq!(attempts(spec, ErrorClass::BadRequest).1, [0], "not a class that may pass");
@@ -99,7 +99,7 @@ fn a_mutating_call_is_retried_only_when_it_says_so() {
     for class in [ErrorClass::Transport, ErrorClass::Timeout, ErrorClass::Schema, ErrorClass::NoOutput] {
         assert_eq!(attempts(mutating("m"), class).1.len(), 1, "{class:?}");
     }
-    let retry = Retry { max_attempts: 2, delay_ms: 0, backoff: 1.0, on: None };
+    let retry = Retry { max_attempts: 2, delay_ms: 0, backoff: 1.0, on: None, ..Retry::default() };
     let spec = CallSpec { retry: Some(retry), ..mutating("m") };
     assert_eq!(attempts(spec, ErrorClass::Transport).1.len(), 2);
 }

@@ -58,9 +58,18 @@ pub(crate) fn provider(name: &str, entry: Entry) -> Arc<dyn Provider> {
 
 /// The same in an environment of its own.
 pub(crate) fn provider_in(env: Environment, name: &str, entry: Entry) -> Arc<dyn Provider> {
+    let timeouts = Timeouts { connect: Duration::from_secs(2), read: Duration::from_millis(400) };
+    made(env, name, entry, timeouts)
+}
+
+/// One that waits as long as a real service may take.
+pub(crate) fn patient_provider(name: &str, entry: Entry) -> Arc<dyn Provider> {
+    made(Environment::default(), name, entry, Timeouts::default())
+}
+
+fn made(env: Environment, name: &str, entry: Entry, timeouts: Timeouts) -> Arc<dyn Provider> {
     let mut setup = Setup::new(env);
     setup.entries.insert(name.to_owned(), entry);
-    let timeouts = Timeouts { connect: Duration::from_secs(2), read: Duration::from_millis(400) };
     providers_with(&setup, timeouts).into_iter().find(|provider| provider.name() == name).unwrap()
 }
 

@@ -180,7 +180,13 @@ fn retry(f: &mut Fields) -> Result<Option<Retry>, String> {
     let Some(attempts) = attempts else {
         return Err("agent() option \"retry\" must say maxAttempts, a whole number of at least 1".into());
     };
-    Ok(Some(Retry { max_attempts: u32::try_from(attempts).unwrap_or(u32::MAX), delay_ms, backoff, on }))
+    Ok(Some(Retry {
+        max_attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+        delay_ms,
+        backoff,
+        on,
+        ..Retry::default()
+    }))
 }
 
 fn persona(shared: &mut Shared, spec: &mut CallSpec, name: String) {

@@ -63,7 +63,7 @@ pub fn openai_strict(original: &Value) -> Projection {
     });
     match result {
         Ok(schema) => {
-            let original = strict.has_optional(&root).then(|| original.clone());
+            let original = has_optional(&root).then(|| original.clone());
             Projection { schema, strict: true, why_not: None, original, wrapped }
         }
         Err(why) => {
@@ -191,21 +191,21 @@ impl Strict<'_> {
         out.insert("additionalProperties".into(), Value::Bool(false));
         Ok(())
     }
+}
 
-    /// Whether any object in a schema has a property that may be absent.
-    fn has_optional(&self, schema: &Value) -> bool {
-        match schema {
-            Value::Object(map) => {
-                let needed = required(schema);
-                let own = map
-                    .get("properties")
-                    .and_then(Value::as_object)
-                    .is_some_and(|declared| declared.keys().any(|name| !needed.contains(&name.as_str())));
-                own || map.values().any(|inner| self.has_optional(inner))
-            }
-            Value::Array(items) => items.iter().any(|inner| self.has_optional(inner)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+/// Whether any object in a schema has a property that may be absent.
+fn has_optional(schema: &Value) -> bool {
+    match schema {
+        Value::Object(map) => {
+            let needed = required(schema);
+            let own = map
+                .get("properties")
+                .and_then(Value::as_object)
+                .is_some_and(|declared| declared.keys().any(|name| !needed.contains(&name.as_str())));
+            own || map.values().any(has_optional)
         }
+        Value::Array(items) => items.iter().any(has_optional),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

@@ -1,0 +1,578 @@
+//! From a document whose form is right to a plan: every reference is followed, every template compiled, every rule checked.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::graph;
+use super::names::{Place, check_refs, check_result};
+use super::plan::{Approval, END, Guard, Kind, Plan, Routes, Target, Task};
+use super::report::Report;
+use super::template::Template;
+use super::types::{self, Agent, ApprovalForm, Condition, Document, ListForm, OneOrMany};
+use crate::core::call::{ApprovalAsk, Ask, Retry, Site, WorkflowTarget};
+use crate::core::located::{At, Data, Node};
+use crate::front::script::close;
+
+/// A task as written, with its node.
+struct Written<'n> {
+    id: String,
+    at: At,
+    node: &'n Node,
+    task: types::Task,
+}
+
+/// The agents of a document.
+pub(super) type Agents = HashMap<String, Agent>;
+
+/// Compiles; whatever is wrong is reported.
+pub(super) fn compile(document: &Document, root: &Node, report: &mut Report<'_>) -> Option<Plan> {
+    let agents = agents(document);
+    let written = written(document, root, report);
+    if document.tasks.is_some() == document.steps.is_some() {
+        let message = match document.tasks {
+            Some(_) => "a document has `tasks` or `steps`, not both",
+            None => "a document needs `tasks` (by id) or `steps` (a list)",
+        };
+        report.error(root.at, "no_tasks", message);
+        return None;
+    }
+    if written.is_empty() && !report.failed() {
+        report.error(
+            root.entry("tasks").or(root.entry("steps")).map_or(root.at, |(at, _)| at),
+            "no_tasks",
+            "there is no task",
+        );
+    }
+    let by_id: HashMap<String, usize> = written.iter().enumerate().map(|(i, w)| (w.id.clone(), i)).collect();
+    let is_steps = document.steps.is_some();
+    let mut plan = Plan {
+        name: document.name.clone(),
+        mode: document.mode.clone(),
+        inputs: inputs(document, root, report),
+        needed: Vec::new(),
+        state: document.state.as_ref().map(|s| s.initial.clone()).unwrap_or_default(),
+        state_schema: document.state.as_ref().and_then(|s| s.schema.clone()).map(Value::Object),
+        on_failure: document.on_failure.or(document.defaults.on_failure).unwrap_or_default(),
+        concurrency: document.concurrency,
+        tasks: Vec::with_capacity(written.len()),
+        by_id,
+        result: None,
+        is_steps,
+    };
+    if let Some(schema) = &plan.state_schema {
+        let at = root.follow(["state", "schema"]).0;
+        check_schema(schema, at, "the schema of the state", report);
+        if let Ok(validator) = validator(schema)
+            && let Some(error) = validator.iter_errors(&Value::Object(plan.state.clone())).next()
+        {
+            report.error(
+                root.follow(["state", "initial"]).0,
+                "bad_state",
+                format!("the initial state breaks its schema: {error}"),
+            );
+        }
+    }
+    let mut route_places = Vec::new();
+    for (index, one) in written.iter().enumerate() {
+        let mut builder = Builder { document, agents: &agents, plan: &plan, one, report };
+        let (task, places) = builder.task(index, written.len());
+        route_places.push(places);
+        plan.tasks.push(task);
+    }
+    if report.failed() && plan.tasks.len() != written.len() {
+        return None;
+    }
+    graph::reverse(&mut plan);
+    if !graph::cycles(&plan, report) {
+        graph::routes(&mut plan, &route_places, report);
+        graph::unreachable(&plan, report);
+    }
+    guards(&plan, &written, report);
+    let mut guarded = vec![false; plan.tasks.len()];
+    plan.tasks.iter().filter_map(|t| t.guard).for_each(|g| guarded[g.retry] = true);
+    for (index, one) in written.iter().enumerate() {
+        references(&mut plan, index, guarded[index], one, report);
+    }
+    if let (Some(result), Some((_, node))) = (&document.result, root.entry("result")) {
+        match Template::value(result) {
+            Ok(template) => {
+                check_result(&mut plan, &template, node, report);
+                plan.result = Some(template);
+            }
+            Err(errors) => errors.into_iter().for_each(|e| report.error(node.at, "template", e)),
+        }
+    }
+    (!report.failed()).then_some(plan)
+}
+
+fn agents(document: &Document) -> Agents {
+    let parse = |(name, value): (&String, &Value)| Some((name.clone(), serde_json::from_value(value.clone()).ok()?));
+    document.agents.iter().filter_map(parse).collect()
+}
+
+fn written<'n>(document: &Document, root: &'n Node, report: &mut Report<'_>) -> Vec<Written<'n>> {
+    let mut out: Vec<Written<'n>> = Vec::new();
+    let mut seen: HashMap<String, u32> = HashMap::new();
+    let mut push = |id: String, at: At, node: &'n Node, value: &Value, report: &mut Report<'_>| {
+        if !is_id(&id) {
+            let message = format!("`{id}` is no id: letters, digits and underscores, not beginning with a digit");
+            return report.error(at, "bad_id", message);
+        }
+        if id == END {
+            return report.error(at, "bad_id", "`END` ends a document; no task can have this id");
+        }
+        if let Some(line) = seen.insert(id.clone(), at.line) {
+            return report.error(at, "duplicate_id", format!("the id `{id}` is there already, in line {line}"));
+        }
+        match serde_json::from_value::<types::Task>(value.clone()) {
+            Ok(task) => out.push(Written { id, at, node, task }),
+            Err(error) => report.error(at, "wrong_value", error.to_string()),
+        }
+    };
+    if let (Some(tasks), Some((_, node))) = (&document.tasks, root.entry("tasks")) {
+        for (at, id, task) in node.entries() {
+            if let Some(value) = tasks.get(id) {
+                if let Some((at, _)) = task.entry("id") {
+                    report.error(at, "unknown_field", "under `tasks` the id is the key; `id` belongs to `steps`");
+                }
+                push(id.clone(), *at, task, value, report);
+            }
+        }
+    }
+    if let (Some(steps), Some((_, node))) = (&document.steps, root.entry("steps")) {
+        for (value, step) in steps.iter().zip(node.items()) {
+            match value.get("id").and_then(Value::as_str) {
+                Some(id) => push(id.to_owned(), step.entry("id").map_or(step.at, |(at, _)| at), step, value, report),
+                None => report.error(step.at, "missing_field", "a step needs an `id`"),
+            }
+        }
+    }
+    out
+}
+
+/// Whether a text can be the id of a task.
+pub(super) fn is_id(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn inputs(document: &Document, root: &Node, report: &mut Report<'_>) -> Option<Value> {
+    let mut schema = document.inputs.clone()?;
+    let at = root.entry("inputs").map_or(root.at, |(at, _)| at);
+    schema.entry("type").or_insert_with(|| "object".into());
+    if schema.get("type") != Some(&Value::from("object")) {
+        report.error(at, "bad_schema", "`inputs` is the schema of an object: `type: object`, or no type");
+    }
+    let schema = Value::Object(schema);
+    check_schema(&schema, at, "`inputs`", report);
+    Some(schema)
+}
+
+fn check_schema(schema: &Value, at: At, what: &str, report: &mut Report<'_>) {
+    if let Err(message) = validator(schema) {
+        report.error(at, "bad_schema", format!("{what} is no JSON Schema that can be used: {message}"));
+    }
+}
+
+/// A validator of a schema of the document's author.
+pub(super) fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
+    jsonschema::options().should_validate_formats(false).offline().build(schema).map_err(|error| error.to_string())
+}
+
+fn guards(plan: &Plan, written: &[Written<'_>], report: &mut Report<'_>) {
+    for (index, task) in plan.tasks.iter().enumerate() {
+        if let Some(guard) = task.guard
+            && !plan.is_before(guard.retry, index)
+        {
+            let at = written[index].node.follow(["guard", "retry_task"]).0;
+            let message = format!(
+                "`{}` does not come before `{}`, so it cannot be run again",
+                plan.tasks[guard.retry].id, task.id
+            );
+            report.error(at, "bad_guard", message);
+        }
+    }
+}
+
+/// Checks what the templates of a task speak of.
+fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, report: &mut Report<'_>) {
+    let task = plan.tasks[index].clone();
+    let node = |path: &[&str]| one.node.follow(path.iter().copied()).1;
+    let loops = task.until.is_some() || task.max_visits > 1 || guarded;
+    let before = Place { task: index, item: false, looped: loops, output: false };
+    let inside = Place { item: task.for_each.is_some(), ..before };
+    let behind = Place { output: true, ..before };
+    let mut check = |template: &Template, place: Place, node: &Node| check_refs(plan, template, place, node, report);
+    if let Some(when) = &task.when {
+        check(when, before, node(&["when"]));
+    }
+    if let Some(approval) = &task.approval {
+        check(&approval.message, before, node(&["approval"]));
+        if let Some(metadata) = &approval.metadata {
+            check(metadata, before, node(&["approval", "metadata"]));
+        }
+    }
+    if let Some(list) = &task.for_each {
+        check(list, before, node(&["for_each"]));
+    }
+    match &task.kind {
+        Kind::Agent { prompt, .. } => check(prompt, inside, node(&["prompt"])),
+        Kind::Expr { value, .. } => check(value, inside, node(&["expr"])),
+        Kind::Workflow { args: Some(args), .. } => check(args, inside, node(&["args"])),
+        Kind::Workflow { args: None, .. } | Kind::Approval => {}
+    }
+    if let Some(until) = &task.until {
+        check(until, behind, node(&["until"]));
+    }
+    for (key, template) in &task.set {
+        check(template, behind, node(&["set", key]));
+    }
+    if let Some(key) = task.routes.as_ref().and_then(|r| r.key.as_ref()) {
+        check(key, behind, node(&["route"]));
+    }
+}
+
+/// Builds one task.
+struct Builder<'b, 'n, 'r, 's> {
+    document: &'b Document,
+    agents: &'b Agents,
+    plan: &'b Plan,
+    one: &'b Written<'n>,
+    report: &'r mut Report<'s>,
+}
+
+impl Builder<'_, '_, '_, '_> {
+    fn at(&self, key: &str) -> At {
+        self.one.node.entry(key).map_or(self.one.at, |(at, _)| at)
+    }
+
+    fn error(&mut self, key: &str, code: &str, message: impl Into<String>) {
+        let at = self.at(key);
+        self.report.error(at, code, message);
+    }
+
+    fn compiled(&mut self, key: &str, made: Result<Template, Vec<String>>) -> Template {
+        match made {
+            Ok(template) => template,
+            Err(errors) => {
+                let at = self.one.node.entry(key).map_or(self.one.at, |(_, value)| value.at);
+                for error in errors {
+                    self.report.error(at, "template", error);
+                }
+                Template::plain(Value::Null)
+            }
+        }
+    }
+
+    fn task(&mut self, index: usize, count: usize) -> (Task, Vec<At>) {
+        let written = self.one.task.clone();
+        let kind = self.kind(&written);
+        self.misplaced(&written, &kind);
+        let after = self.after(&written, index);
+        let routes = self.routes(&written);
+        let (routes, places) = routes.map_or((None, Vec::new()), |(routes, places)| (Some(routes), places));
+        let falls_through = self.plan.is_steps && routes.is_none() && index + 1 < count;
+        let previous = index.checked_sub(1).filter(|_| self.plan.is_steps);
+        let gates = previous.filter(|p| self.plan.tasks.get(*p).is_some_and(|t| t.next == Some(index)));
+        let condition = |c: &Condition| match c {
+            Condition::Fixed(flag) => Ok(Template::plain(Value::Bool(*flag))),
+            Condition::Expression(text) => Template::expression(text),
+        };
+        let when = written.when.as_ref().map(|c| self.compiled("when", condition(c)));
+        let until = written.until.as_ref().map(|c| self.compiled("until", condition(c)));
+        let for_each = written.for_each.as_ref().map(|list| match list {
+            ListForm::Expression(text) => self.compiled("for_each", Template::expression(text)),
+            ListForm::List(items) => self.compiled("for_each", Template::value(&Value::Array(items.clone()))),
+        });
+        let set =
+            written.set.iter().flatten().map(|(k, v)| (k.clone(), self.compiled("set", Template::value(v)))).collect();
+        let approval = written.approval.as_ref().map(|form| self.approval(form));
+        let guard = written.guard.as_ref().and_then(|guard| self.guard(guard));
+        let is_agent = matches!(kind, Kind::Agent { .. });
+        let site = Site { line: self.one.at.line, column: self.one.at.column };
+        let task = Task {
+            id: self.one.id.clone(),
+            description: written.description.clone(),
+            at: self.one.at,
+            site,
+            kind,
+            after,
+            gates: gates.into_iter().collect(),
+            dependents: Vec::new(),
+            leads_to: Vec::new(),
+            next: falls_through.then_some(index + 1),
+            when,
+            skip_dependents: written.skip_dependents,
+            approval,
+            for_each,
+            until,
+            max_iterations: written.max_iterations.unwrap_or(1),
+            routes,
+            max_visits: written.max_visits.unwrap_or(1),
+            set,
+            guard,
+            allow_failure: written.allow_failure,
+            retry: written.retry.as_ref().or(self.document.defaults.retry.as_ref().filter(|_| is_agent)).map(retry),
+            timeout_ms: written.timeout.or(self.document.defaults.timeout.filter(|_| is_agent)).map(|t| t.ms.max(1)),
+            cache: written.cache.or(self.document.defaults.cache.filter(|_| is_agent)),
+            metadata: written.metadata.clone(),
+        };
+        (task, places)
+    }
+
+    fn kind(&mut self, written: &types::Task) -> Kind {
+        let given: Vec<&str> = [
+            ("prompt", written.prompt.is_some()),
+            ("expr", written.expr.is_some()),
+            ("workflow", written.workflow.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, is)| is.then_some(name))
+        .collect();
+        match given[..] {
+            ["prompt"] => self.agent(written),
+            ["expr"] => {
+                let source = written.expr.clone().unwrap_or(Value::Null);
+                let made = match &source {
+                    Value::String(text) => Template::expression(text),
+                    other => Template::value(other),
+                };
+                Kind::Expr { value: self.compiled("expr", made), source }
+            }
+            ["workflow"] => {
+                let name = written.workflow.clone().unwrap_or_default();
+                let args = written.args.as_ref().map(|args| self.compiled("args", Template::value(args)));
+                Kind::Workflow { target: target(&name), args }
+            }
+            [] if written.approval.is_some() => Kind::Approval,
+            [] if written.agent.is_some() => {
+                self.error("agent", "missing_field", "a task with `agent` needs a `prompt`");
+                Kind::Approval
+            }
+            [] => {
+                // What is missing may be a field of a later version, which has been named already.
+                if !self.one.node.entries().iter().any(|(_, k, _)| types::LATER.iter().any(|(_, name)| k == name)) {
+                    let message =
+                        format!("`{}` does nothing: it needs `prompt`, `expr`, `workflow` or `approval`", self.one.id);
+                    self.report.error(self.one.at, "missing_field", message);
+                }
+                Kind::Approval
+            }
+            _ => {
+                let message = format!("`{}` has {}: a task does one thing", self.one.id, given.join(" and "));
+                self.report.error(self.one.at, "two_kinds", message);
+                Kind::Approval
+            }
+        }
+    }
+
+    fn agent(&mut self, written: &types::Task) -> Kind {
+        let agent = match &written.agent {
+            None => Agent::default(),
+            Some(name) => self.agents.get(name).cloned().unwrap_or_else(|| {
+                let mut message = format!("there is no agent `{name}`");
+                let known: Vec<&str> = self.agents.keys().map(String::as_str).collect();
+                if let Some(near) = close(name, known.iter().copied()) {
+                    message = format!("{message}; did you mean `{near}`?");
+                }
+                self.error("agent", "unknown_agent", message);
+                Agent::default()
+            }),
+        };
+        let prompt = written.prompt.clone().unwrap_or_default();
+        let prompt = self.compiled("prompt", Template::text(&prompt));
+        let schema = written.schema.clone().map(Value::Object);
+        if let Some(schema) = &schema {
+            let at = self.at("schema");
+            if schema.get("type") == Some(&Value::from("object")) {
+                check_schema(schema, at, "`schema`", self.report);
+            } else {
+                let message = "the root of `schema` must say `type: object`: wrap another value in a property";
+                self.report.error(at, "bad_schema", message);
+            }
+        }
+        let role = agent.role.as_deref().map(|role| format!("You are {role}."));
+        let system = [role, agent.system_prompt.clone()].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
+        let scope = |paths: &Option<OneOrMany>| paths.as_ref().map(OneOrMany::list);
+        let ask = Ask {
+            schema,
+            model: agent.model.clone(),
+            effort: agent.effort.map(|e| e.word().to_owned()),
+            provider: agent.provider.clone(),
+            system: (!system.is_empty()).then_some(system),
+            tools: agent.tools.clone(),
+            isolation: written.isolation,
+            read_scope: scope(&written.read_scope),
+            write_scope: scope(&written.write_scope),
+            agent_type: agent.persona.clone(),
+            ..Ask::default()
+        };
+        Kind::Agent { agent: written.agent.clone(), ask: Box::new(ask), prompt }
+    }
+
+    /// Fields that mean nothing for this kind of task.
+    fn misplaced(&mut self, written: &types::Task, kind: &Kind) {
+        let is_agent = matches!(kind, Kind::Agent { .. });
+        let only_agents: &[(&str, bool)] = &[
+            ("schema", written.schema.is_some()),
+            ("agent", written.agent.is_some()),
+            ("retry", written.retry.is_some()),
+            ("timeout", written.timeout.is_some()),
+            ("cache", written.cache.is_some()),
+            ("isolation", written.isolation.is_some()),
+            ("read_scope", written.read_scope.is_some()),
+            ("write_scope", written.write_scope.is_some()),
+        ];
+        for (key, _) in only_agents.iter().filter(|(_, given)| *given && !is_agent) {
+            self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt`"));
+        }
+        if written.args.is_some() && written.workflow.is_none() {
+            self.error("args", "misplaced", "`args` belongs to a task with a `workflow`");
+        }
+        if matches!(kind, Kind::Approval) && written.approval.is_some() {
+            for (key, given) in [("for_each", written.for_each.is_some()), ("until", written.until.is_some())] {
+                if given {
+                    self.error(key, "misplaced", format!("`{key}` has no use for a task that only asks a person"));
+                }
+            }
+        }
+        match (&written.until, written.max_iterations) {
+            (None, Some(_)) => {
+                self.error(
+                    "max_iterations",
+                    "no_condition",
+                    "`max_iterations` needs `until`: the condition that ends the loop",
+                );
+            }
+            (Some(_), None) => self.error("until", "no_limit", "`until` needs `max_iterations`"),
+            _ => {}
+        }
+        if written.until.is_some() && written.for_each.is_some() {
+            self.error("until", "misplaced", "`until` and `for_each` exclude each other");
+        }
+        if written.route.is_some() && written.routes.is_none() {
+            self.error("route", "misplaced", "`route` needs `routes`");
+        }
+        if let Some(retry) = &written.retry
+            && retry.on.is_none()
+            && retry.max_attempts > 1
+        {
+            let at = self.at("retry");
+            let message = "`retry` without `on` tries again after every error that may pass: rate_limited, overloaded, transport, timeout, schema, no_output";
+            self.report.warning(at, "retry_all", message);
+        }
+    }
+
+    fn after(&mut self, written: &types::Task, index: usize) -> Vec<usize> {
+        let Some(names) = written.after.as_ref().map(OneOrMany::list) else { return Vec::new() };
+        if self.plan.is_steps {
+            self.error("after", "misplaced", "a step comes after the one before it; use `tasks` for another order");
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        for (number, name) in names.iter().enumerate() {
+            let value = self.one.node.entry("after").map(|(_, value)| value);
+            let at = value.map_or(self.one.at, |v| match &v.data {
+                Data::List(items) => items.get(number).map_or(v.at, |i| i.at),
+                _ => v.at,
+            });
+            match self.plan.by_id.get(name) {
+                Some(found) if *found == index => {
+                    self.report.error(at, "self_dependency", format!("`{name}` cannot come after itself"));
+                }
+                Some(found) if out.contains(found) => {}
+                Some(found) => out.push(*found),
+                None => {
+                    let message = unknown_task(self.plan, name);
+                    self.report.error(at, "unknown_task", message);
+                }
+            }
+        }
+        out
+    }
+
+    fn routes(&mut self, written: &types::Task) -> Option<(Routes, Vec<At>)> {
+        let routes: &Map<String, Value> = written.routes.as_ref()?;
+        let node = self.one.node.entry("routes").map(|(_, node)| node);
+        let key = written.route.as_ref().map(|text| self.compiled("route", Template::expression(text)));
+        let (mut targets, mut places) = (Vec::new(), Vec::new());
+        for (key, value) in routes {
+            let name = value.as_str().unwrap_or_default();
+            let at = node.and_then(|n| n.entry(key)).map_or(self.one.at, |(at, _)| at);
+            places.push(at);
+            if name == END {
+                targets.push((key.clone(), Target::End));
+            } else if let Some(found) = self.plan.by_id.get(name) {
+                targets.push((key.clone(), Target::Task(*found)));
+            } else {
+                targets.push((key.clone(), Target::End));
+                let message = format!("route `{key}`: {}", unknown_task(self.plan, name));
+                self.report.error(at, "unknown_task", message);
+            }
+        }
+        Some((Routes { key, targets }, places))
+    }
+
+    fn approval(&mut self, form: &ApprovalForm) -> Approval {
+        let (message, metadata, rest) = match form {
+            ApprovalForm::Message(message) => (message.clone(), None, None),
+            ApprovalForm::Full(full) => (full.message.clone(), full.metadata.clone(), Some(full)),
+        };
+        let template = self.compiled("approval", Template::text(&message));
+        let metadata = metadata.map(|value| self.compiled("approval", Template::value(&value)));
+        let ask = ApprovalAsk {
+            message: String::new(),
+            metadata: None,
+            decider: rest.and_then(|r| r.decider).unwrap_or_default(),
+            expires_in_ms: rest.and_then(|r| r.timeout).map(|t| t.ms.max(1)),
+            on_timeout: rest.and_then(|r| r.on_timeout).unwrap_or_default(),
+        };
+        Approval { message: template, metadata, ask }
+    }
+
+    fn guard(&mut self, guard: &types::Guard) -> Option<Guard> {
+        match self.plan.by_id.get(&guard.retry_task) {
+            Some(retry) => Some(Guard {
+                retry: *retry,
+                max_attempts: guard.max_attempts.unwrap_or(2),
+                stagnation: guard.stagnation,
+            }),
+            None => {
+                let message = unknown_task(self.plan, &guard.retry_task);
+                self.error("guard", "unknown_task", message);
+                None
+            }
+        }
+    }
+}
+
+fn retry(retry: &types::Retry) -> Retry {
+    Retry {
+        max_attempts: retry.max_attempts,
+        delay_ms: retry.delay.map_or(0, |d| d.ms),
+        backoff: retry.backoff.unwrap_or(1.0),
+        on: retry.on.as_ref().map(|classes| classes.iter().map(|c| c.as_str().to_owned()).collect()),
+        max_delay_ms: retry.max_delay.map(|d| d.ms),
+        jitter: retry.jitter == Some(types::Jitter::Full),
+    }
+}
+
+/// How a child is named: anything that looks like a path is one.
+fn target(name: &str) -> WorkflowTarget {
+    let ends = [".js", ".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
+    if ends || name.contains('/') {
+        WorkflowTarget::Path(name.to_owned())
+    } else {
+        WorkflowTarget::Name(name.to_owned())
+    }
+}
+
+/// What to say of a task that is not there.
+pub(super) fn unknown_task(plan: &Plan, name: &str) -> String {
+    match close(name, plan.by_id.keys().map(String::as_str)) {
+        Some(near) => format!("there is no task `{name}`; did you mean `{near}`?"),
+        None => format!("there is no task `{name}`"),
+    }
+}

@@ -1,0 +1,26 @@
+//! The document front-end: from the text of a YAML or JSON document to a checked plan, its driver, and its drawing.
+
+mod check;
+mod compile;
+mod draw;
+mod driver;
+mod graph;
+mod inputs;
+mod names;
+mod plan;
+mod progress;
+mod refs;
+mod report;
+mod shape;
+mod template;
+mod travel;
+mod types;
+mod values;
+
+pub use check::{MAX_DOCUMENT, check, plan};
+pub use draw::{Drawing, Edge, Node};
+pub use driver::{DocumentConfig, DocumentDriver};
+pub use inputs::check_args;
+pub use plan::Plan;
+pub use shape::schema;
+pub use types::Document;

@@ -1,0 +1,148 @@
+//! What templates speak of, checked before anything runs: tasks that come before, declared inputs, known names.
+
+use serde_json::Value;
+
+use super::compile::unknown_task;
+use super::plan::Plan;
+use super::refs::Ref;
+use super::report::Report;
+use super::template::Template;
+use crate::core::located::{Data, Node};
+use crate::front::script::close;
+
+/// The names a template may begin with.
+const ROOTS: &[&str] = &["input", "tasks", "state", "run", "item", "loop", "output"];
+
+/// What `run` holds.
+const RUN: &[&str] = &["id", "mode", "workflow"];
+
+/// What `loop` holds.
+const LOOP: &[&str] = &["iteration", "previous", "feedback"];
+
+/// Where a template stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// In which task.
+    pub(super) task: usize,
+    /// Whether there is an `item`.
+    pub(super) item: bool,
+    /// Whether there is a `loop`.
+    pub(super) looped: bool,
+    /// Whether the task's own result is there.
+    pub(super) output: bool,
+}
+
+/// Reports every path of a task's template that leads nowhere.
+pub(super) fn check_refs(plan: &mut Plan, template: &Template, place: Place, node: &Node, report: &mut Report<'_>) {
+    let own = plan.tasks[place.task].id.clone();
+    for found in template.refs() {
+        let problem = match found.root.as_str() {
+            "tasks" => task_ref(plan, found, place),
+            "item" if !place.item => Some(("no_item", "`item` is there only in a task with `for_each`".to_owned())),
+            "loop" if !place.looped => Some((
+                "no_loop",
+                "`loop` is there only in a task with `until` or `max_visits`, or one that a guard runs again"
+                    .to_owned(),
+            )),
+            "loop" => one_of("loop", LOOP, found),
+            "output" if !place.output => {
+                Some(("no_output", "`output` is there only in `until`, `set` and `route`".to_owned()))
+            }
+            _ => common(plan, found, &own),
+        };
+        tell(problem, found, node, report);
+    }
+}
+
+/// Reports every path of the result that leads nowhere.
+pub(super) fn check_result(plan: &mut Plan, template: &Template, node: &Node, report: &mut Report<'_>) {
+    for found in template.refs() {
+        let problem = match found.root.as_str() {
+            "tasks" => found
+                .path
+                .first()
+                .filter(|id| !plan.by_id.contains_key(*id))
+                .map(|id| ("unknown_task", unknown_task(plan, id))),
+            "item" | "loop" | "output" => Some(("unknown_name", format!("`{}` is there only in a task", found.root))),
+            _ => common(plan, found, "result"),
+        };
+        tell(problem, found, node, report);
+    }
+}
+
+fn tell(problem: Option<(&'static str, String)>, found: &Ref, node: &Node, report: &mut Report<'_>) {
+    if let Some((code, message)) = problem {
+        let lines = match &node.data {
+            Data::Text(text) => text.matches('\n').count() + 1,
+            _ => 40,
+        };
+        let needle: String = match found.path.first() {
+            Some(first) => format!("{}.{first}", found.root),
+            None => found.root.clone(),
+        };
+        report.error(report.seek(node.at, &needle, lines), code, message);
+    }
+}
+
+fn task_ref(plan: &Plan, found: &Ref, place: Place) -> Option<(&'static str, String)> {
+    let id = found.path.first()?;
+    let Some(index) = plan.by_id.get(id) else { return Some(("unknown_task", unknown_task(plan, id))) };
+    let own = &plan.tasks[place.task].id;
+    if *index == place.task {
+        if place.output {
+            return None;
+        }
+        return Some(("undeclared_dependency", format!("`{own}` has no result yet while it is being asked")));
+    }
+    if plan.is_before(*index, place.task) {
+        return None;
+    }
+    let message = if plan.is_before(place.task, *index) {
+        format!("`{id}` comes after `{own}`, so it has no result yet")
+    } else {
+        format!("`{own}` does not come after `{id}`: add it to `after`")
+    };
+    Some(("undeclared_dependency", message))
+}
+
+fn one_of(root: &str, known: &[&str], found: &Ref) -> Option<(&'static str, String)> {
+    let first = found.path.first()?;
+    (!known.contains(&first.as_str()))
+        .then(|| ("unknown_name", format!("`{root}` has {}, no `{first}`", known.join(", "))))
+}
+
+fn common(plan: &mut Plan, found: &Ref, by: &str) -> Option<(&'static str, String)> {
+    let first = found.path.first();
+    match found.root.as_str() {
+        "input" => {
+            let name = first?;
+            let Some(schema) = &plan.inputs else {
+                if !found.optional && !plan.needed.iter().any(|(known, _)| known == name) {
+                    plan.needed.push((name.clone(), by.to_owned()));
+                }
+                return None;
+            };
+            let properties = schema.get("properties").and_then(Value::as_object);
+            let open = schema.get("additionalProperties").is_some_and(|a| *a != Value::Bool(false));
+            let declared = properties.is_some_and(|p| p.contains_key(name));
+            if declared || open {
+                return None;
+            }
+            let known: Vec<&str> = properties.into_iter().flat_map(|p| p.keys()).map(String::as_str).collect();
+            let meant = close(name, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+            Some(("unknown_input", format!("`inputs` declares no `{name}`{}", meant.unwrap_or_default())))
+        }
+        "state" => {
+            let name = first?;
+            let written = plan.tasks.iter().any(|t| t.set.iter().any(|(key, _)| key == name));
+            (!plan.state.contains_key(name) && !written && !found.optional)
+                .then(|| ("unknown_state", format!("nothing writes `state.{name}`, and it is not in `state.initial`")))
+        }
+        "run" => one_of("run", RUN, found),
+        "item" | "loop" | "output" => None,
+        other => {
+            let meant = close(other, ROOTS.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+            Some(("unknown_name", format!("there is no `{other}` here{}", meant.unwrap_or_default())))
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A document that can be run: its graph, with everything in it compiled.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::template::Template;
+use super::types::OnFailure;
+use crate::core::call::{ApprovalAsk, Ask, CachePolicy, Retry, Site, WorkflowTarget};
+use crate::core::located::At;
+
+/// The word that ends a document from a route.
+pub(super) const END: &str = "END";
+
+/// A compiled document.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Its name.
+    pub(super) name: String,
+    /// How the run is meant.
+    pub(super) mode: Option<String>,
+    /// The schema of its args.
+    pub(super) inputs: Option<Value>,
+    /// Inputs that are used without a default and not declared, with the task that needs each.
+    pub(super) needed: Vec<(String, String)>,
+    /// What tasks share, at the beginning.
+    pub(super) state: Map<String, Value>,
+    /// The schema of the state.
+    pub(super) state_schema: Option<Value>,
+    /// What a failed task does to the others.
+    pub(super) on_failure: OnFailure,
+    /// Agent and workflow calls at once.
+    pub(super) concurrency: Option<u32>,
+    /// The tasks, in the order they are written.
+    pub(super) tasks: Vec<Task>,
+    /// Where a task stands, by id.
+    pub(super) by_id: HashMap<String, usize>,
+    /// What the run returns.
+    pub(super) result: Option<Template>,
+    /// Whether the tasks are steps.
+    pub(super) is_steps: bool,
+}
+
+/// One task of a plan.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    pub(super) id: String,
+    pub(super) description: Option<String>,
+    /// Where its id stands.
+    pub(super) at: At,
+    pub(super) site: Site,
+    pub(super) kind: Kind,
+    /// Tasks that must have ended.
+    pub(super) after: Vec<usize>,
+    /// Tasks one of which must lead here; empty = none needs to.
+    pub(super) gates: Vec<usize>,
+    /// Tasks that have this one in `after`.
+    pub(super) dependents: Vec<usize>,
+    /// Tasks that have this one in `gates`.
+    pub(super) leads_to: Vec<usize>,
+    /// The step that follows when no route says otherwise.
+    pub(super) next: Option<usize>,
+    pub(super) when: Option<Template>,
+    pub(super) skip_dependents: bool,
+    pub(super) approval: Option<Approval>,
+    pub(super) for_each: Option<Template>,
+    pub(super) until: Option<Template>,
+    pub(super) max_iterations: u32,
+    pub(super) routes: Option<Routes>,
+    pub(super) max_visits: u32,
+    pub(super) set: Vec<(String, Template)>,
+    pub(super) guard: Option<Guard>,
+    pub(super) allow_failure: bool,
+    pub(super) retry: Option<Retry>,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) cache: Option<CachePolicy>,
+    pub(super) metadata: Option<Value>,
+}
+
+/// What a task does.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// Asks an agent. The request is complete but for its prompt.
+    Agent { agent: Option<String>, ask: Box<Ask>, prompt: Template },
+    /// Computes a value.
+    Expr {
+        /// As written, for the request.
+        source: Value,
+        value: Template,
+    },
+    /// Runs a child.
+    Workflow { target: WorkflowTarget, args: Option<Template> },
+    /// Asks a person; the decision is its value.
+    Approval,
+}
+
+impl Kind {
+    /// The word for it in drawings.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Agent { .. } => "agent",
+            Self::Expr { .. } => "expr",
+            Self::Workflow { .. } => "workflow",
+            Self::Approval => "approval",
+        }
+    }
+}
+
+/// A question before a task.
+#[derive(Debug, Clone)]
+pub(super) struct Approval {
+    pub(super) message: Template,
+    pub(super) metadata: Option<Template>,
+    /// The rest of the question.
+    pub(super) ask: ApprovalAsk,
+}
+
+/// Where a route leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The end of the document.
+    End,
+    /// A task.
+    Task(usize),
+}
+
+impl Target {
+    /// The task.
+    pub(super) fn task(self) -> Option<usize> {
+        match self {
+            Self::End => None,
+            Self::Task(task) => Some(task),
+        }
+    }
+}
+
+/// Where a task leads to.
+#[derive(Debug, Clone)]
+pub(super) struct Routes {
+    /// The key, when it is not the task's own text.
+    pub(super) key: Option<Template>,
+    /// Key to target.
+    pub(super) targets: Vec<(String, Target)>,
+}
+
+impl Routes {
+    /// The target of a key.
+    pub(super) fn get(&self, key: &str) -> Option<Target> {
+        self.targets.iter().find(|(name, _)| name == key).map(|(_, target)| *target)
+    }
+}
+
+/// What a checking task does when it is not content.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Guard {
+    pub(super) retry: usize,
+    pub(super) max_attempts: u32,
+    pub(super) stagnation: Option<u32>,
+}
+
+impl Plan {
+    /// A plan of nothing.
+    pub(super) fn empty() -> Self {
+        Self {
+            name: String::new(),
+            mode: None,
+            inputs: None,
+            needed: Vec::new(),
+            state: Map::new(),
+            state_schema: None,
+            on_failure: OnFailure::ContinueIndependent,
+            concurrency: None,
+            tasks: Vec::new(),
+            by_id: HashMap::new(),
+            result: None,
+            is_steps: false,
+        }
+    }
+
+    /// Whether `to` lies before `from`, or is it: a route there goes back.
+    pub(super) fn goes_back(&self, from: usize, to: usize) -> bool {
+        from == to || self.is_before(to, from)
+    }
+
+    /// Whether `earlier` is among what `later` comes after, over any number of tasks.
+    pub(super) fn is_before(&self, earlier: usize, later: usize) -> bool {
+        if self.tasks[later].after.contains(&earlier) || self.tasks[later].gates.contains(&earlier) {
+            return true;
+        }
+        let mut seen = vec![false; self.tasks.len()];
+        let mut open = vec![later];
+        while let Some(at) = open.pop() {
+            for before in self.tasks[at].after.iter().chain(&self.tasks[at].gates) {
+                if *before == earlier {
+                    return true;
+                }
+                if !std::mem::replace(&mut seen[*before], true) {
+                    open.push(*before);
+                }
+            }
+        }
+        false
+    }
+
+    /// The tasks nothing comes after.
+    pub(super) fn last(&self) -> Vec<usize> {
+        (0..self.tasks.len())
+            .filter(|i| self.tasks[*i].dependents.is_empty() && self.tasks[*i].leads_to.is_empty())
+            .collect()
+    }
+}

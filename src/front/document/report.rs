@@ -1,0 +1,56 @@
+//! What is found in a document, each with its place in the text.
+
+use crate::core::located::At;
+use crate::front::script::{Diagnostic, Lines, Severity};
+
+/// The most errors of one document that are reported.
+const MOST: usize = 100;
+
+/// The findings so far.
+pub(super) struct Report<'s> {
+    text: &'s str,
+    lines: Lines<'s>,
+    pub(super) found: Vec<Diagnostic>,
+}
+
+impl<'s> Report<'s> {
+    pub(super) fn new(text: &'s str) -> Self {
+        Self { text, lines: Lines::new(text), found: Vec::new() }
+    }
+
+    /// Something that keeps the document from running.
+    pub(super) fn error(&mut self, at: At, code: &str, message: impl Into<String>) {
+        self.add(Severity::Error, at, code, message.into());
+    }
+
+    /// Something that is probably not meant.
+    pub(super) fn warning(&mut self, at: At, code: &str, message: impl Into<String>) {
+        self.add(Severity::Warning, at, code, message.into());
+    }
+
+    fn add(&mut self, severity: Severity, at: At, code: &str, message: String) {
+        if self.found.len() < MOST {
+            let start = self.lines.offset(at.line, at.column);
+            self.found.push(self.lines.diagnostic(severity, code, (start, start + 1), message));
+        }
+    }
+
+    /// Whether there is an error.
+    pub(super) fn failed(&self) -> bool {
+        self.found.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// Where `needle` stands at or after `from`, within the next `lines` lines; else `from`.
+    pub(super) fn seek(&self, from: At, needle: &str, lines: usize) -> At {
+        let start = self.lines.offset(from.line, from.column) as usize;
+        let rest = self.text.get(start..).unwrap_or_default();
+        let end = rest.match_indices('\n').nth(lines).map_or(rest.len(), |(at, _)| at);
+        match rest[..end].find(needle) {
+            Some(found) => {
+                let (line, column) = self.lines.position((start + found) as u32);
+                At { line, column }
+            }
+            None => from,
+        }
+    }
+}

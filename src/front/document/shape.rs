@@ -1,0 +1,201 @@
+//! The form of a document: its JSON Schema, and every place where a text breaks it, by line.
+
+use std::sync::LazyLock;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
+use jsonschema::{ValidationError, Validator};
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use super::report::Report;
+use super::types::{Document, LATER, Place};
+use crate::core::located::{Data, Node};
+use crate::core::schema::plain;
+use crate::front::script::close;
+
+/// The JSON Schema of a document.
+pub fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_deserialize().with(|s| s.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<Document>().to_value();
+    plain(&mut schema);
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("title".to_owned(), "owf workflow document".into());
+    }
+    schema
+}
+
+static VALIDATOR: LazyLock<Option<Validator>> =
+    LazyLock::new(|| jsonschema::options().should_validate_formats(false).offline().build(&schema()).ok());
+
+/// Reports every place where the tree breaks the schema. Fields of a later version are named as such, and nothing else is said of them.
+pub(super) fn check(root: &Node, report: &mut Report<'_>) -> Option<Value> {
+    let mut value = root.to_value();
+    later(root, &mut value, report);
+    empty(&mut value);
+    let Some(validator) = VALIDATOR.as_ref() else {
+        report.error(root.at, "internal", "the schema of documents cannot be compiled");
+        return None;
+    };
+    let mut broken = false;
+    for error in validator.iter_errors(&value) {
+        broken = true;
+        explain(&error, root, report);
+    }
+    (!broken).then_some(value)
+}
+
+/// A key without a value is as good as no key, where a value is not asked for.
+fn empty(value: &mut Value) {
+    fn drop_nulls(map: &mut Value, but: &[&str]) {
+        if let Value::Object(map) = map {
+            map.retain(|key, value| !value.is_null() || but.contains(&key.as_str()));
+        }
+    }
+    drop_nulls(value, &["result"]);
+    let tasks = value.get_mut("tasks").and_then(Value::as_object_mut).into_iter().flat_map(|m| m.values_mut());
+    tasks.for_each(|task| drop_nulls(task, &["expr", "args"]));
+    let steps = value.get_mut("steps").and_then(Value::as_array_mut).into_iter().flatten();
+    steps.for_each(|task| drop_nulls(task, &["expr", "args"]));
+}
+
+fn later(root: &Node, value: &mut Value, report: &mut Report<'_>) {
+    let mut refuse = |node: &Node, place: Place, value: Option<&mut Value>| {
+        let Some(Value::Object(map)) = value else { return };
+        for (key_at, key, _) in node.entries() {
+            if LATER.iter().any(|(at, name)| *at == place && name == key) {
+                report.error(*key_at, "not_available", format!("`{key}` is not available in this version"));
+                map.shift_remove(key);
+            }
+        }
+    };
+    refuse(root, Place::Document, Some(value));
+    if let Some((_, tasks)) = root.entry("tasks") {
+        for (_, id, task) in tasks.entries() {
+            refuse(task, Place::Task, value.get_mut("tasks").and_then(|t| t.get_mut(id)));
+        }
+    }
+    if let Some((_, steps)) = root.entry("steps") {
+        for (index, step) in steps.items().iter().enumerate() {
+            refuse(step, Place::Task, value.get_mut("steps").and_then(|s| s.get_mut(index)));
+        }
+    }
+}
+
+fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
+    let pointer = error.instance_path().to_string();
+    let path: Vec<String> = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
+    let (at, node) = root.follow(path.iter().map(String::as_str));
+    let what = path.last().map_or_else(|| "the document".to_owned(), |last| format!("`{last}`"));
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } => {
+            for name in unexpected {
+                let at = node.entry(name).map_or(at, |(at, _)| at);
+                let known = known_properties(error);
+                let mut message = format!("there is no field `{name}` here");
+                if let Some(near) = close(name, known.iter().map(String::as_str)) {
+                    message = format!("{message}; did you mean `{near}`?");
+                }
+                report.error(at, "unknown_field", message);
+            }
+        }
+        Kind::Required { property } => {
+            let property = property.as_str().unwrap_or_default();
+            report.error(at, "missing_field", format!("{what} needs `{property}`"));
+        }
+        Kind::AnyOf { context } => {
+            // The alternative that has the right type is the one that was meant.
+            let here = error.instance_path().to_string();
+            let wrong_type = |e: &ValidationError<'_>| {
+                matches!(e.kind(), Kind::Type { .. }) && e.instance_path().to_string() == here
+            };
+            let meant = context.iter().find(|errors| !errors.is_empty() && !errors.iter().any(&wrong_type));
+            match meant {
+                Some(errors) => errors.iter().for_each(|e| explain(e, root, report)),
+                None => {
+                    let kinds: Vec<String> =
+                        context.iter().flatten().filter(|e| wrong_type(e)).map(type_words).collect();
+                    let message = format!("{what} must be {}, not {}", kinds.join(" or "), sort(node));
+                    report.error(node.at, "wrong_type", message);
+                }
+            }
+        }
+        Kind::Type { .. } => {
+            report.error(node.at, "wrong_type", format!("{what} must be {}, not {}", type_words(error), sort(node)));
+        }
+        Kind::OneOfNotValid { context } => {
+            let words = context.iter().flatten().filter_map(|e| match e.kind() {
+                Kind::Constant { expected_value } => expected_value.as_str().map(str::to_owned),
+                Kind::Enum { options } => {
+                    Some(options.as_array()?.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
+                }
+                _ => None,
+            });
+            report.error(node.at, "wrong_value", not_one_of(&what, &words.collect::<Vec<_>>(), node));
+        }
+        Kind::Enum { options } => {
+            let words: Vec<String> = options
+                .as_array()
+                .map(|list| list.iter().map(|o| o.as_str().map_or_else(|| o.to_string(), str::to_owned)).collect())
+                .unwrap_or_default();
+            report.error(node.at, "wrong_value", not_one_of(&what, &words, node));
+        }
+        Kind::Pattern { .. } if what == "`id`" => {
+            let message = "an id is letters, digits and underscores and does not begin with a digit";
+            report.error(node.at, "bad_id", message);
+        }
+        Kind::Pattern { .. } => {
+            let message = format!("{what} must be a span of time such as 500ms, 90s or 2h, not {}", node.to_value());
+            report.error(node.at, "wrong_value", message);
+        }
+        Kind::Minimum { limit } => report.error(node.at, "wrong_value", format!("{what} must be at least {limit}")),
+        Kind::Maximum { limit } => report.error(node.at, "wrong_value", format!("{what} must be at most {limit}")),
+        Kind::MinLength { .. } => report.error(node.at, "wrong_value", format!("{what} must not be empty")),
+        _ => report.error(node.at, "wrong_value", format!("{what}: {error}")),
+    }
+}
+
+fn not_one_of(what: &str, words: &[String], node: &Node) -> String {
+    let got = node.to_value();
+    let near = got.as_str().and_then(|got| close(got, words.iter().map(String::as_str)));
+    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    format!("{what} must be one of {}, not {got}{hint}", words.join(", "))
+}
+
+/// The properties of the object schema that an unknown one was found by.
+fn known_properties(error: &ValidationError<'_>) -> Vec<String> {
+    let pointer = error.schema_path().to_string();
+    let above = pointer.rsplit_once('/').map_or("", |(above, _)| above);
+    let schema = schema();
+    let properties = schema.pointer(above).and_then(|s| s.get("properties")).and_then(Value::as_object);
+    properties.map(|map| map.keys().cloned().collect()).unwrap_or_default()
+}
+
+fn type_words(error: &ValidationError<'_>) -> String {
+    let word = |kind: &str| match kind {
+        "string" => "a text".to_owned(),
+        "array" => "a list".to_owned(),
+        "object" => "a map".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        "integer" => "a whole number".to_owned(),
+        "number" => "a number".to_owned(),
+        other => other.to_owned(),
+    };
+    match error.kind() {
+        Kind::Type { kind: TypeKind::Single(one) } => word(one.as_str()),
+        Kind::Type { kind: TypeKind::Multiple(many) } => {
+            many.iter().map(|one| word(one.as_str())).collect::<Vec<_>>().join(" or ")
+        }
+        _ => "something else".to_owned(),
+    }
+}
+
+fn sort(node: &Node) -> &'static str {
+    match &node.data {
+        Data::Null => "nothing",
+        Data::Bool(_) => "true or false",
+        Data::Number(_) => "a number",
+        Data::Text(_) => "a text",
+        Data::List(_) => "a list",
+        Data::Map(_) => "a map",
+    }
+}

@@ -1,0 +1,475 @@
+//! Templates and expressions: compiled once, checked for what they speak of, evaluated within bounds.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use minijinja::machinery::{parse, parse_expr};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Object, ObjectRepr, Serde, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Expression, Output, State, UndefinedBehavior, Value};
+use serde_json::Value as Json;
+
+use super::refs::{Found, OUTPUT_PARTS, PARTS, Ref, TASK_PARTS, Walk};
+use crate::core::json::canonical;
+use crate::front::script::near;
+
+/// Steps one evaluation may take.
+const FUEL: u64 = 5_000_000;
+
+/// Bytes of the longest text a template may give.
+const MAX_TEXT: usize = 16 << 20;
+
+/// Levels of the deepest value an expression may give.
+const MAX_DEPTH: usize = 100;
+
+static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut engine = Environment::new();
+    engine.set_undefined_behavior(UndefinedBehavior::Chainable);
+    engine.set_fuel(Some(FUEL));
+    engine.set_recursion_limit(200);
+    engine.set_syntax(syntax());
+    engine.set_formatter(write);
+    engine.add_filter("default", default);
+    engine.add_filter("d", default);
+    engine.add_filter("json", json);
+    engine.add_filter("tojson", json);
+    engine
+});
+
+/// The usual marks; a text ends as it was written, its last line end included.
+fn syntax() -> SyntaxConfig {
+    SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default()
+}
+
+/// What a task without a result stands for: empty in a text, false in a condition, replaced by `default`.
+#[derive(Debug)]
+struct Absent;
+
+impl Object for Absent {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// The value of a task that has none.
+pub(super) fn absent() -> Value {
+    Value::from_object(Absent)
+}
+
+fn is_absent(value: &Value) -> bool {
+    value.downcast_object_ref::<Absent>().is_some()
+}
+
+/// Texts stand as they are, other values as JSON.
+fn write(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let text = match value.kind() {
+        ValueKind::Undefined => return Err(Error::new(ErrorKind::UndefinedError, "a value is missing")),
+        ValueKind::String => return value.as_str().map_or(Ok(()), |text| out.write_str(text).map_err(Error::from)),
+        _ if is_absent(value) => return Ok(()),
+        _ => json_text(&to_json(value)?),
+    };
+    out.write_str(&text).map_err(Error::from)
+}
+
+fn default(value: &Value, other: Option<Value>, also_false: Option<bool>) -> Value {
+    let missing = value.is_undefined() || is_absent(value) || (also_false == Some(true) && !value.is_true());
+    if missing { other.unwrap_or_else(|| Value::from("")) } else { value.clone() }
+}
+
+fn json(value: &Value) -> Result<Value, Error> {
+    to_json(value).map(|value| Value::from(json_text(&value)))
+}
+
+/// JSON as JavaScript writes it: an integral number has no point.
+pub(super) fn json_text(value: &Json) -> String {
+    match value {
+        Json::Number(_) => canonical(value),
+        Json::Array(items) => format!("[{}]", items.iter().map(json_text).collect::<Vec<_>>().join(",")),
+        Json::Object(map) => {
+            let entry = |(key, item): (&String, &Json)| format!("{}:{}", Json::from(key.as_str()), json_text(item));
+            format!("{{{}}}", map.iter().map(entry).collect::<Vec<_>>().join(","))
+        }
+        Json::Null | Json::Bool(_) | Json::String(_) => value.to_string(),
+    }
+}
+
+/// A value for templates.
+pub(super) fn from_json(value: &Json) -> Value {
+    Value::from(Serde(value))
+}
+
+/// The JSON of a value.
+pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
+    fn walk(value: &Value, depth: usize) -> Result<Json, Error> {
+        if depth > MAX_DEPTH {
+            return Err(Error::new(ErrorKind::InvalidOperation, format!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        Ok(match value.kind() {
+            ValueKind::Undefined => return Err(Error::new(ErrorKind::UndefinedError, "a value is missing")),
+            ValueKind::None => Json::Null,
+            ValueKind::Bool => Json::Bool(value.is_true()),
+            ValueKind::Number => number(value)?,
+            ValueKind::String => Json::from(value.as_str().unwrap_or_default()),
+            ValueKind::Map => {
+                let mut map = serde_json::Map::new();
+                for key in value.try_iter()? {
+                    let item = value.get_item(&key)?;
+                    let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+                    map.insert(key, walk(&item, depth + 1)?);
+                }
+                Json::Object(map)
+            }
+            _ if is_absent(value) => Json::Null,
+            ValueKind::Seq | ValueKind::Iterable => {
+                Json::Array(value.try_iter()?.map(|item| walk(&item, depth + 1)).collect::<Result<_, _>>()?)
+            }
+            kind => return Err(Error::new(ErrorKind::InvalidOperation, format!("a {kind} is no JSON"))),
+        })
+    }
+    walk(value, 1)
+}
+
+fn number(value: &Value) -> Result<Json, Error> {
+    if let Some(whole) = value.as_i64() {
+        return Ok(Json::from(whole));
+    }
+    let float = f64::try_from(value.clone())?;
+    if float.fract() == 0.0 && float.abs() < 9e15 {
+        return Ok(Json::from(float as i64));
+    }
+    serde_json::Number::from_f64(float)
+        .map(Json::Number)
+        .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("{float} is no JSON number")))
+}
+
+/// What names stand for while a template is evaluated.
+pub(super) trait Scope {
+    /// The value of a name other than `tasks`; none when it is not there in this place.
+    fn root(&self, name: &str) -> Option<Value>;
+    /// The result of a task.
+    fn task(&self, id: &str) -> Option<Value>;
+    /// The parts of a task's result by name.
+    fn task_parts(&self, id: &str) -> Option<Value>;
+    /// The parts of the task's own result.
+    fn output_parts(&self) -> Option<Value>;
+}
+
+/// A compiled value: a text with templates in it, an expression, or JSON with such texts in it.
+#[derive(Debug, Clone)]
+pub(super) struct Template {
+    form: Form,
+    refs: Vec<Ref>,
+}
+
+#[derive(Clone)]
+enum Form {
+    /// No template in it.
+    Plain(Json),
+    /// One expression, which keeps its type.
+    Expression(Arc<Expression<'static, 'static>>),
+    /// A text around expressions.
+    Text(String),
+    /// A list.
+    List(Vec<Template>),
+    /// An object.
+    Map(Vec<(String, Template)>),
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(value) => write!(f, "Plain({value})"),
+            Self::Expression(_) => f.write_str("Expression"),
+            Self::Text(text) => write!(f, "Text({text:?})"),
+            Self::List(items) => f.debug_list().entries(items).finish(),
+            Self::Map(entries) => f.debug_map().entries(entries.iter().map(|(k, v)| (k, v))).finish(),
+        }
+    }
+}
+
+/// Whether a text holds a template.
+fn has_marks(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+/// `{{{{` stands for two braces.
+fn unescaped(text: &str) -> String {
+    text.replace("{{{{", "{{ '{{' }}")
+}
+
+/// The expression in a text that is nothing but `{{ expression }}`.
+fn lone_expression(text: &str) -> Option<&str> {
+    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    let inner = inner.strip_prefix('-').unwrap_or(inner);
+    let inner = inner.strip_suffix('-').unwrap_or(inner);
+    let nested = ["{{", "}}", "{%", "{#"].iter().any(|mark| inner.contains(mark));
+    (!nested && !inner.trim().is_empty()).then_some(inner)
+}
+
+fn reason(error: &Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}
+
+fn edited(source: &str, mut edits: Vec<(usize, usize, &'static str)>) -> String {
+    edits.sort_unstable();
+    edits.dedup();
+    let mut out = source.to_owned();
+    for (from, to, text) in edits.into_iter().rev() {
+        out.replace_range(from..to, text);
+    }
+    out
+}
+
+impl Template {
+    /// A value that is what it says.
+    pub(super) fn plain(value: Json) -> Self {
+        Self { form: Form::Plain(value), refs: Vec::new() }
+    }
+
+    /// A text in which `{{ ... }}` is replaced.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(super) fn text(source: &str) -> Result<Self, Vec<String>> {
+        if !has_marks(source) {
+            return Ok(Self::plain(Json::from(source)));
+        }
+        let source = unescaped(source);
+        let tree = parse(&source, "template", syntax());
+        let tree = tree.map_err(|error| vec![reason(&error)])?;
+        let mut walk = Walk::default();
+        walk.stmt(&tree);
+        let Found { refs, problems, edits } = walk.found;
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let source = edited(&source, edits);
+        let engine: &Environment<'_> = &ENGINE;
+        engine.template_from_str(&source).map_err(|error| vec![reason(&error)])?;
+        Ok(Self { form: Form::Text(source), refs })
+    }
+
+    /// An expression, with or without `{{ }}` around it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(super) fn expression(source: &str) -> Result<Self, Vec<String>> {
+        let source = lone_expression(source).unwrap_or(source);
+        if has_marks(source) {
+            return Self::text(source);
+        }
+        let tree = parse_expr(source).map_err(|error| vec![reason(&error)])?;
+        let mut walk = Walk::default();
+        walk.expr(&tree, false);
+        let Found { refs, problems, edits } = walk.found;
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let compiled = ENGINE.compile_expression_owned(edited(source, edits)).map_err(|error| vec![reason(&error)])?;
+        Ok(Self { form: Form::Expression(Arc::new(compiled)), refs })
+    }
+
+    /// JSON in whose texts `{{ ... }}` is replaced; a text that is one expression alone keeps the expression's type.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(super) fn value(source: &Json) -> Result<Self, Vec<String>> {
+        match source {
+            Json::String(text) if lone_expression(text).is_some() => Self::expression(text),
+            Json::String(text) => Self::text(text),
+            Json::Null | Json::Bool(_) | Json::Number(_) => Ok(Self::plain(source.clone())),
+            Json::Array(items) => {
+                let items = gather(items.iter().map(Self::value))?;
+                let refs = items.iter().flat_map(|item| item.refs.clone()).collect();
+                Ok(Self { form: Form::List(items), refs })
+            }
+            Json::Object(map) => {
+                let items = gather(map.values().map(Self::value))?;
+                let refs = items.iter().flat_map(|item| item.refs.clone()).collect();
+                Ok(Self { form: Form::Map(map.keys().cloned().zip(items).collect()), refs })
+            }
+        }
+    }
+
+    /// The paths in it.
+    pub(super) fn refs(&self) -> &[Ref] {
+        &self.refs
+    }
+
+    /// Its value.
+    ///
+    /// # Errors
+    /// One sentence: what is missing and what there is, or what went wrong.
+    pub(super) fn eval(&self, scope: &dyn Scope) -> Result<Json, String> {
+        match &self.form {
+            Form::Plain(value) => Ok(value.clone()),
+            Form::List(items) => items.iter().map(|item| item.eval(scope)).collect(),
+            Form::Map(entries) => {
+                entries.iter().map(|(key, item)| Ok((key.clone(), item.eval(scope)?))).collect::<Result<_, String>>()
+            }
+            Form::Expression(expression) => {
+                let context = self.context(scope)?;
+                let value = expression.eval(context).map_err(|error| reason(&error))?;
+                to_json(&value).map_err(|error| reason(&error))
+            }
+            Form::Text(source) => {
+                let context = self.context(scope)?;
+                let text = ENGINE.render_str(source, context).map_err(|error| reason(&error))?;
+                if text.len() > MAX_TEXT {
+                    return Err(format!("the text would be {} bytes long, at most {MAX_TEXT} are allowed", text.len()));
+                }
+                Ok(Json::String(text))
+            }
+        }
+    }
+
+    /// Its value as a text.
+    ///
+    /// # Errors
+    /// As [`Template::eval`].
+    pub(super) fn eval_text(&self, scope: &dyn Scope) -> Result<String, String> {
+        match self.eval(scope)? {
+            Json::String(text) => Ok(text),
+            other => Ok(json_text(&other)),
+        }
+    }
+
+    /// Whether its value counts as true.
+    ///
+    /// # Errors
+    /// As [`Template::eval`].
+    pub(super) fn eval_true(&self, scope: &dyn Scope) -> Result<bool, String> {
+        Ok(match self.eval(scope)? {
+            // A text around an expression: what a reader takes for no.
+            Json::String(text) => !matches!(text.trim(), "" | "false" | "0" | "null"),
+            other => from_json(&other).is_true(),
+        })
+    }
+
+    /// The names it needs, each checked: what must be there is there.
+    fn context(&self, scope: &dyn Scope) -> Result<Value, String> {
+        let mut roots: BTreeMap<&str, Value> = BTreeMap::new();
+        let mut tasks: BTreeMap<&str, Value> = BTreeMap::new();
+        let mut parts: BTreeMap<&str, Value> = BTreeMap::new();
+        for found in &self.refs {
+            match (found.root.as_str(), found.path.first()) {
+                ("tasks", Some(id)) => {
+                    if found.path.get(1).is_some_and(|part| PARTS.contains(&part.as_str())) {
+                        if !parts.contains_key(id.as_str())
+                            && let Some(part) = scope.task_parts(id)
+                        {
+                            parts.insert(id, part);
+                        }
+                    } else if !tasks.contains_key(id.as_str())
+                        && let Some(value) = scope.task(id)
+                    {
+                        tasks.insert(id, value);
+                    }
+                }
+                (root, _) => {
+                    if !roots.contains_key(root)
+                        && let Some(value) = scope.root(root)
+                    {
+                        roots.insert(root, value);
+                    }
+                }
+            }
+        }
+        let optional: Vec<&Ref> = self.refs.iter().filter(|r| r.optional).collect();
+        for found in &self.refs {
+            let covered = |other: &&Ref| other.root == found.root && found.path.starts_with(&other.path);
+            if !found.optional && !optional.iter().any(covered) {
+                must_exist(found, &roots, &tasks, &parts, scope)?;
+            }
+        }
+        let mut context: BTreeMap<&str, Value> = roots;
+        if !tasks.is_empty() {
+            context.insert("tasks", Value::from(tasks));
+        }
+        if !parts.is_empty() {
+            context.insert(TASK_PARTS, Value::from(parts));
+        }
+        if self.refs.iter().any(|r| r.root == "output")
+            && let Some(own) = scope.output_parts()
+        {
+            context.insert(OUTPUT_PARTS, own);
+        }
+        Ok(Value::from(context))
+    }
+}
+
+/// Follows a path and says what there is where it ends early.
+fn must_exist(
+    found: &Ref,
+    roots: &BTreeMap<&str, Value>,
+    tasks: &BTreeMap<&str, Value>,
+    parts: &BTreeMap<&str, Value>,
+    scope: &dyn Scope,
+) -> Result<(), String> {
+    let is_part = |name: Option<&String>| name.is_some_and(|name| PARTS.contains(&name.as_str()));
+    let (start, skip) = match (found.root.as_str(), found.path.first()) {
+        ("tasks", Some(id)) if is_part(found.path.get(1)) => (parts.get(id.as_str()).cloned(), 1),
+        ("tasks", Some(id)) => (tasks.get(id.as_str()).cloned(), 1),
+        ("output", part) if is_part(part) => (scope.output_parts(), 0),
+        (root, _) => (roots.get(root).cloned(), 0),
+    };
+    let mut so_far: Vec<&str> = vec![&found.root];
+    so_far.extend(found.path.iter().take(skip).map(String::as_str));
+    let Some(mut value) = start else {
+        return Err(format!("`{}` is not there", so_far.join(".")));
+    };
+    for step in found.path.iter().skip(skip) {
+        let next = match step.parse::<usize>() {
+            Ok(index) if value.kind() != ValueKind::Map => value.get_item(&Value::from(index)),
+            _ => value.get_attr(step),
+        };
+        match next {
+            Ok(next) if !next.is_undefined() => value = next,
+            _ => return Err(missing(&so_far.join("."), step, &value, &found.text())),
+        }
+        so_far.push(step);
+    }
+    Ok(())
+}
+
+fn missing(parent: &str, step: &str, value: &Value, whole: &str) -> String {
+    let there = match value.kind() {
+        ValueKind::Map => {
+            let mut keys: Vec<String> =
+                value.try_iter().map(|keys| keys.map(|k| k.to_string()).collect()).unwrap_or_default();
+            let closest = near(step, keys.iter().map(String::as_str));
+            if let Some(closest) = closest.first() {
+                let closest = (*closest).to_owned();
+                keys.retain(|key| *key != closest);
+                keys.insert(0, closest);
+            }
+            keys.truncate(20);
+            if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") }
+        }
+        ValueKind::Seq => format!("{} items", value.len().unwrap_or(0)),
+        ValueKind::None => "null".to_owned(),
+        ValueKind::String => "a text".to_owned(),
+        kind => format!("a {kind}"),
+    };
+    let verb = if matches!(value.kind(), ValueKind::Map | ValueKind::Seq) { "has" } else { "is" };
+    format!("`{whole}` is missing: `{parent}` {verb} {there}")
+}
+
+fn gather(items: impl Iterator<Item = Result<Template, Vec<String>>>) -> Result<Vec<Template>, Vec<String>> {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Ok(item) => good.push(item),
+            Err(mut errors) => bad.append(&mut errors),
+        }
+    }
+    if bad.is_empty() { Ok(good) } else { Err(bad) }
+}

@@ -1,0 +1,424 @@
+//! The document as its author writes it. The JSON Schema that documents are checked against, and that `owf schema document`
+//! prints, is made from these types.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::core::call::{CachePolicy, Decider, Decision, Isolation};
+
+/// A workflow document: agents, inputs and a graph of tasks.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// The schema this document follows, for editors.
+    #[serde(rename = "$schema")]
+    pub schema_link: Option<String>,
+    /// The name it is found by.
+    #[schemars(length(min = 1, max = 200))]
+    pub name: String,
+    /// What it is for, in a sentence.
+    #[serde(default)]
+    pub description: String,
+    /// Its own version; part of nothing but the text.
+    pub version: Option<Version>,
+    /// A JSON Schema of the args: an object and its properties. Without it every input that is used must be given.
+    pub inputs: Option<Map<String, Value>>,
+    /// A word that says how the run is meant, readable as `run.mode`.
+    pub mode: Option<String>,
+    /// What tasks share: read as `state.k`, written by `set`.
+    pub state: Option<State>,
+    /// The agents by name.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Agent>")]
+    pub agents: Map<String, Value>,
+    /// What holds for every task that does not say otherwise.
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// What a failed task does to the others.
+    pub on_failure: Option<OnFailure>,
+    /// How many agent and workflow calls may run at once.
+    #[schemars(range(min = 1, max = 1024))]
+    pub concurrency: Option<u32>,
+    /// Other documents whose agents and tasks become part of this one, by prefix: the task `a` of the document at prefix `p` is `p_a`.
+    #[serde(default)]
+    pub include: BTreeMap<String, String>,
+    /// The tasks by id; each starts when those it comes `after` have ended.
+    #[serde(default)]
+    #[schemars(with = "Option<BTreeMap<String, Task>>")]
+    pub tasks: Option<Map<String, Value>>,
+    /// The tasks as a list; each comes after the one before it.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Task>>")]
+    pub steps: Option<Vec<Value>>,
+    /// Stored with the document; it changes nothing.
+    pub metadata: Option<Value>,
+    /// What the run returns: any value with templates in it. Without it, the value of the task nothing comes after, or an object of them.
+    #[serde(default, deserialize_with = "present")]
+    pub result: Option<Value>,
+}
+
+/// A version, as text or number.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Version {
+    /// Text.
+    Text(String),
+    /// A number.
+    Number(f64),
+}
+
+/// What tasks share.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// A JSON Schema of it, checked after every write.
+    pub schema: Option<Map<String, Value>>,
+    /// What it is at the beginning.
+    #[serde(default)]
+    pub initial: Map<String, Value>,
+}
+
+/// Who answers prompts.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Agent {
+    /// What it is for.
+    #[expect(dead_code, reason = "for readers of the document")]
+    pub description: Option<String>,
+    /// The provider; none = the run's.
+    pub provider: Option<String>,
+    /// The model; none = the run's.
+    pub model: Option<String>,
+    /// low, medium, high, xhigh, max.
+    pub effort: Option<Effort>,
+    /// The system prompt.
+    pub system_prompt: Option<String>,
+    /// Who it is, in a few words; stands before the system prompt.
+    pub role: Option<String>,
+    /// Names of the tools it may use.
+    pub tools: Option<Vec<String>>,
+    /// The name of an agent file (`.claude/agents`), whose text and tools count.
+    #[serde(rename = "type")]
+    pub persona: Option<String>,
+}
+
+/// How hard a model thinks.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Effort {
+    /// The least.
+    Low,
+    /// Some.
+    Medium,
+    /// Much.
+    High,
+    /// More.
+    Xhigh,
+    /// All there is.
+    Max,
+}
+
+impl Effort {
+    /// The word providers know.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Xhigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+}
+
+/// What holds for every task that does not say otherwise.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// How failed attempts of agent tasks are tried again.
+    pub retry: Option<Retry>,
+    /// How long an attempt may take.
+    pub timeout: Option<Span>,
+    /// How the cache across runs is used.
+    pub cache: Option<CachePolicy>,
+    /// What a failed task does to the others.
+    pub on_failure: Option<OnFailure>,
+}
+
+/// What a failed task does to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// What comes after it is cancelled, all else goes on; the run fails.
+    #[default]
+    ContinueIndependent,
+    /// What runs is ended, nothing more starts; the run fails.
+    FailFast,
+    /// Everything runs, what comes after it too; the run is done, with gaps.
+    BestEffort,
+}
+
+/// A span of time: seconds as a number, or a number with `ms`, `s`, `m`, `h`, `d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Milliseconds.
+    pub ms: u64,
+}
+
+const SPAN: &str = "^(0|[0-9]+(\\.[0-9]+)?(ms|s|m|h|d))$";
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A span of time: seconds as a number, or a number with ms, s, m, h or d, such as \"90s\".",
+            "type": ["number", "string"],
+            "minimum": 0,
+            "maximum": 31_536_000,
+            "pattern": SPAN,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(input)?;
+        let ms = match &value {
+            Value::Number(seconds) => seconds.as_f64().map(|s| s * 1000.0),
+            Value::String(text) => {
+                let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+                let unit = match &text[end..] {
+                    "ms" => 1.0,
+                    "s" | "" => 1e3,
+                    "m" => 6e4,
+                    "h" => 3.6e6,
+                    _ => 8.64e7,
+                };
+                text[..end].parse::<f64>().ok().map(|n| n * unit)
+            }
+            _ => None,
+        };
+        let ms = ms.filter(|ms| (0.0..=3.2e10).contains(ms));
+        ms.map(|ms| Self { ms: ms.ceil() as u64 }).ok_or_else(|| serde::de::Error::custom("no span of time"))
+    }
+}
+
+/// How failed attempts are tried again.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Attempts in all, the first included.
+    #[schemars(range(min = 1, max = 100))]
+    pub max_attempts: u32,
+    /// Before the second attempt.
+    pub delay: Option<Span>,
+    /// The factor by which the delay grows.
+    #[schemars(range(min = 1, max = 100))]
+    pub backoff: Option<f64>,
+    /// none: exactly the delay; full: anything up to it.
+    pub jitter: Option<Jitter>,
+    /// The longest delay.
+    pub max_delay: Option<Span>,
+    /// The classes of errors that are tried again; none = every class that may pass.
+    pub on: Option<Vec<crate::core::outcome::ErrorClass>>,
+}
+
+/// How a delay varies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Jitter {
+    /// Not at all.
+    #[default]
+    None,
+    /// Anything from nothing to the delay; it follows from request and attempt.
+    Full,
+}
+
+/// One task.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Task {
+    /// Its id, in `steps`.
+    #[schemars(regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
+    #[expect(dead_code, reason = "read from the value, before the task is")]
+    pub id: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The agent that is asked, by its name in `agents`.
+    pub agent: Option<String>,
+    /// What the agent is asked: a text with templates.
+    pub prompt: Option<String>,
+    /// The JSON Schema its answer must satisfy: an object.
+    pub schema: Option<Map<String, Value>>,
+    /// An expression (`input.a + 1`), a text with templates, or a value with such texts in it.
+    #[serde(default, deserialize_with = "present")]
+    pub expr: Option<Value>,
+    /// A child workflow: a name, or a path with a slash or an ending.
+    pub workflow: Option<String>,
+    /// The args of the child: a value with templates in it.
+    #[serde(default, deserialize_with = "present")]
+    pub args: Option<Value>,
+    /// A person is asked first; alone it is a task of its own, whose value is the decision.
+    pub approval: Option<ApprovalForm>,
+    /// The tasks it comes after.
+    pub after: Option<OneOrMany>,
+    /// An expression; when it is false, the task is skipped.
+    pub when: Option<Condition>,
+    /// Whether what comes after it is skipped with it.
+    #[serde(default)]
+    pub skip_dependents: bool,
+    /// An expression that gives a list, or a list: the task is done once for every `item`.
+    pub for_each: Option<ListForm>,
+    /// An expression over `output`: the task is repeated until it is true.
+    pub until: Option<Condition>,
+    /// How often at most.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_iterations: Option<u32>,
+    /// How failed attempts are tried again.
+    pub retry: Option<Retry>,
+    /// How long an attempt may take.
+    pub timeout: Option<Span>,
+    /// Where to go by what the task gave: key to task, or END.
+    #[schemars(with = "Option<BTreeMap<String, String>>", length(min = 1))]
+    pub routes: Option<Map<String, Value>>,
+    /// An expression that gives the key; none = the task's text.
+    pub route: Option<String>,
+    /// How often the task may be run when routes or a guard lead back to it.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_visits: Option<u32>,
+    /// Writes to the state: key to value with templates, in which `output` is what the task gave.
+    pub set: Option<Map<String, Value>>,
+    /// The task checks another: when it gives `false` or an object with `ok: false`, the other is run again.
+    pub guard: Option<Guard>,
+    /// How the cache across runs is used.
+    pub cache: Option<CachePolicy>,
+    /// Whether the run goes on as if it were done when it fails.
+    #[serde(default)]
+    pub allow_failure: bool,
+    /// `worktree`: the agent works in a git worktree of its own.
+    pub isolation: Option<Isolation>,
+    /// Paths the agent reads.
+    pub read_scope: Option<OneOrMany>,
+    /// Paths the agent may write.
+    pub write_scope: Option<OneOrMany>,
+    /// Stored with the calls.
+    pub metadata: Option<Value>,
+}
+
+/// One text or several.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// As a list.
+    pub(super) fn list(&self) -> Vec<String> {
+        match self {
+            Self::One(one) => vec![one.clone()],
+            Self::Many(many) => many.clone(),
+        }
+    }
+}
+
+/// A condition.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Condition {
+    /// Always or never.
+    Fixed(bool),
+    /// An expression.
+    Expression(String),
+}
+
+/// What a task goes over.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum ListForm {
+    /// An expression that gives a list.
+    Expression(String),
+    /// The list itself.
+    List(Vec<Value>),
+}
+
+/// A question to a person.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum ApprovalForm {
+    /// The question alone.
+    Message(String),
+    /// With everything about it.
+    Full(Approval),
+}
+
+/// A question to a person.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Approval {
+    /// The question: a text with templates.
+    pub message: String,
+    /// What a person should see with it: a value with templates in it.
+    pub metadata: Option<Value>,
+    /// When the question expires.
+    pub timeout: Option<Span>,
+    /// What an expiry counts as.
+    pub on_timeout: Option<Decision>,
+    /// Who may decide.
+    pub decider: Option<Decider>,
+}
+
+/// What a checking task does when it is not content.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Guard {
+    /// The task that is run again; it reads `loop.feedback`.
+    pub retry_task: String,
+    /// How often that task may be run in all.
+    #[schemars(range(min = 1, max = 100))]
+    pub max_attempts: Option<u32>,
+    /// Give up when that task gave the same this many times in a row.
+    #[schemars(range(min = 2, max = 100))]
+    pub stagnation: Option<u32>,
+}
+
+/// Reads a field whose `null` is a value of its own.
+fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(input).map(Some)
+}
+
+/// Fields that belong to documents and that this version cannot carry out: where they may stand, and the name.
+pub(super) const LATER: &[(Place, &str)] = &[
+    (Place::Document, "hooks"),
+    (Place::Document, "events"),
+    (Place::Document, "tools"),
+    (Place::Document, "secrets"),
+    (Place::Task, "run"),
+    (Place::Task, "tool"),
+    (Place::Task, "messages"),
+    (Place::Task, "outputs"),
+    (Place::Task, "secrets"),
+    (Place::Task, "idempotency_key"),
+    (Place::Task, "undo"),
+    (Place::Task, "turns"),
+    (Place::Task, "outcome"),
+];
+
+/// Where a field stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At the top.
+    Document,
+    /// In a task.
+    Task,
+}

@@ -1,0 +1,227 @@
+//! Documents that cannot run: every finding at once, each with its line and column, before anything is asked.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use owf::core::failure::Code;
+use serde_json::json;
+
+use crate::document_support::{Paper, check, codes, found};
+
+fn one(text: &str) -> (u32, u32, String, String) {
+    let all = found(text);
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.into_iter().next().unwrap()
+}
+
+fn finding(line: u32, column: u32, code: &str, message: &str) -> (u32, u32, String, String) {
+    (line, column, code.to_owned(), message.to_owned())
+}
+
+#[test]
+fn accept_058_wrong_edges_are_found_where_they_stand() {
+    let text = "name: x\ntasks:\n  a: {prompt: hi, after: [b, gone]}\n  b: {prompt: hi, after: a}\n  c: {prompt: hi, after: c}\n";
+    assert_eq!(
+        found(text),
+        [
+            finding(3, 3, "cycle", "the tasks wait for each other: b -> a -> b"),
+            finding(3, 30, "unknown_task", "there is no task `gone`"),
+            finding(5, 26, "self_dependency", "`c` cannot come after itself"),
+        ]
+    );
+    let twice = "name: x\ntasks:\n  a: {prompt: hi}\n  a: {prompt: ho}\n";
+    let (line, _, code, message) = one(twice);
+    assert_eq!((line, code.as_str()), (4, "syntax"), "{message}");
+    let steps = "name: x\nsteps:\n  - {id: a, prompt: hi}\n  - {id: a, prompt: ho}\n";
+    assert_eq!(one(steps), finding(4, 6, "duplicate_id", "the id `a` is there already, in line 3"));
+}
+
+#[test]
+fn accept_058_a_json_document_has_lines_too() {
+    let text = "{\n  \"name\": \"x\",\n  \"tasks\": {\n    \"a\": {\"prompt\": \"hi\", \"after\": \"b\"}\n  }\n}\n";
+    assert_eq!(one(text), finding(4, 36, "unknown_task", "there is no task `b`"));
+}
+
+#[test]
+fn accept_062_references_that_lead_nowhere_are_found_and_nothing_is_asked() {
+    let text = "name: x
+inputs: {properties: {topic: {type: string}}}
+tasks:
+  a: {prompt: 'about {{ input.topik }}'}
+  b: {prompt: 'after {{ tasks.a }}'}
+  c:
+    after: a
+    prompt: |
+      first
+      {{ tasks.first }} and {{ task.a }}
+  d: {after: c, prompt: '{{ tasks.a }} is reached through c'}
+";
+    assert_eq!(
+        found(text),
+        [
+            finding(4, 25, "unknown_input", "`inputs` declares no `topik`; did you mean `topic`?"),
+            finding(5, 25, "undeclared_dependency", "`b` does not come after `a`: add it to `after`"),
+            finding(10, 10, "unknown_task", "there is no task `first`"),
+            finding(10, 32, "unknown_name", "there is no `task` here; did you mean `tasks`?"),
+        ]
+    );
+    let paper = Paper::new(text);
+    assert_eq!(paper.start(None).unwrap_err().code, Code::InvalidWorkflow);
+    assert_eq!(paper.desk.engine.list_runs(&owf::engine::params::ListRunsParams::default()).unwrap().runs.len(), 0);
+}
+
+#[test]
+fn accept_103_a_step_cannot_read_what_has_no_result_yet() {
+    let text = "name: x\nsteps:\n  - {id: a, prompt: '{{ tasks.b }}'}\n  - {id: b, prompt: '{{ tasks.b }}'}\n";
+    assert_eq!(
+        found(text),
+        [
+            finding(3, 25, "undeclared_dependency", "`b` comes after `a`, so it has no result yet"),
+            finding(4, 25, "undeclared_dependency", "`b` has no result yet while it is being asked"),
+        ]
+    );
+}
+
+#[test]
+fn accept_063_inputs_are_checked_before_a_run_exists() {
+    let declared = Paper::new(
+        "name: x\ninputs:\n  required: [topic]\n  properties:\n    topic: {type: string}\n    n: {type: integer, default: 3}\ntasks:\n  a: {expr: 'input.topic ~ input.n'}\n",
+    );
+    let failure = declared.start(Some(json!({"topic": 1, "n": "x"}))).unwrap_err();
+    assert_eq!(failure.code, Code::InvalidArguments);
+    assert_eq!(failure.extra["errors"].as_array().unwrap().len(), 2, "{failure:?}");
+    let failure = declared.start(None).unwrap_err();
+    assert!(failure.message.contains("topic"), "{failure}");
+    declared.run_args(json!({"topic": "t"}));
+    assert_eq!(declared.output(), json!("t3"));
+
+    let undeclared = Paper::new(
+        "name: x\ntasks:\n  a: {prompt: 'about {{ input.topic }} {{ input.style | default(\"plain\") }}'}\n",
+    );
+    let failure = undeclared.start(None).unwrap_err();
+    assert_eq!(failure.message, "1 argument is wrong: /args input `topic` is missing: task `a` needs it");
+    assert_eq!(
+        undeclared.desk.engine.list_runs(&owf::engine::params::ListRunsParams::default()).unwrap().runs.len(),
+        0
+    );
+    undeclared.run_args(json!({"topic": null}));
+    assert_eq!(undeclared.prompts(), ["about null plain"], "null is a value, a missing input is not");
+}
+
+#[test]
+fn accept_074_and_081_loops_and_ways_back_need_a_bound() {
+    let text = "name: x
+steps:
+  - {id: a, prompt: hi, max_iterations: 5}
+  - {id: b, prompt: hi, until: output == 'x'}
+  - id: c
+    prompt: hi
+    routes: {again: a, on: d, gone: nowhere, stop: END}
+  - {id: d, prompt: hi}
+  - {id: e, prompt: hi, routes: {x: END}}
+  - {id: f, prompt: hi}
+";
+    assert_eq!(
+        codes(text),
+        [
+            (3, "no_condition".to_owned()),
+            (4, "no_limit".to_owned()),
+            (7, "backward_route".to_owned()),
+            (7, "unknown_task".to_owned()),
+            (10, "unreachable".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn accept_080_a_retry_without_a_list_is_warned_about() {
+    let checked = check("name: x\ntasks:\n  a: {prompt: hi, retry: {max_attempts: 3}}\n");
+    assert_eq!(
+        checked.diagnostics.iter().map(|d| (d.severity.as_str(), d.code.as_str())).collect::<Vec<_>>(),
+        [("warning", "retry_all")]
+    );
+    assert!(checked.script.is_some());
+}
+
+#[test]
+fn fields_of_a_later_version_are_refused_by_name() {
+    let text = "name: x
+hooks: []
+tasks:
+  a: {prompt: hi, outputs: [x], secrets: [k], idempotency_key: k, messages: []}
+  b: {run: [ls]}
+  c: {tool: t}
+";
+    let all = found(text);
+    assert!(all.iter().all(|(_, _, code, _)| code == "not_available"), "{all:?}");
+    let names: Vec<&str> = all.iter().map(|(_, _, _, message)| message.split('`').nth(1).unwrap()).collect();
+    assert_eq!(names, ["hooks", "outputs", "secrets", "idempotency_key", "messages", "run", "tool"]);
+}
+
+#[test]
+fn the_form_is_checked_by_the_schema_with_all_errors_at_once() {
+    let text = "nam: x
+on_failure: explode
+concurrency: 0
+tasks:
+  a: {promt: hi, after: {b: 1}}
+  b: {prompt: 3, retry: {delay: soon}}
+";
+    assert_eq!(
+        found(text),
+        [
+            finding(1, 1, "missing_field", "the document needs `name`"),
+            finding(1, 1, "unknown_field", "there is no field `nam` here; did you mean `name`?"),
+            finding(
+                2,
+                13,
+                "wrong_value",
+                "`on_failure` must be one of continue_independent, fail_fast, best_effort, not \"explode\""
+            ),
+            finding(3, 14, "wrong_value", "`concurrency` must be at least 1"),
+            finding(5, 7, "unknown_field", "there is no field `promt` here; did you mean `prompt`?"),
+            finding(5, 25, "wrong_type", "`after` must be a text or a list, not a map"),
+            finding(6, 15, "wrong_type", "`prompt` must be a text, not a number"),
+            finding(6, 18, "missing_field", "`retry` needs `max_attempts`"),
+            finding(6, 33, "wrong_value", "`delay` must be a span of time such as 500ms, 90s or 2h, not \"soon\""),
+        ]
+    );
+}
+
+#[test]
+fn a_text_that_explodes_is_stopped() {
+    let mut laughs = String::from("name: x\nmetadata:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let below = level - 1;
+        let list = vec![format!("*a{below}"); 10].join(", ");
+        laughs.push_str(&format!("  a{level}: &a{level} [{list}]\n"));
+    }
+    assert_eq!(one(&laughs).2, "syntax");
+    let deep = format!("name: x\nmetadata: {}1{}\n", "[".repeat(150), "]".repeat(150));
+    assert!(!found(&deep).is_empty());
+    let deeper = format!("{{\"name\": \"x\", \"metadata\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(!found(&deeper).is_empty());
+    assert_eq!(one("name: x\nname: y\n").2, "syntax");
+    assert_eq!(codes("name: x\ntasks: {a: {expr: 1}}\nconcurrency: yes\n"), [(3, "wrong_type".to_owned())]);
+}
+
+#[test]
+fn what_a_template_may_not_do_is_refused() {
+    for (template, part) in [
+        ("{% include 'x' %}", "stands alone"),
+        ("{% macro m() %}{% endmacro %}", "macros"),
+        ("{{ lipsum() }}", "no function `lipsum`"),
+        ("{{ tasks }}", "followed by the id"),
+        ("{{ input.a | defualt(1) }}", "did you mean `default`?"),
+        ("{{ input.a is defnd }}", "no test `defnd`"),
+        ("{{ input.a", "syntax error"),
+        ("{{ item }}", "only in a task with `for_each`"),
+        ("{{ loop.iteration }}", "only in a task with `until`"),
+        ("{{ run.time }}", "`run` has id, mode, workflow"),
+        ("{{ state.k }}", "nothing writes `state.k`"),
+    ] {
+        let text = format!("name: x\ntasks:\n  a: {{prompt: \"{template}\"}}\n");
+        let (line, _, _, message) = one(&text);
+        assert!(line == 3 && message.contains(part), "{template}: {message}");
+    }
+    let (_, _, _, message) = one("name: x\ntasks:\n  a: {expr: 1}\n  b: {after: a, prompt: '{{ tasks.a.name }}'}\n");
+    assert!(message.starts_with("`tasks.a.name` is no part of a task: use `tasks.a.data.name`"), "{message}");
+}
