@@ -1,6 +1,5 @@
 //! The circuit breaker: a provider that cannot be reached is left alone, by every run of the process, and then tried once.
 
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
