@@ -13,6 +13,7 @@ mod accb_cli;
 mod accb_fanout;
 mod accb_terminal;
 mod attempts;
+mod batches;
 mod breaker;
 mod canary;
 mod cli_args;
