@@ -11,8 +11,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use owf::app::{self, AppOptions};
+use owf::core::environment::Environment;
 use owf::engine::params::{ResumeParams, RunParams};
 use owf::engine::{Engine, Execution};
+
+#[expect(dead_code, reason = "shared with the tests, which use all of it")]
+#[path = "../tests/it/support/http_mock.rs"]
+mod http_mock;
 
 /// One line of the table.
 struct Figure {
@@ -83,6 +88,47 @@ fn growth(calls: u64) -> f64 {
     (store_bytes(dir.path()) - before) as f64 / calls as f64
 }
 
+/// A thousand calls of a service that takes 100 ms for each, a hundred at once.
+fn over_http() -> Figure {
+    let answer = r#"{"choices": [{"message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 1}}"#;
+    let mock = http_mock::Mock::new(move |_| http_mock::Answer::text(200, answer).after(Duration::from_millis(100)));
+    let dir = tempfile::tempdir().expect("a directory");
+    let vars = [
+        ("OWF_CONFIG", "none".to_owned()),
+        ("OWF_PROVIDER", "openai".to_owned()),
+        ("OPENAI_API_KEY", "sk-not-a-key-0123456789".to_owned()),
+        ("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1")),
+        ("OWF_PROVIDER_OPENAI_CONCURRENCY", "100".to_owned()),
+    ];
+    let options = AppOptions {
+        home: Some(dir.path().join("home")),
+        cwd: dir.path().to_owned(),
+        started_by: "bench".to_owned(),
+        env: Environment::new(vars.map(|(name, value)| (name.to_owned(), value))),
+        ..AppOptions::default()
+    };
+    let engine = app::engine(options).expect("an engine");
+    run(&engine, "return await agent('warm')", 10);
+    let body = "return (await parallel(Array.from({length: 1000}, (_, i) => () => agent('call ' + i)))).length;";
+    let (_, time) = run(&engine, body, 2_000);
+    assert_eq!(mock.seen().len(), 1001, "every call is one request");
+    Figure {
+        what: "1000 calls of a service that takes 100 ms, 100 at once",
+        goal: "1.3 s",
+        measured: format!("{:.2} s, at most {} at once", time.as_secs_f64(), mock.widest()),
+        met: time <= Duration::from_millis(1_300),
+    }
+}
+
+/// Prints the table.
+fn show(table: &[Figure]) {
+    println!("| figure | goal | measured | met |\n|---|---|---|---|");
+    for f in table {
+        println!("| {} | {} | {} | {} |", f.what, f.goal, f.measured, if f.met { "yes" } else { "NO" });
+    }
+}
+
 /// The same thousand inserts with nothing but SQLite: what durability itself costs here.
 fn fsync_floor(dir: &Path) -> Duration {
     let path = dir.join("floor");
@@ -100,6 +146,10 @@ fn main() {
     // `cargo test --benches` asks for a list and nothing else.
     if std::env::args().any(|a| a == "--list") {
         return;
+    }
+    // `cargo bench --bench engine -- http` measures the services alone.
+    if std::env::args().any(|a| a == "http") {
+        return show(&[over_http()]);
     }
     let mut table = Vec::new();
 
@@ -195,8 +245,6 @@ fn main() {
         met: each <= Duration::from_millis(60),
     });
 
-    println!("| figure | goal | measured | met |\n|---|---|---|---|");
-    for f in &table {
-        println!("| {} | {} | {} | {} |", f.what, f.goal, f.measured, if f.met { "yes" } else { "NO" });
-    }
+    table.push(over_http());
+    show(&table);
 }

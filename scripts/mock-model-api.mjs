@@ -8,11 +8,13 @@
 //        tool results in it, so a repeated request gets the same answer. An argument "$key" stands for the last value of
 //        `key` in the JSON of any tool result so far. Where a client keeps tools back until they are searched for (Claude
 //        Code's ToolSearch), the mock searches first, as a model would. A request without any tool of a step (a title, a
-//        summary) gets a word.
+//        summary) gets a word; where no step is a tool, every request gets the text of the first one. `faults` come before
+//        all of that, one a request: `{ "status": 429, "headers": {...}, "message": "..." }` refuses it, and
+//        `{ "silent": true }` never answers; `"always": true` stays.
 //
 // As a module:  import { startMock } from './mock-model-api.mjs'
 //               const mock = await startMock([{ tool: 'owf_list_runs' }, { text: 'done' }])
-//               mock.url, mock.seen = { tools, mentioned, results, said, requests, faults }, await mock.close()
+//               mock.url, mock.seen = { tools, mentioned, results, said, requests, faults, bodies }, await mock.close()
 // As a program: node scripts/mock-model-api.mjs STEPS.json      prints the address, and what it saw when it is interrupted
 
 import { createServer } from 'node:http'
@@ -141,11 +143,13 @@ const openai = {
 }
 
 /** Starts the mock on a free port of the loopback interface. */
-export const startMock = async steps => {
-  const seen = { tools: [], mentioned: [], results: [], said: '', requests: 0, faults: [] }
+export const startMock = async (steps, { faults = [] } = {}) => {
+  const seen = { tools: [], mentioned: [], results: [], said: '', requests: 0, faults: [], bodies: [] }
+  const refusals = [...faults]
   let number = 0
 
   const answerTo = (api, body) => {
+    if (!steps.some(step => step.tool)) return { text: steps[0]?.text ?? 'ok' }
     const tools = api.tools(body)
     const results = api.results(body).map(result => ({ ...result, json: jsonIn(result.text) }))
     const said = api.said(body)
@@ -179,6 +183,15 @@ export const startMock = async steps => {
       return
     }
     const body = JSON.parse(text)
+    seen.bodies.push(body)
+    const refusal = refusals[0]?.always ? refusals[0] : refusals.shift()
+    if (refusal?.silent) return
+    if (refusal) {
+      const message = refusal.message ?? `mock: ${refusal.status}`
+      response.writeHead(refusal.status, { 'content-type': 'application/json', ...refusal.headers })
+      response.end(JSON.stringify({ type: 'error', error: { type: refusal.type ?? 'api_error', message } }))
+      return
+    }
     let answer
     try {
       answer = answerTo(api, body)

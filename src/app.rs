@@ -1,17 +1,25 @@
-//! Layer 3: the composition root. Home, configuration and environment become a wired engine.
+//! Layer 4: the composition root. Home, configuration and environment become a wired engine.
+
+mod config;
+mod project;
+mod stamps;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use serde::Deserialize;
-
 use crate::core::failure::{Code, Failure};
 use crate::core::run::EngineLimits;
-use crate::engine::{Defaults, Engine, Environment, Secrets, Services};
+use crate::engine::{Engine, Environment, RepositoryMark, Secrets, Services};
+use crate::providers::Registry;
 use crate::providers::fake::FakeProvider;
-use crate::providers::{Registry, Setup};
 use crate::store::StoreOptions;
+
+pub use config::Places;
+pub use trust::{Ask as TrustAsk, trust};
+
+/// The name of a home beside what is worked on.
+const LOCAL_HOME: &str = ".workflows";
 
 /// Which tools a server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,43 +62,70 @@ impl AppOptions {
     }
 }
 
-/// The configuration file: `config.toml` in the user's configuration directory, or what `OWF_CONFIG` names (`none` = nothing).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Config {
-    /// The provider of runs that name none.
-    provider: Option<String>,
-    /// The model of runs that name none.
-    model: Option<String>,
+/// What lies on disk that decides how an engine is wired: two engines with the same options and the same place are alike.
+/// Cheap to look at; no process is started for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    cwd: PathBuf,
+    repositories: Vec<RepositoryMark>,
+    /// Whether the working directory itself is no place for a home.
+    unfit: bool,
+    /// The files of the configuration, as far as they are there.
+    stamps: Vec<stamps::Stamp>,
+}
+
+impl Place {
+    /// Looks at the place of an engine that works in `workspace`, else in `cwd`.
+    ///
+    /// # Errors
+    /// A workspace that is no directory.
+    pub fn of(env: &Environment, cwd: &Path, workspace: Option<&Path>) -> Result<Self, Failure> {
+        let base = cwd;
+        let cwd = match workspace {
+            Some(dir) => {
+                let full = base.join(dir);
+                let found = full.canonicalize().ok().filter(|found| found.is_dir());
+                found.ok_or_else(|| {
+                    Failure::new(Code::NotFound, format!("there is no directory {}", full.display()))
+                        .hint("a workspace is the directory that relative paths, names and agents start from")
+                        .with("what", "file")
+                })?
+            }
+            None => base.to_path_buf(),
+        };
+        let user_home = user_home(env);
+        let unfit = cwd == Path::new("/")
+            || user_home.as_ref() == Some(&cwd)
+            || (!cwd.join(LOCAL_HOME).exists() && !writable(&cwd));
+        let stamps = stamps::of(env, base, &cwd);
+        Ok(Self { repositories: crate::engine::git_marks(&cwd), unfit, stamps, cwd })
+    }
 }
 
 /// Wires an engine. Nothing is opened, scanned or migrated by this.
 ///
 /// # Errors
-/// A configuration file that cannot be read or has unknown keys, a limit in the environment that is no number in range; a
-/// runtime that cannot start.
+/// As [`Place::of`] and [`engine_at`].
 pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
-    let cwd = match &options.workspace {
-        Some(dir) => {
-            let full = options.cwd.join(dir);
-            let found = full.canonicalize().ok().filter(|found| found.is_dir());
-            found.ok_or_else(|| {
-                Failure::new(Code::NotFound, format!("there is no directory {}", full.display()))
-                    .hint("a workspace is the directory that relative paths, names and agents start from")
-                    .with("what", "file")
-            })?
-        }
-        None => options.cwd.clone(),
-    };
-    let user_home = options.env.get("HOME").map(PathBuf::from);
-    let config = config(&options.env, user_home.as_deref())
-        .map_err(|e| Failure::new(Code::InvalidArguments, format!("{e:#}")))?;
+    let place = Place::of(&options.env, &options.cwd, options.workspace.as_deref())?;
+    engine_at(options, place)
+}
+
+/// Wires an engine at a place that was looked at with the same options.
+///
+/// # Errors
+/// A configuration file of the user's that cannot be read or has unknown keys, a limit in the environment that is no number in
+/// range; a runtime that cannot start.
+pub fn engine_at(options: AppOptions, place: Place) -> Result<Engine, Failure> {
+    let Place { cwd, unfit, .. } = place;
+    let user_home = user_home(&options.env);
     let limits = crate::engine::limits(&options.env, options.limits.unwrap_or_default())?;
     let home = match &options.home {
         Some(home) => options.cwd.join(home),
-        None => default_home(&options.env, &cwd, user_home.as_deref()),
+        None => default_home(&options.env, &cwd, unfit),
     };
     let workspace = crate::engine::git_top_level(&cwd).unwrap_or_else(|| cwd.clone());
+    let config::Configuration { defaults, config } = config::configuration(&options.env, &options.cwd, &workspace)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("owf-async")
@@ -98,18 +133,15 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         .build()
         .map_err(|e| Failure::new(Code::Internal, format!("the asynchronous runtime did not start: {e}")))?;
     let started_by = if options.started_by.is_empty() { "cli".to_owned() } else { options.started_by.clone() };
-    let setup = Setup::new(options.env.clone());
     let fake = || Arc::new(FakeProvider::new(None, None, false));
-    let registry = options.registry.unwrap_or_else(|| crate::providers::registry(&setup, fake()));
+    let registry = options.registry.unwrap_or_else(|| crate::providers::registry(&config.setup, fake()));
     check_concurrency(&options.env, &registry)?;
     let services = Services {
         registry,
         runtime,
-        defaults: Defaults {
-            provider: options.env.get("OWF_PROVIDER").map(str::to_owned).or(config.provider),
-            model: options.env.get("OWF_MODEL").map(str::to_owned).or(config.model),
-        },
-        secrets: Secrets::of(&options.env, &crate::providers::key_variables()),
+        defaults,
+        secrets: Secrets::new(config.setup.secrets.clone()),
+        config,
         env: options.env,
         user_home,
         cwd,
@@ -117,6 +149,7 @@ pub fn engine(options: AppOptions) -> Result<Engine, Failure> {
         started_by,
         program: options.program,
         limits,
+        breakers: Arc::default(),
     };
     Ok(Engine::new(services, home).with_store_options(options.store.unwrap_or_default()))
 }
@@ -135,42 +168,24 @@ fn check_concurrency(env: &Environment, registry: &Registry) -> Result<(), Failu
     Ok(())
 }
 
-fn config(env: &Environment, user_home: Option<&Path>) -> anyhow::Result<Config> {
-    let path = match env.get("OWF_CONFIG") {
-        Some("none") => return Ok(Config::default()),
-        Some(path) => PathBuf::from(path),
-        None => {
-            let dir = env.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| user_home.map(|h| h.join(".config")));
-            match dir.map(|d| d.join("owf/config.toml")) {
-                Some(path) if path.exists() => path,
-                Some(_) | None => return Ok(Config::default()),
-            }
-        }
-    };
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("failed to read the configuration {}", path.display()))?;
-    toml::from_str(&text).map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-        anyhow::anyhow!("the configuration {} is wrong in line {line}: {}", path.display(), error.message())
-    })
-}
-
 /// `OWF_HOME`, else `.workflows` of the main git working tree, else of the working directory; where that is `/`, the user's
 /// home or not writable, the user's data directory.
-fn default_home(env: &Environment, cwd: &Path, user_home: Option<&Path>) -> PathBuf {
+fn default_home(env: &Environment, cwd: &Path, unfit: bool) -> PathBuf {
     if let Some(home) = env.get("OWF_HOME") {
         return cwd.join(home);
     }
     if let Some(tree) = crate::engine::git_main_tree(cwd) {
-        return tree.join(".workflows");
+        return tree.join(LOCAL_HOME);
     }
-    let local = cwd.join(".workflows");
-    let unfit = cwd == Path::new("/") || user_home == Some(cwd) || (!local.exists() && !writable(cwd));
-    let data = env.get("XDG_DATA_HOME").map(PathBuf::from).or_else(|| user_home.map(|h| h.join(".local/share")));
+    let data = env.get("XDG_DATA_HOME").map(PathBuf::from).or_else(|| user_home(env).map(|h| h.join(".local/share")));
     match data {
         Some(data) if unfit => data.join("owf"),
-        Some(_) | None => local,
+        Some(_) | None => cwd.join(LOCAL_HOME),
     }
+}
+
+fn user_home(env: &Environment) -> Option<PathBuf> {
+    env.get("HOME").map(PathBuf::from)
 }
 
 fn writable(dir: &Path) -> bool {

@@ -10,5 +10,8 @@ pub mod core;
 pub mod engine;
 pub mod front;
 pub mod mcp;
+pub mod process;
 pub mod providers;
 pub mod store;
+pub mod tools;
+pub mod worktree;

@@ -3,5 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    owf::cli::main(std::env::args_os(), owf::mcp::serve)
+    let code = owf::cli::main(std::env::args_os(), owf::mcp::serve);
+    // Whatever ended this process early: an agent without anybody who reads its answer does not go on.
+    owf::process::end_running();
+    code
 }

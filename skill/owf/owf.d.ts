@@ -76,6 +76,8 @@ interface AgentOptions {
   writeScope?: string | string[];
   /** The system prompt. */
   system?: string;
+  /** What was said before the prompt, in order. Agent programs get it as text before the prompt. */
+  messages?: { role: "user" | "assistant"; content: string }[];
   /** Tools it may use; absent = all. */
   tools?: string[];
   /** Stored with the call, part of no key. */

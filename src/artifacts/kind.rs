@@ -2,7 +2,7 @@
 
 use crate::core::ids::CallId;
 
-/// The call a path belongs to and the kind of the file: prompt, output, error, transcript, source, manifest, summary,
+/// The call a path belongs to and the kind of the file: prompt, output, error, transcript, diff, source, manifest, summary,
 /// report, log, or file.
 pub fn kind(path: &str) -> (&'static str, Option<CallId>) {
     let mut names = path.split('/');
@@ -14,6 +14,7 @@ pub fn kind(path: &str) -> (&'static str, Option<CallId>) {
             Some("output.txt" | "output.json") => "output",
             Some("error.txt") => "error",
             Some("transcript.jsonl") => "transcript",
+            Some("diff.patch") => "diff",
             _ => "file",
         };
         return (kind, call_id);

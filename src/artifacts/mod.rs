@@ -1,6 +1,5 @@
 //! Files of a run: a path guard that nothing leaves the run directory through, what a file is, and bounded reading.
 
-mod base64;
 mod dir;
 mod kind;
 mod path;

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Result, Seek, SeekFrom};
 
-use super::base64;
+use crate::core::base64;
 
 /// How much of a file is returned at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

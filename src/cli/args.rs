@@ -106,10 +106,20 @@ pub enum Command {
     Export(commands::export::ExportArgs),
     /// Write a readable report of a run
     Report(commands::report::ReportArgs),
+    /// Look after the work that calls left in git worktrees
+    Worktree(commands::worktree::WorktreeArgs),
     /// Remove old runs
     Prune(commands::prune::PruneArgs),
     /// Look after the cache of answers
     Cache(commands::cache::CacheArgs),
+    /// Say what agents used over all runs
+    Usage(commands::usage::UsageArgs),
+    /// Show prices of models, or bring them up to date
+    Prices(commands::prices::PricesArgs),
+    /// List the providers as they are configured here
+    Providers(commands::providers::ProvidersArgs),
+    /// Let the configuration file of a project count, as it is now
+    Trust(commands::trust::TrustArgs),
     /// Check the home, git and the providers
     Doctor(commands::doctor::DoctorArgs),
     /// Serve coding agents over MCP on stdin and stdout

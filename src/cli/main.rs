@@ -100,8 +100,13 @@ fn run(ctx: &mut Context, command: Command) -> Outcome {
         Command::Cat(args) => commands::cat::run(ctx, &args),
         Command::Export(args) => commands::export::run(ctx, args),
         Command::Report(args) => commands::report::run(ctx, args),
+        Command::Worktree(args) => commands::worktree::run(ctx, args),
         Command::Prune(args) => commands::prune::run(ctx, args),
         Command::Cache(args) => commands::cache::run(ctx, &args),
+        Command::Usage(args) => commands::usage::run(ctx, args),
+        Command::Prices(args) => commands::prices::run(ctx, args),
+        Command::Providers(args) => commands::providers::run(ctx, &args),
+        Command::Trust(args) => commands::trust::run(ctx, &args),
         Command::Doctor(args) => commands::doctor::run(ctx, &args),
         // Dispatched before an engine is wired.
         Command::Mcp(_) => Ok(Exit::Done),

@@ -52,6 +52,9 @@ pub struct Ask {
     /// The prompt of an agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
+    /// What was said before the prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<ChatMessage>>,
     /// The JSON Schema that the answer must satisfy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
@@ -103,6 +106,53 @@ pub struct Ask {
     /// The delay of a `timer` call in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timer_ms: Option<u64>,
+}
+
+impl Ask {
+    /// The prompt with what was said before it as text, for agents that take one text.
+    pub fn prompt_text(&self) -> Option<String> {
+        let messages = self.messages.as_deref().unwrap_or_default();
+        let prompt = self.prompt.clone()?;
+        if messages.is_empty() {
+            return Some(prompt);
+        }
+        let mut out = "<conversation>\n".to_owned();
+        for message in messages {
+            let role = message.role.as_str();
+            out.push_str(&format!("<{role}>\n{}\n</{role}>\n", message.content));
+        }
+        Some(format!("{out}</conversation>\n\n{prompt}"))
+    }
+}
+
+/// One message of a conversation before a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatMessage {
+    /// Who says it.
+    pub role: ChatRole,
+    /// What is said.
+    pub content: String,
+}
+
+/// Who says a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatRole {
+    /// The one who asks.
+    User,
+    /// The model.
+    Assistant,
+}
+
+impl ChatRole {
+    /// The word on disk and in requests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
 }
 
 /// How a call is kept apart from the workspace.
@@ -352,4 +402,21 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// Reads a field whose `null` is a value of its own, told apart from an absent field.
 pub(crate) fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(input).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_before_the_prompt_becomes_text() {
+        let message = |role, content: &str| ChatMessage { role, content: content.to_owned() };
+        let mut ask = Ask { prompt: Some("And now?".into()), ..Ask::default() };
+        assert_eq!(ask.prompt_text().as_deref(), Some("And now?"));
+        ask.messages = Some(vec![message(ChatRole::User, "Hi"), message(ChatRole::Assistant, "Hello")]);
+        assert_eq!(
+            ask.prompt_text().as_deref(),
+            Some("<conversation>\n<user>\nHi\n</user>\n<assistant>\nHello\n</assistant>\n</conversation>\n\nAnd now?")
+        );
+    }
 }

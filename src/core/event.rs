@@ -317,6 +317,9 @@ pub struct CacheRecord {
     pub occurrence: u32,
     /// Component name to the first 8 hexadecimal digits of its hash, in alphabetical order.
     pub parts: std::collections::BTreeMap<String, String>,
+    /// Where the store keeps what the state of the workspace was made of, for providers that read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<Hash>,
 }
 
 /// The kind of an approval.

@@ -507,7 +507,7 @@ pub struct Outcome {
     /// Whether the fake provider (or a child that used it) answered.
     #[serde(default, skip_serializing_if = "is_default")]
     pub simulated: bool,
-    /// Hash of the workspace state the answer was made in, for providers that read the workspace.
+    /// Where the store keeps the workspace state the answer was made in, for providers that read the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
     /// Files a mutating call changed, relative to the workspace.

@@ -235,6 +235,10 @@ pub struct EngineLimits {
     pub call_timeout_ms: u64,
     /// Calls whose folder is written below the run directory.
     pub call_folders: u32,
+    /// Failures in a row to reach a provider after which it is left alone.
+    pub breaker_failures: u32,
+    /// Milliseconds for which it is.
+    pub breaker_open_ms: u64,
 }
 
 impl Default for EngineLimits {
@@ -247,6 +251,8 @@ impl Default for EngineLimits {
             schema_attempts: 5,
             call_timeout_ms: 600_000,
             call_folders: 2000,
+            breaker_failures: 5,
+            breaker_open_ms: 30_000,
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::core::machine::AttemptReport;
 use crate::providers::{Progress, ProviderKind, Stop};
 use crate::store::Ticket;
 
+use super::breaker::Rule;
 use super::executor::{Attempt, contained};
+use super::isolation::Isolation;
 use super::message::Message;
 use super::prepare::Prepared;
 use super::run_loop::RunLoop;
@@ -68,7 +70,24 @@ impl RunLoop {
         let ticket = if committed { self.journal.barrier() } else { None };
         let run_dir = self.tree.store.run_dir(&self.run);
         let mut context = Prepared::context(&run_dir, call_id, self.tree.settings.engine.call_folders);
-        let winds_down = !prepared.provider.wind_down().is_zero();
+        let isolated = request.spec.ask.isolation.is_some();
+        let isolation = isolated.then(|| Isolation {
+            home: super::reference::home(&self.tree.store).into(),
+            workspace: request.cwd.clone(),
+            run: self.run.clone(),
+            call_id,
+            attempt,
+            label: request.spec.label.clone(),
+            patch: context.transcript.as_ref().map(|path| path.with_file_name("diff.patch")),
+        });
+        // Generated answers are a function of the request alone.
+        let breaker = (prepared.provider.kind() != ProviderKind::Fake).then(|| {
+            let limits = self.tree.settings.engine;
+            let rule = Rule { failures: limits.breaker_failures, open: Duration::from_millis(limits.breaker_open_ms) };
+            (Arc::clone(&self.tree.services.breakers), rule)
+        });
+        // A worktree is looked at after its attempt, however that ends.
+        let winds_down = isolated || !prepared.provider.wind_down().is_zero();
         let winding = winds_down.then(|| self.tree.winding());
         let stop = winds_down.then(|| context.stop.clone());
         if prepared.provider.kind() != ProviderKind::Fake {
@@ -80,8 +99,11 @@ impl RunLoop {
             schema: prepared.schema.clone(),
             barrier: ticket.clone(),
             delay: Duration::from_millis(delay_ms),
-            workspace: prepared.workspace.clone(),
+            workspace: prepared.workspace.as_ref().map(|seen| seen.id().to_string()),
             secrets: self.tree.services.secrets.clone(),
+            isolation,
+            breaker,
+            files: Arc::clone(&self.tree.services.config.files),
             request,
         };
         let future = Box::pin(async move {

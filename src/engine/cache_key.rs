@@ -22,7 +22,14 @@ pub(crate) fn parts(spec: &CallSpec, prepared: &Prepared) -> BTreeMap<String, Ha
             out.insert(name.to_owned(), Hash::of(canonical(&value)));
         }
     };
-    put("prompt", ask.prompt.clone().map(Value::from));
+    // What was said before the prompt counts as part of it.
+    put(
+        "prompt",
+        match &ask.messages {
+            None => ask.prompt.clone().map(Value::from),
+            Some(messages) => Some(json!([messages, ask.prompt])),
+        },
+    );
     put("schema", ask.schema.clone());
     put("system", ask.system.clone().map(Value::from));
     put("model", prepared.request.model.clone().map(Value::from));
@@ -33,7 +40,7 @@ pub(crate) fn parts(spec: &CallSpec, prepared: &Prepared) -> BTreeMap<String, Ha
     put("tools", tools.then(|| json!([ask.tools, ask.disallowed_tools, ask.extra])));
     put("scopes", ask.read_scope.as_ref().map(|scope| json!(scope)));
     put("namespace", ask.namespace.clone().map(Value::from));
-    put("workspace", prepared.workspace.clone().map(Value::from));
+    put("workspace", prepared.workspace.as_ref().map(|seen| seen.state.clone().into()));
     for (name, value) in prepared.provider.identity(&prepared.request) {
         put(&name, Some(value.into()));
     }

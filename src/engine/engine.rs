@@ -95,6 +95,21 @@ impl Engine {
         self
     }
 
+    /// Opens the store anew at its next use if it no longer is the one in the home, where others may have removed, replaced or
+    /// upgraded it; else forgets what was kept of its runs. For an engine that serves more than one request.
+    pub fn renew(&self) {
+        let slot = || self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(store) = slot().clone() else { return };
+        if store.is_current() {
+            store.forget();
+            return;
+        }
+        // Somebody may have opened it anew meanwhile.
+        let gone = slot().take_if(|kept| kept.same(&store));
+        // The last to let go of a store closes it, which takes its time.
+        drop(gone);
+    }
+
     /// The home.
     pub fn home(&self) -> &Path {
         &self.home
@@ -112,6 +127,11 @@ impl Engine {
         }
         let store = Store::open_with(&self.home, mode, self.options)?;
         *slot = Some(store.clone());
+        // What earlier runs observed makes the estimates of this one better; nothing depends on it.
+        for seen in store.observed().unwrap_or_default() {
+            let estimates = &self.services.config.setup.estimates;
+            estimates.learn(&seen.provider, &seen.model, seen.milli_bytes_per_token);
+        }
         Ok(store)
     }
 
@@ -138,26 +158,51 @@ impl Engine {
 
     /// Runs `ask` over the store as it is.
     pub(crate) fn query<T>(&self, ask: impl FnOnce(Query<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
-        let store = self.existing()?;
-        let env = self.query_env();
-        ask(Query { store: &store, env: &env })
+        let env = QueryEnv {
+            now: now(),
+            real_providers: self.providers_here(),
+            providers: Vec::new(),
+            config: Vec::new(),
+            bound: self.bound,
+        };
+        self.query_in(&env, ask)
     }
 
-    pub(crate) fn query_env(&self) -> QueryEnv {
+    /// The same with an environment of its own.
+    pub(crate) fn query_in<T>(
+        &self,
+        env: &QueryEnv,
+        ask: impl FnOnce(Query<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let store = self.existing()?;
+        ask(Query { store: &store, env })
+    }
+
+    /// What a query can know, every provider included: asking all of them whether they can be used takes its time.
+    pub(crate) fn full_env(&self) -> QueryEnv {
         let registry = &self.services.registry;
         let row = |name: String| {
             let found = registry.get(&name)?.availability();
-            let (available, version, message) = (found.available, found.version, found.message);
+            let (available, version) = (found.available, found.version);
+            let message = found.message.or_else(|| super::providers::key_in_words(&self.services, &name));
             Some(ProviderRow { name, available, version, login: None, message })
         };
         let providers = registry.known_names().into_iter().filter_map(row).collect();
-        QueryEnv { now: now(), real_providers: self.providers_here(), providers, bound: self.bound }
+        QueryEnv {
+            now: now(),
+            real_providers: self.providers_here(),
+            providers,
+            config: super::providers::facts(&self.services.config),
+            bound: self.bound,
+        }
     }
 
-    /// The real providers found on this machine, with what is known of their version.
+    /// The real providers found on this machine that this owf can ask, with what is known of their version.
     pub fn providers_here(&self) -> Vec<String> {
         let env = |name: &str| self.services.env.get(name).map(str::to_owned);
-        crate::providers::detect(self.services.env.get("PATH").unwrap_or_default(), &env).names()
+        let mut names = crate::providers::detect(self.services.env.get("PATH").unwrap_or_default(), &env).names();
+        names.retain(|name| self.services.registry.get(name).is_some_and(|p| p.availability().available));
+        names
     }
 
     /// Makes the home.

@@ -102,9 +102,8 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     let mut earlier_children = std::collections::HashMap::new();
     let mut next = spec.resumed_from.clone();
     let mut distance = 0;
-    let workspace = Path::new(&spec.workspace);
-    let state = std::cell::LazyCell::new(|| super::workspace::state(workspace, None, &[]));
-    let changed = |outcome: &Outcome| outcome.workspace.is_some() && outcome.workspace != *state;
+    let workspace = super::workspace::Comparison::with(store, &spec);
+    let changed = |outcome: &Outcome| workspace.changed(outcome.workspace.as_deref());
     while let Some(earlier) = next {
         let (history, _) = read_history(store, &earlier)?;
         lookups.add(store, &history)?;
@@ -127,7 +126,7 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
         next = history.spec.and_then(|s| s.resumed_from);
     }
     reuse.child_requests = std::mem::take(&mut lookups.requests);
-    let notices = notices(&reuse, &tree.settings, &spec, changed);
+    let notices = notices(&reuse, &tree.settings, &spec, &workspace);
     let spec = Arc::new(*spec);
     Ok(Loaded { spec, history, reuse, earlier_children, lookups, source, last_seq, notices })
 }
@@ -137,7 +136,7 @@ fn notices(
     reuse: &Reuse,
     settings: &Settings,
     spec: &RunSpec,
-    changed: impl Fn(&Outcome) -> bool,
+    workspace: &super::workspace::Comparison<'_>,
 ) -> Vec<(String, String)> {
     let mut out = spec.notices.clone();
     if let Some(detail) = &spec.diverged {
@@ -145,11 +144,28 @@ fn notices(
         let message = format!("the replay of {from} left its journal, so this run took its place: {detail}");
         out.push(("diverged".to_owned(), message));
     }
-    let stale = reuse.ok.values().filter(|r| changed(&r.outcome)).count();
-    if stale > 0 {
+    let mut stale: Vec<(&str, CallId)> = reuse
+        .ok
+        .values()
+        .filter_map(|r| Some((r.outcome.workspace.as_deref()?, r.from.call_id)))
+        .filter(|(recorded, _)| workspace.changed(Some(recorded)))
+        .collect();
+    stale.sort_by_key(|(_, call)| call.0);
+    if let [(recorded, call), ..] = stale.as_slice() {
+        let files = workspace.files(recorded);
+        let (were, what) = match (stale.len(), files.len()) {
+            (1, 1) => ("answer was", "its file"),
+            (1, _) => ("answer was", "its files"),
+            _ => ("answers were", "their files"),
+        };
+        let named = match files.as_slice() {
+            [] => String::new(),
+            [one] => format!(": {one} ({call})"),
+            [one, rest @ ..] => format!(": {one} and {} more ({call})", rest.len()),
+        };
         let message = format!(
-            "{stale} reused {} made before the workspace changed; if_workspace_changed \"rerun\" asks again",
-            if stale == 1 { "answer was" } else { "answers were" }
+            "{} reused {were} made before {what} changed{named}. if_workspace_changed \"rerun\" asks again",
+            stale.len()
         );
         out.push(("workspace_changed".to_owned(), message));
     }
@@ -260,6 +276,7 @@ fn execute(
         personas: personas.values().map(|p| (p.persona.name.clone(), p.hash)).collect(),
         log_prefix: group.as_ref().map(|_| format!("[{}] ", spec.workflow_name)),
         group,
+        worktrees: worktrees(&tree.store, &spec.workspace),
         is_child: parent.is_some(),
         depth: spec.depth,
         abort: Arc::clone(&tree.abort),
@@ -296,6 +313,14 @@ fn execute(
         parent,
     };
     run_loop.run()
+}
+
+/// Where the paths of worktrees start for a script: the home, relative to the workspace where it lies there, so that a tree that
+/// is moved as a whole replays the same.
+fn worktrees(store: &Store, workspace: &str) -> String {
+    let home = Path::new(&super::reference::home(store)).to_path_buf();
+    let below = home.strip_prefix(workspace).map(Path::to_path_buf);
+    below.unwrap_or(home).to_string_lossy().into_owned()
 }
 
 /// The end of a run whose thread panicked: it is journaled as failed, when that can be done.
@@ -509,6 +534,14 @@ fn incarnation(
     if shared.stop.load(Ordering::Relaxed) {
         return Ok(RunEnd::Interrupted);
     }
+    if lease.epoch > 1 {
+        // An owner before this one may have died with agents running. What they do now nobody would know of.
+        let ended = crate::process::sweep_below(run.as_str());
+        if ended > 0 {
+            tracing::warn!(%run, "{ended} processes of an owner that died were ended");
+        }
+    }
+    super::isolation::harvest(store, run);
     let stop = Arc::new(AtomicBool::new(false));
     let inbox = super::inbox::watch(&tree, &stop);
     launch(Launch { tree: Arc::clone(&tree), run: run.clone(), parent: None, group: None })?;

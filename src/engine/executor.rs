@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::core::budget::Charge;
+use crate::core::file_rules::FileRules;
 use crate::core::machine::{Answer, AttemptReport};
 use crate::core::outcome::{CallError, CostSource, ErrorClass};
 use crate::providers::schema::CompiledSchema;
@@ -14,8 +15,11 @@ use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind, Repl
 use crate::store::Ticket;
 
 use super::answer::checked;
+use super::breaker::{Breakers, Rule, refused};
 use super::collapse::said;
+use super::isolation::{Isolated, Isolation};
 use super::secrets::Secrets;
+use super::toolbox;
 
 /// Everything an attempt needs.
 pub(crate) struct Attempt {
@@ -31,6 +35,12 @@ pub(crate) struct Attempt {
     pub(crate) workspace: Option<String>,
     /// What must not stand in a transcript.
     pub(crate) secrets: Secrets,
+    /// What is known of providers that cannot be reached, and when they are left alone; none for one that is never left alone.
+    pub(crate) breaker: Option<(Arc<Breakers>, Rule)>,
+    /// The worktree it is to have.
+    pub(crate) isolation: Option<Isolation>,
+    /// What file tools may touch, for providers that bring none.
+    pub(crate) files: Arc<FileRules>,
 }
 
 /// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
@@ -57,16 +67,65 @@ pub(crate) async fn contained(attempt: Attempt) -> Option<AttemptReport> {
 
 /// Carries an attempt out. Returns nothing when the barrier failed: then the process no longer owns the run and nothing may
 /// take effect.
-async fn execute(attempt: Attempt) -> Option<AttemptReport> {
+async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     if !attempt.delay.is_zero() {
-        tokio::time::sleep(attempt.delay).await;
+        tokio::select! {
+            () = tokio::time::sleep(attempt.delay) => {}
+            () = attempt.context.stop.stopped() => {}
+        }
     }
     if let Some(barrier) = &attempt.barrier {
         barrier.committed().await.ok()?;
     }
     let began = Instant::now();
     let mut report = blank(&attempt);
-    let (reply, cut_short) = match answer(&attempt).await {
+    if attempt.context.stop.is_stopped() {
+        report.result = Err(CallError::new(ErrorClass::Cancelled, "ended on request"));
+        return Some(report);
+    }
+    let breaker = attempt.breaker.take();
+    let passage = match &breaker {
+        None => None,
+        Some((breakers, rule)) => match breakers.pass(attempt.provider.name(), *rule, Instant::now()) {
+            Ok(passage) => Some(passage),
+            Err(rest) => {
+                report.result = Err(refused(attempt.provider.name(), rest));
+                report.cost_nanos = Some(0);
+                return Some(report);
+            }
+        },
+    };
+    let mut isolated: Option<Isolated> = None;
+    if let Some(isolation) = attempt.isolation.take() {
+        match isolation.begin().await {
+            Ok(tree) => {
+                attempt.request.cwd.clone_from(&tree.cwd);
+                report.notices.extend(tree.notice.clone());
+                isolated = Some(tree);
+            }
+            Err(error) => {
+                report.result = Err(error);
+                report.duration_ms = began.elapsed().as_millis() as u64;
+                return Some(report);
+            }
+        }
+    }
+    // Only now: the directory the attempt works in is known for sure.
+    let tools = match attempt.provider.kind() {
+        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files),
+        ProviderKind::Cli | ProviderKind::Fake => Ok(None),
+    };
+    let ended = match tools {
+        Ok(tools) => {
+            attempt.context.tools = tools;
+            answer(&attempt).await
+        }
+        Err(why) => Ended::Answered(Err(CallError::new(ErrorClass::BadRequest, why).into())),
+    };
+    if let Some(passage) = passage {
+        passage.ended(ended.class(), Instant::now());
+    }
+    let (reply, cut_short) = match ended {
         Ended::Answered(reply) => (Some(reply), None),
         Ended::TimedOut(reply) => {
             let message = format!("no answer in {}", readable(attempt.request.timeout_ms));
@@ -120,6 +179,15 @@ async fn execute(attempt: Attempt) -> Option<AttemptReport> {
     if let Some(error) = cut_short {
         report.result = Err(error);
     }
+    if let Some(tree) = isolated {
+        let left = tree.end().await;
+        report.worktree = left.note;
+        if let Ok(answer) = &mut report.result {
+            answer.changed_files.clone_from(&left.changed_files);
+        }
+        report.changed_files = left.changed_files;
+        report.provenance.warnings.extend(left.warning);
+    }
     if let (Some(path), Some(mut transcript)) = (&attempt.context.transcript, transcript) {
         attempt.secrets.text(&mut transcript);
         // A transcript is for readers; an answer is not thrown away because it could not be written.
@@ -141,11 +209,31 @@ enum Ended {
     Stopped(Option<Result<Reply, ReplyError>>),
 }
 
+impl Ended {
+    /// The class of its error; none when it was answered.
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Answered(Ok(_)) => None,
+            Self::Answered(Err(failure)) => Some(failure.error.class),
+            Self::TimedOut(_) => Some(ErrorClass::Timeout),
+            Self::Stopped(_) => Some(ErrorClass::Cancelled),
+        }
+    }
+}
+
 /// Asks the provider. An attempt that is cut short may wind down and say what it used, where its provider can.
 async fn answer(attempt: &Attempt) -> Ended {
     let limit = Duration::from_millis(attempt.request.timeout_ms);
-    let stop = &attempt.context.stop;
-    let mut call = attempt.provider.call(&attempt.request, &attempt.context);
+    let mut context = attempt.context.clone();
+    if attempt.provider.kind() == ProviderKind::Http {
+        // Only now: the directory the attempt works in is known for sure.
+        match toolbox::of(&attempt.request, &attempt.files) {
+            Ok(tools) => context.tools = tools,
+            Err(why) => return Ended::Answered(Err(CallError::new(ErrorClass::BadRequest, why).into())),
+        }
+    }
+    let stop = &context.stop;
+    let mut call = attempt.provider.call(&attempt.request, &context);
     let timed_out = tokio::select! {
         biased;
         reply = &mut call => return Ended::Answered(reply),

@@ -16,8 +16,13 @@ const MEMORY: &str = "OWF_MEMORY_LIMIT_MB";
 const SCHEMA: &str = "OWF_SCHEMA_ATTEMPTS";
 /// Levels of child workflows.
 const NESTING: &str = "OWF_NESTING";
+/// Failures in a row to reach a provider after which it is left alone.
+const FAILURES: &str = "OWF_BREAKER_FAILURES";
+/// Milliseconds for which it is.
+const OPEN: &str = "OWF_BREAKER_OPEN_MS";
 
-/// `base` with what the environment sets: `OWF_SYNC_LIMIT_MS`, `OWF_MEMORY_LIMIT_MB`, `OWF_NESTING`, `OWF_SCHEMA_ATTEMPTS`.
+/// `base` with what the environment sets: `OWF_SYNC_LIMIT_MS`, `OWF_MEMORY_LIMIT_MB`, `OWF_NESTING`, `OWF_SCHEMA_ATTEMPTS`,
+/// `OWF_BREAKER_FAILURES`, `OWF_BREAKER_OPEN_MS`.
 ///
 /// # Errors
 /// `invalid_arguments` for values that are no numbers in range, all at once.
@@ -36,6 +41,8 @@ pub fn limits(env: &Environment, base: EngineLimits) -> Result<EngineLimits, Fai
     let memory_mb = read(MEMORY, 8..=65_536);
     let nesting = read(NESTING, 0..=5);
     let schema = read(SCHEMA, 1..=20);
+    let failures = read(FAILURES, 1..=1_000_000);
+    let open_ms = read(OPEN, 1..=60_000);
     if !wrong.is_empty() {
         return Err(invalid(wrong));
     }
@@ -44,6 +51,8 @@ pub fn limits(env: &Environment, base: EngineLimits) -> Result<EngineLimits, Fai
         memory_bytes: memory_mb.map_or(base.memory_bytes, |mb| mb << 20),
         schema_attempts: schema.map_or(base.schema_attempts, |n| n as u32),
         nesting: nesting.map_or(base.nesting, |n| n as u32),
+        breaker_failures: failures.map_or(base.breaker_failures, |n| n as u32),
+        breaker_open_ms: open_ms.unwrap_or(base.breaker_open_ms),
         ..base
     })
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -19,9 +20,10 @@ use crate::store::KeyClaim;
 use super::cache_key;
 use super::message::Message;
 use super::run_loop::RunLoop;
+use super::workspace::{Seen, excluded, keep, look};
 
 /// How often a waiter looks whether the process it waits for has answered.
-const CLAIM_POLL: std::time::Duration = std::time::Duration::from_millis(20);
+const CLAIM_POLL: Duration = Duration::from_millis(20);
 
 /// What the loop keeps of a planned call until it is delivered.
 pub(crate) struct Prepared {
@@ -30,7 +32,7 @@ pub(crate) struct Prepared {
     pub(super) concurrency: u32,
     pub(super) request: AttemptRequest,
     pub(super) schema: Option<Arc<CompiledSchema>>,
-    pub(super) workspace: Option<String>,
+    pub(super) workspace: Option<Seen>,
     /// Mutating attempts begun when the call was planned.
     pub(super) mutations: u64,
     /// Set when a fresh answer goes into the cache.
@@ -83,7 +85,8 @@ impl RunLoop {
             return Some(Plan::Refuse(error));
         };
         let available = provider.availability();
-        if !available.available {
+        // A service without a key says so when it is asked: that pauses the run, and a resume finds the key.
+        if !available.available && provider.kind() != ProviderKind::Http {
             let message = available.message.unwrap_or_else(|| format!("provider \"{wanted}\" cannot be used here"));
             return Some(Plan::Refuse(CallError::new(ErrorClass::NotInstalled, message)));
         }
@@ -93,14 +96,22 @@ impl RunLoop {
             Some(Err(error)) => return Some(Plan::Refuse(error)),
         };
         let request = self.attempt_request(call_id, spec, provider.as_ref(), asked.is_none());
+        if let Err(error) = self.priced(provider.as_ref(), request.model.as_deref()) {
+            return Some(Plan::Refuse(error));
+        }
         let real = provider.kind() != ProviderKind::Fake;
         let name = provider.name().to_owned();
         let concurrency = self.tree.concurrency(&name);
         let workspace = if provider.reads_workspace(&request) && !spec.is_mutating() {
-            super::workspace::state(&request.cwd, spec.ask.read_scope.as_deref(), &self.excluded())
+            self.tree.workspace(&request.cwd, spec.ask.read_scope.as_deref(), &self.excluded())
         } else {
             None
         };
+        if let Some(seen) = &workspace
+            && let Err(error) = keep(&self.tree.store, seen)
+        {
+            tracing::warn!(%error, "a state of the workspace is not kept");
+        }
         let model = request.model.clone();
         let configured = self.tree.settings.engine.schema_attempts != EngineLimits::default().schema_attempts;
         let schema_attempts = if configured { None } else { provider.schema_attempts() };
@@ -140,11 +151,24 @@ impl RunLoop {
             let parts = cache_key::parts(spec, &prepared);
             let key = cache_key::key(spec.kind, &parts);
             let occurrence = self.cache_occurrence(call_id, key);
-            let record = CacheRecord { key, occurrence, parts: cache_key::short(&parts) };
+            let record = CacheRecord {
+                key,
+                occurrence,
+                parts: cache_key::short(&parts),
+                workspace: prepared.workspace.as_ref().map(Seen::id),
+            };
             if policy.reads()
                 && let Some(hit) = self.lookup(call_id, &record)
             {
                 return Some(hit);
+            }
+            if policy.reads() && prepared.provider.wants_claim(&prepared.request) && real {
+                // A claim is on disk before it is one. Many at once are one write, as long as this thread waits for none.
+                let plan = run(CacheNote::default(), Some(record.clone()));
+                prepared.store_as = policy.writes().then(|| record.clone());
+                self.wait_for_leader(call_id, record, plan, Duration::ZERO);
+                self.prepared.insert(call_id, prepared);
+                return None;
             }
             if policy.reads() && prepared.provider.wants_claim(&prepared.request) {
                 match self.tree.store.claim_key(&key, occurrence, &self.run, super::journal::now()) {
@@ -158,7 +182,7 @@ impl RunLoop {
                     Ok(None) => {
                         let plan = run(CacheNote::default(), Some(record.clone()));
                         prepared.store_as = policy.writes().then(|| record.clone());
-                        self.wait_for_leader(call_id, record, plan);
+                        self.wait_for_leader(call_id, record, plan, CLAIM_POLL);
                         self.prepared.insert(call_id, prepared);
                         return None;
                     }
@@ -199,27 +223,35 @@ impl RunLoop {
         }
     }
 
-    /// Waits, off this thread, until the answer another process is working on is there, or its claim is free.
-    fn wait_for_leader(&self, call_id: CallId, record: CacheRecord, otherwise: Plan) {
+    /// Waits, off this thread, until the answer another process is working on is there, or its claim is free. Looks for the
+    /// first time after `first`.
+    fn wait_for_leader(&self, call_id: CallId, record: CacheRecord, otherwise: Plan, first: Duration) {
         let store = self.tree.store.clone();
         let run = self.run.clone();
         let to = self.to_self.clone();
         self.tree.services.runtime.spawn(async move {
+            let mut wait = first;
             let (plan, claim) = loop {
-                tokio::time::sleep(CLAIM_POLL).await;
+                tokio::time::sleep(wait).await;
+                wait = CLAIM_POLL;
                 if let Ok(Some(hit)) = store.cache_get(&record.key, record.occurrence) {
                     break (hit_plan(call_id, &record, hit.from, hit.outcome), None);
                 }
-                match store.claim_key(&record.key, record.occurrence, &run, super::journal::now()) {
-                    Ok(None) => {}
-                    Ok(Some(claim)) => {
+                let claimed = {
+                    let (store, record, run) = (store.clone(), record.clone(), run.clone());
+                    let claim = move || store.claim_key(&record.key, record.occurrence, &run, super::journal::now());
+                    tokio::task::spawn_blocking(claim).await
+                };
+                match claimed {
+                    Ok(Ok(None)) => {}
+                    Ok(Ok(Some(claim))) => {
                         if let Ok(Some(hit)) = store.cache_get(&record.key, record.occurrence) {
                             break (hit_plan(call_id, &record, hit.from, hit.outcome), None);
                         }
                         break (otherwise, Some(claim));
                     }
                     // Without claims two processes may ask the same; that costs, but it is right.
-                    Err(_) => break (otherwise, None),
+                    Ok(Err(_)) | Err(_) => break (otherwise, None),
                 }
             };
             // A loop that has ended no longer needs the plan.
@@ -268,18 +300,11 @@ impl RunLoop {
         let Some(before) = &prepared.workspace else { return true };
         let scope = prepared.request.spec.ask.read_scope.as_deref();
         self.tree.mutations() == (prepared.mutations, false)
-            && super::workspace::state(&prepared.request.cwd, scope, &self.excluded()).as_ref() == Some(before)
+            && look(&prepared.request.cwd, scope, &self.excluded()).is_some_and(|now| now.state == before.state)
     }
 
-    /// Paths whose content says nothing about the workspace: the home, worktrees, workflow files.
     fn excluded(&self) -> Vec<PathBuf> {
-        let mut out = vec![self.tree.store.home().to_path_buf()];
-        let workspace = PathBuf::from(&self.spec.workspace);
-        for dir in [".claude/workflows", ".owf/workflows", ".claude/worktrees"] {
-            out.push(workspace.join(dir));
-        }
-        out.extend(self.spec.source_path.as_ref().map(PathBuf::from));
-        out
+        excluded(&self.tree.store, &self.spec)
     }
 }
 

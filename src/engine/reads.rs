@@ -5,13 +5,13 @@ use crate::core::failure::{Code, Failure};
 use super::engine::Engine;
 use super::params::{
     ApprovalsParams, ArtifactsParams, CallsParams, ExplainParams, ExportParams, ListRunsParams, OutputParams,
-    PruneParams, ReadArtifactParams, ReportParams, StatusParams,
+    PruneParams, ReadArtifactParams, ReportParams, StatusParams, UsageParams,
 };
-use super::query::{RunScope, doctor_of_damaged_store, doctor_without_store};
+use super::query::{RunScope, doctor_of_damaged_store, doctor_without_store, runs_cursor};
 use super::report::Report;
 use super::view::{
     ApprovalsView, ArtifactsView, CallDetailView, CallsView, ClearedView, DoctorView, ExplainView, ExportView,
-    OutputView, PruneView, ReadArtifactView, ReportView, RunView, RunsView,
+    OutputView, PruneView, ReadArtifactView, ReportView, RunView, RunsView, UsageReport,
 };
 
 impl Engine {
@@ -103,15 +103,18 @@ impl Engine {
     /// `invalid_arguments` for a bad cursor or time.
     pub fn list_runs(&self, params: &ListRunsParams) -> Result<RunsView, Failure> {
         match self.existing() {
-            Err(failure) if failure.code == Code::NotFound => Ok(RunsView {
-                home: self.home().display().to_string(),
-                total: 0,
-                matched: 0,
-                runs: Vec::new(),
-                truncated: false,
-                next_cursor: None,
-                next: "owf_run_workflow starts a run".to_owned(),
-            }),
+            Err(failure) if failure.code == Code::NotFound => {
+                runs_cursor(params.cursor.as_deref())?;
+                Ok(RunsView {
+                    home: self.home().display().to_string(),
+                    total: 0,
+                    matched: 0,
+                    runs: Vec::new(),
+                    truncated: false,
+                    next_cursor: None,
+                    next: "owf_run_workflow starts a run".to_owned(),
+                })
+            }
             Err(failure) => Err(failure),
             Ok(_) => self.query(|q| q.list_runs(params)),
         }
@@ -128,6 +131,23 @@ impl Engine {
             }
             Err(failure) => Err(failure),
             Ok(_) => self.query(|q| q.approvals(params)),
+        }
+    }
+
+    /// What agents used over all runs. A home without a store has used nothing.
+    ///
+    /// # Errors
+    /// `invalid_arguments` for a bad time, store errors.
+    pub fn usage(&self, params: &UsageParams) -> Result<UsageReport, Failure> {
+        match self.existing() {
+            Err(failure) if failure.code == Code::NotFound => {
+                let nothing = crate::store::Store::in_memory()?;
+                let env = super::query::QueryEnv { now: super::journal::now(), ..Default::default() };
+                let none = super::query::Query { store: &nothing, env: &env }.usage(params)?;
+                Ok(UsageReport { home: self.home().display().to_string(), ..none })
+            }
+            Err(failure) => Err(failure),
+            Ok(_) => self.query(|q| q.usage(params)),
         }
     }
 
@@ -161,14 +181,20 @@ impl Engine {
 
     /// What is well and what is not: home, store, git, providers.
     ///
+    /// With `reach` the services that can be used are asked whether they answer; without, no network is used.
+    ///
     /// # Errors
     /// Store errors other than a missing store.
-    pub fn doctor(&self) -> Result<DoctorView, Failure> {
-        match self.existing().and_then(|_| self.query(|q| q.doctor())) {
-            Err(failure) if failure.code == Code::NotFound => Ok(doctor_without_store(&self.query_env(), self.home())),
+    pub fn doctor(&self, reach: bool) -> Result<DoctorView, Failure> {
+        let mut env = self.full_env();
+        if reach {
+            env.config.extend(self.reached());
+        }
+        match self.query_in(&env, |q| q.doctor()) {
+            Err(failure) if failure.code == Code::NotFound => Ok(doctor_without_store(&env, self.home())),
             // Every other command sends people here, so this is no place to stop at it.
             Err(failure) if failure.code == Code::StoreCorrupt => {
-                Ok(doctor_of_damaged_store(&self.query_env(), self.home(), failure.message))
+                Ok(doctor_of_damaged_store(&env, self.home(), failure.message))
             }
             told => told,
         }

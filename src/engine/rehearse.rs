@@ -25,6 +25,9 @@ const TIME_LIMIT: Duration = Duration::from_mins(1);
 /// Rehearses a workflow; reads the store only to compare, and writes nothing.
 pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunView, Failure> {
     let services = engine.services();
+    // Opening the store brings what was observed with models; without one, or with one that cannot be read, the estimate is
+    // blind.
+    let _ = engine.existing();
     let (cwd, _) = directories(services, params.workspace.as_deref());
     let reference = Reference::new(params.path.as_ref(), params.name.as_ref(), params.script.as_ref());
     let workflow = load(&reference, &cwd, services.user_home.as_deref())?;
@@ -75,6 +78,7 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
         }),
         settings,
         registry: services.registry.clone(),
+        setup: services.config.setup.clone(),
         fixtures,
         assume: params.assume.clone().unwrap_or_default(),
         against,
@@ -88,17 +92,18 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
 fn against(store: &Store, run: &RunId, rerun: bool, home: Option<&Path>) -> Result<Option<Against>, StoreError> {
     let mut chain = Vec::new();
     let mut next = Some(run.clone());
-    let mut workspace = String::new();
+    let mut spec = None;
     while let Some(id) = next {
         let row = store.run(&id)?;
-        workspace = row.as_ref().map_or(workspace, |r| r.spec.workspace.clone());
+        // The one asked for says where the workspace is.
+        spec = spec.or_else(|| row.as_ref().map(|r| r.spec.clone()));
         next = row.and_then(|r| r.resumed_from);
         chain.push((id.clone(), all_events(store, &id)?));
     }
-    let state = std::cell::LazyCell::new(|| super::workspace::state(Path::new(&workspace), None, &[]));
+    let workspace = spec.as_ref().map(|spec| super::workspace::Comparison::with(store, spec));
     let mut found = Against::new(&chain, |kind, outcome| match kind {
         CallKind::Workflow => outcome.child_run.as_ref().is_some_and(|c| super::child::reusable_child(store, c, home)),
-        _ => !(rerun && outcome.workspace.is_some() && outcome.workspace != *state),
+        _ => !(rerun && workspace.as_ref().is_some_and(|w| w.changed(outcome.workspace.as_deref()))),
     });
     if let Some(found) = &mut found {
         let mut children: HashMap<(Hash, u32), Against> = HashMap::new();

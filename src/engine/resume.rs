@@ -119,6 +119,7 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     };
     new_spec.args = args;
     new_spec.settings = next.clone();
+    super::nested::below(&mut new_spec, &services.env, store)?;
     new_spec.resumed_from = Some(run_id.clone());
     new_spec.diverged = None;
     new_spec.started_by.clone_from(&services.started_by);

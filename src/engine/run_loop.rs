@@ -250,7 +250,7 @@ impl RunLoop {
         for (offset, event) in events.iter().enumerate() {
             match event {
                 Event::CallRequested { call_id, spec, .. } if call_id.0 <= folders => {
-                    if let Some(prompt) = &spec.ask.prompt {
+                    if let Some(prompt) = &spec.ask.prompt_text() {
                         self.held.prompt(&self.tree.store.run_dir(&self.run), *call_id, prompt);
                     }
                 }
@@ -287,6 +287,7 @@ impl RunLoop {
     /// Takes what an attempt brought, without the secrets in it.
     pub(super) fn attempt_ended(&mut self, call_id: CallId, attempt: u32, mut report: Box<AttemptReport>) {
         self.tree.services.secrets.report(&mut report);
+        self.observe(call_id, &report);
         if let (Err(error), Some(prepared)) = (&report.result, self.prepared.get_mut(&call_id))
             && matches!(error.class, ErrorClass::Schema | ErrorClass::NoOutput)
         {

@@ -1,41 +1,26 @@
 //! Known secrets: their exact values are replaced once, before anything that holds one is journaled, keyed or delivered.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use crate::core::call::CallSpec;
-use crate::core::environment::Environment;
 use crate::core::machine::AttemptReport;
 use crate::core::op::{DriverState, Op};
+use crate::core::redact::Redactor;
 
-/// Shorter values are no secrets: replacing them would tear ordinary text apart.
-const SHORTEST: usize = 8;
-
-/// The values of the variables that hold provider keys, longest first.
+/// What is known to be secret, taken out of everything a run records.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
-    values: Arc<[(String, String)]>,
+    known: Redactor,
 }
 
 impl Secrets {
-    /// The values that `variables` have in `env`.
-    pub fn of(env: &Environment, variables: &[&str]) -> Self {
-        let known = variables.iter().filter_map(|name| {
-            let value = env.get(name)?.trim().to_owned();
-            (value.len() >= SHORTEST).then(|| (value, format!("[{name}]")))
-        });
-        let mut values: Vec<(String, String)> = known.collect();
-        values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
-        Self { values: values.into() }
+    /// Those that a redactor knows.
+    pub fn new(known: Redactor) -> Self {
+        Self { known }
     }
 
     pub(crate) fn text(&self, text: &mut String) {
-        for (value, name) in self.values.iter() {
-            if text.contains(value) {
-                *text = text.replace(value, name);
-            }
-        }
+        self.known.exact(text);
     }
 
     pub(crate) fn option(&self, text: &mut Option<String>) {
@@ -46,7 +31,7 @@ impl Secrets {
 
     /// Replaces secrets in every string of a value, keys of objects included.
     pub(crate) fn value(&self, value: &mut Value) {
-        if self.values.is_empty() {
+        if self.known.is_empty() {
             return;
         }
         match value {
@@ -72,7 +57,7 @@ impl Secrets {
 
     /// Replaces secrets in what user logic did.
     pub(crate) fn ops(&self, ops: &mut [Op], state: &mut DriverState) {
-        if self.values.is_empty() {
+        if self.known.is_empty() {
             return;
         }
         for op in ops {
@@ -98,6 +83,9 @@ impl Secrets {
     fn spec(&self, spec: &mut CallSpec) {
         let ask = &mut spec.ask;
         self.option(&mut ask.prompt);
+        for message in ask.messages.iter_mut().flatten() {
+            self.text(&mut message.content);
+        }
         self.option(&mut ask.system);
         self.option_value(&mut ask.schema);
         self.option_value(&mut ask.extra);
@@ -115,7 +103,7 @@ impl Secrets {
 
     /// Replaces secrets in what an attempt brought.
     pub(crate) fn report(&self, report: &mut AttemptReport) {
-        if self.values.is_empty() {
+        if self.known.is_empty() {
             return;
         }
         self.option(&mut report.rejected);
@@ -142,6 +130,7 @@ impl Secrets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::environment::Environment;
     use serde_json::json;
 
     #[test]
@@ -150,7 +139,8 @@ mod tests {
             [("OPENAI_API_KEY", "sk-0123456789"), ("GEMINI_API_KEY", "short")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
-        let secrets = Secrets::of(&env, &["OPENAI_API_KEY", "GEMINI_API_KEY", "DEEPSEEK_API_KEY"]);
+        let known = Redactor::of(&env, ["OPENAI_API_KEY", "GEMINI_API_KEY", "DEEPSEEK_API_KEY"]);
+        let secrets = Secrets::new(known);
         let mut value = json!({"a": ["x sk-0123456789 y", 1], "sk-0123456789": "short"});
         secrets.value(&mut value);
         assert_eq!(value, json!({"a": ["x [OPENAI_API_KEY] y", 1], "[OPENAI_API_KEY]": "short"}));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::core::environment::Environment;
 use crate::providers::Registry;
 
+use super::configured::Configured;
 use super::secrets::Secrets;
 
 /// Configured defaults.
@@ -26,6 +27,8 @@ pub struct Services {
     pub env: Environment,
     /// Values that never reach the store.
     pub secrets: Secrets,
+    /// The rest of the configuration.
+    pub config: Configured,
     /// Configured defaults.
     pub defaults: Defaults,
     /// The user's home directory.
@@ -40,6 +43,8 @@ pub struct Services {
     pub program: Option<PathBuf>,
     /// Defaults of the engine's limits, so that tests can use small ones.
     pub limits: crate::core::run::EngineLimits,
+    /// Providers that are left alone for a while.
+    pub breakers: std::sync::Arc<super::breaker::Breakers>,
 }
 
 /// The working directory and the workspace of a request: those of the engine, or what `workspace` says.

@@ -89,7 +89,8 @@ pub(crate) fn settings(
     if overrides.check_provider.unwrap_or(true) {
         check_provider(services, &settings.provider)?;
     }
-    check_price(&settings)?;
+    services.config.ceilings.keep(&mut settings)?;
+    check_price(services, &settings)?;
     Ok(settings)
 }
 
@@ -189,13 +190,15 @@ fn check_provider(services: &Services, name: &str) -> Result<(), Failure> {
         .allowed(usable))
 }
 
-fn check_price(settings: &Settings) -> Result<(), Failure> {
+fn check_price(services: &Services, settings: &Settings) -> Result<(), Failure> {
     let fake = crate::core::run::is_fake(&settings.provider);
     if settings.limits.cost_nanos.is_none() || settings.allow_unpriced || fake {
         return Ok(());
     }
-    let model = settings.model.clone().unwrap_or_default();
-    if crate::providers::prices::estimate(&settings.provider, &model, 1, 1).is_some() {
+    let of_provider = || services.registry.get(&settings.provider).and_then(|provider| provider.default_model());
+    let model = settings.model.clone().or_else(of_provider).unwrap_or_default();
+    let setup = &services.config.setup;
+    if setup.prices.lookup(&settings.provider, &setup.model(&settings.provider, &model)).is_some() {
         return Ok(());
     }
     let what = if model.is_empty() { "its default model".to_owned() } else { format!("model \"{model}\"") };
@@ -241,8 +244,13 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     let mut spec = spec_of(&workflow, &script, args, settings, services);
     spec.workspace = workspace.display().to_string();
     spec.cwd = cwd.display().to_string();
-    let at = super::journal::now();
+    // What was asked for, before it is cut to what is left of another run's budget.
     spec.request_key = params.request_key.as_ref().map(|key| (key.clone(), request_hash(&spec)));
+    super::nested::below(&mut spec, &services.env, store)?;
+    if spec.parent.is_some() {
+        check_price(services, &spec.settings)?;
+    }
+    let at = super::journal::now();
     let run_id = RunId::new(at, super::services::random());
     let (run_id, joined) = match store.create_run(&run_id, &spec, &workflow.bytes, at)? {
         Created::New => (run_id, false),

@@ -38,6 +38,8 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
         .arg(store.home())
         .arg("supervise")
         .arg(run.as_str())
+        // It outlives the call that this process may have been started for, and is no process of it.
+        .env_remove(crate::providers::MARKER)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)
@@ -116,6 +118,7 @@ mod tests {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
             env: Environment::default(),
             secrets: crate::engine::Secrets::default(),
+            config: crate::engine::Configured::default(),
             defaults: Defaults::default(),
             user_home: None,
             cwd: cwd.to_owned(),
@@ -123,6 +126,7 @@ mod tests {
             started_by: "test".to_owned(),
             program: None,
             limits: crate::core::run::EngineLimits::default(),
+            breakers: Arc::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the runs of one tree share while a process executes them: ledger, permits, cancellation, files, the store's lease.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,7 @@ use super::gates::Gates;
 use super::message::Message;
 use super::run_end::RunEnd;
 use super::services::Services;
+use super::workspace::Seen;
 
 /// The shared state of a run tree.
 pub(crate) struct Tree {
@@ -49,6 +51,8 @@ pub(crate) struct Tree {
     loops: Mutex<HashMap<RunId, LoopHandle>>,
     occurrences: Mutex<HashMap<Hash, u32>>,
     mutations: Arc<Mutations>,
+    /// States of the workspace seen a moment ago, by scope.
+    looked: Mutex<Vec<Looked>>,
     /// Attempts that may still be winding down after their end was asked for: one copy each.
     winding: Arc<()>,
     schemas: Mutex<HashMap<Hash, Result<Arc<CompiledSchema>, CallError>>>,
@@ -71,6 +75,21 @@ impl Drop for Mutation {
         self.0.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
+
+/// A look at the workspace: calls that are planned side by side share it.
+#[derive(Debug)]
+struct Looked {
+    cwd: PathBuf,
+    scope: Option<Vec<String>>,
+    excluded: Vec<PathBuf>,
+    /// Mutating attempts then: none must have begun or ended since.
+    mutations: (u64, bool),
+    at: Instant,
+    seen: Option<Seen>,
+}
+
+/// How long a look counts. What changes within it is noticed when the answer is to be stored.
+const LOOK_COUNTS: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Clone)]
 struct LoopHandle {
@@ -116,6 +135,7 @@ impl Tree {
             loops: Mutex::default(),
             occurrences: Mutex::default(),
             mutations: Arc::default(),
+            looked: Mutex::default(),
             winding: Arc::default(),
             schemas: Mutex::default(),
             end: Mutex::default(),
@@ -239,6 +259,22 @@ impl Tree {
     /// How many mutating attempts have begun, and whether one runs now.
     pub(crate) fn mutations(&self) -> (u64, bool) {
         (self.mutations.begun.load(Ordering::SeqCst), self.mutations.running.load(Ordering::SeqCst) > 0)
+    }
+
+    /// The state of the workspace, looked at now or a moment ago.
+    pub(crate) fn workspace(&self, cwd: &Path, scope: Option<&[String]>, excluded: &[PathBuf]) -> Option<Seen> {
+        let mutations = self.mutations();
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.retain(|look| look.at.elapsed() < LOOK_COUNTS && look.mutations == mutations && !mutations.1);
+        let same = |look: &&Looked| look.cwd == cwd && look.scope.as_deref() == scope && look.excluded == excluded;
+        if let Some(look) = looked.iter().find(same) {
+            return look.seen.clone();
+        }
+        let at = Instant::now();
+        let seen = super::workspace::look(cwd, scope, excluded);
+        let (scope, excluded) = (scope.map(<[String]>::to_vec), excluded.to_vec());
+        looked.push(Looked { cwd: cwd.to_owned(), scope, excluded, mutations, at, seen: seen.clone() });
+        seen
     }
 
     /// To be kept as long as an attempt of a provider that winds down runs.

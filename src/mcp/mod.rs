@@ -3,6 +3,7 @@
 mod call;
 mod elicit;
 mod elicit_flow;
+mod engines;
 mod instructions;
 mod prompts;
 mod refused;
@@ -11,9 +12,10 @@ mod serve;
 mod settings;
 mod tasks;
 mod tools;
+mod turns;
 mod uri;
 mod wire;
 
-pub(crate) use call::{Call, Client};
+pub(crate) use call::{Call, Client, Shared};
 pub use serve::serve;
 pub(crate) use tools::Tool;

@@ -98,7 +98,7 @@ pub(crate) fn only_page(cursor: Option<&str>) -> Result<(), Refused> {
         None => Ok(()),
         Some(text) => {
             let shown: String = text.chars().take(40).collect();
-            Err(Refused::Params(format!("`{shown}` is no cursor of this list: it has one page")))
+            Err(Refused::Params(format!("\"{shown}\" is no cursor of this list: it has one page; leave cursor out")))
         }
     }
 }

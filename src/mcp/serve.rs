@@ -3,12 +3,12 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::stdio;
 
 use super::settings::Settings;
-use super::{tools, wire};
+use super::{Shared, tools, wire};
 use crate::app::{AppOptions, ToolSet};
 use crate::core::failure::{Code, Failure};
 
@@ -16,13 +16,8 @@ use crate::core::failure::{Code, Failure};
 ///
 /// # Errors
 /// A setting in the environment is wrong, or the standard streams cannot be used.
-pub fn serve(mut options: AppOptions, set: ToolSet) -> Result<(), Failure> {
+pub fn serve(options: AppOptions, set: ToolSet) -> Result<(), Failure> {
     let settings = Settings::of(&options.env)?;
-    if options.workspace.is_none() {
-        // Clients start servers anywhere; this one says where its project is.
-        let project = options.env.get("CLAUDE_PROJECT_DIR").map(PathBuf::from);
-        options.workspace = project.filter(|dir| dir.is_dir());
-    }
     let offered = tools::all().iter().filter(|tool| set == ToolSet::All || tool.core).collect();
     let failed = |what: &'static str| {
         move |error: io::Error| Failure::new(Code::Internal, format!("the MCP server did not start: {what}: {error}"))
@@ -33,7 +28,9 @@ pub fn serve(mut options: AppOptions, set: ToolSet) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(failed("runtime"))?;
-    let ended = runtime.block_on(wire::run(input, output, offered, options, settings));
+    // Kept here to the end: an engine must not be dropped inside the runtime.
+    let shared = Arc::new(Shared::new(options, settings));
+    let ended = runtime.block_on(wire::run(input, output, offered, Arc::clone(&shared)));
     // Calls that still wait are left behind: they hold nothing that a run needs.
     runtime.shutdown_background();
     ended.map_err(failed("streams"))

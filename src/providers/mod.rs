@@ -1,7 +1,11 @@
 //! Layer 1: adapters that turn a request into an answer.
 
+pub mod base_url;
 pub mod cli;
+mod configured;
+pub mod estimate;
 pub mod fake;
+mod file_tools;
 pub mod http;
 mod near;
 pub mod prices;
@@ -10,9 +14,13 @@ mod registry;
 pub mod schema;
 mod setup;
 
+pub use crate::process::MARKER;
+pub use configured::{at_line, providers_table};
+pub use file_tools::FileTools;
 pub use provider::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Feedback, MARKER, Persona, Progress, Provider, ProviderKind,
-    Reply, ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
+    AttemptRequest, Availability, BoxFuture, CallContext, Feedback, Persona, Progress, Provider, ProviderKind, Reply,
+    ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
 };
-pub use registry::{Detected, Registry, detect, key_variables, registry};
+pub(crate) use registry::keys_of;
+pub use registry::{Detected, Registry, detect, registry};
 pub use setup::{Entry, Setup};

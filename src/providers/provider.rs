@@ -47,15 +47,11 @@ pub struct AttemptRequest {
     pub cwd: PathBuf,
     /// Milliseconds the attempt may take.
     pub timeout_ms: u64,
-    /// `ROOT/RUN/CALL/ATTEMPT`: the value of [`MARKER`] in the environment of every process started for the attempt.
+    /// `ROOT/RUN/CALL/ATTEMPT`: the value of [`crate::process::MARKER`] in the environment of every process started for the attempt.
     pub marker: String,
     /// What was wrong with the attempt before, when it broke the schema.
     pub feedback: Option<Feedback>,
 }
-
-/// The environment variable that marks processes started for an attempt, so that they can be found and ended when their owner
-/// is gone.
-pub const MARKER: &str = "OWF_CALL_ID";
 
 impl AttemptRequest {
     /// The system prompt: the persona's, then the call's own.
@@ -143,6 +139,16 @@ pub trait ToolBox: Send + Sync {
     /// # Errors
     /// One sentence for the model: an unknown tool, bad arguments, a refused path, a tool that failed.
     fn call<'a>(&'a self, name: &'a str, arguments: Value) -> BoxFuture<'a, Result<String, String>>;
+
+    /// Files that were changed so far, relative to the attempt's directory.
+    fn changed_files(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The most requests to the model in one attempt.
+    fn max_turns(&self) -> u32 {
+        25
+    }
 }
 
 /// A request to end, seen by everyone who holds a copy.
@@ -318,6 +324,11 @@ pub trait Provider: Send + Sync {
 
     /// The model used when none is asked for.
     fn default_model(&self) -> Option<String> {
+        None
+    }
+
+    /// Where its service is; none for what is no service.
+    fn base_url(&self) -> Option<String> {
         None
     }
 

@@ -8,7 +8,7 @@ use super::near::nearest;
 use super::provider::{
     AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyError,
 };
-use super::setup::Setup;
+use super::setup::{Entry, Setup};
 use crate::core::budget::Charge;
 use crate::core::failure::{Code, Failure};
 use crate::core::outcome::{CallError, ErrorClass};
@@ -37,10 +37,44 @@ const KNOWN: &[Known] = &[
     Known { name: "ollama", kind: ProviderKind::Http, keys: &[] },
 ];
 
+/// The canonical name behind an alias in lower case.
+pub(super) fn alias(name: &str) -> Option<&'static str> {
+    ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, target)| *target)
+}
+
+/// The kind of a built-in provider by its canonical name.
+pub(super) fn builtin(name: &str) -> Option<ProviderKind> {
+    if name == "fake" {
+        return Some(ProviderKind::Fake);
+    }
+    if super::cli::is_shipped(name) {
+        return Some(ProviderKind::Cli);
+    }
+    if super::cli::is_shipped(name) {
+        return Some(ProviderKind::Cli);
+    }
+    KNOWN.iter().find(|known| known.name == name).map(|known| known.kind)
+}
+
+/// The variables, any of which may hold the key of a provider: its entry's own, else those of the service.
+pub(crate) fn keys_of(name: &str, entry: &Entry) -> Vec<String> {
+    match &entry.api_key_env {
+        Some(variable) => vec![variable.clone()],
+        None => {
+            let known = KNOWN.iter().find(|known| known.name == name);
+            known.map_or_else(Vec::new, |known| known.keys.iter().map(|key| (*key).to_owned()).collect())
+        }
+    }
+}
+
 /// The providers by canonical name. Names are looked up without regard to case, aliases included.
 #[derive(Clone)]
 pub struct Registry {
     providers: BTreeMap<String, Arc<dyn Provider>>,
+    /// Calls at once as configured for a provider.
+    concurrency: BTreeMap<String, u32>,
+    /// The most at once of any, whatever is asked for.
+    most_at_once: Option<u32>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -52,9 +86,10 @@ impl std::fmt::Debug for Registry {
 impl Registry {
     /// A registry with `fake` and every provider known by name.
     pub fn new(fake: Arc<dyn Provider>) -> Self {
-        let mut registry = Self { providers: BTreeMap::new() };
+        let mut registry = Self { providers: BTreeMap::new(), concurrency: BTreeMap::new(), most_at_once: None };
         for known in KNOWN {
-            registry.insert(Arc::new(Unavailable { name: known.name, kind: known.kind }));
+            let problem = format!("this version of owf has no adapter for `{}` yet", known.name);
+            registry.insert(Arc::new(Unavailable { name: known.name.to_owned(), kind: known.kind, problem }));
         }
         registry.insert(fake);
         registry
@@ -71,8 +106,12 @@ impl Registry {
         if self.providers.contains_key(&name) {
             return Some(name);
         }
-        let (_, target) = ALIASES.iter().find(|(alias, _)| *alias == name)?;
-        self.providers.contains_key(*target).then(|| (*target).to_owned())
+        if let Some(target) = alias(&name) {
+            return self.providers.contains_key(target).then(|| target.to_owned());
+        }
+        // Variables cannot hold a hyphen, so `my_llm` and `my-llm` are one name.
+        let same = |known: &&String| known.replace('-', "_") == name.replace('-', "_");
+        self.providers.keys().find(same).cloned()
     }
 
     /// The provider of a name or alias in any case.
@@ -109,34 +148,56 @@ impl Registry {
         format!("OWF_PROVIDER_{}_CONCURRENCY", name.to_uppercase().replace('-', "_"))
     }
 
-    /// Calls at once for a provider: what the run asks for, else `OWF_PROVIDER_<NAME>_CONCURRENCY`, else
-    /// `OWF_MAX_CONCURRENCY`, else the provider's own default. Never 0; what is no number counts as absent.
+    /// Calls at once for a provider: what the run asks for, else `OWF_PROVIDER_<NAME>_CONCURRENCY`, else its entry in the
+    /// configuration, else `OWF_MAX_CONCURRENCY`, else the provider's own default. Never 0; what is no number counts as absent.
     pub fn concurrency(&self, name: &str, env: &dyn Fn(&str) -> Option<String>, setting: Option<u32>) -> u32 {
         let canonical = self.canonical(name).unwrap_or_else(|| name.to_lowercase());
         let read = |variable: &str| env(variable).and_then(|text| text.trim().parse::<u32>().ok()).filter(|n| *n > 0);
         let own = Self::concurrency_variable(&canonical);
-        setting
+        let wanted = setting
             .filter(|n| *n > 0)
             .or_else(|| read(&own))
+            .or_else(|| self.concurrency.get(&canonical).copied())
             .or_else(|| read("OWF_MAX_CONCURRENCY"))
             .or_else(|| self.get(&canonical).map(|provider| provider.default_concurrency().max(1)))
-            .unwrap_or(1)
+            .unwrap_or(1);
+        self.most_at_once.map_or(wanted, |most| wanted.min(most))
     }
 }
 
 /// The registry of a setup: `fake`, the providers known by name, and the configured ones. Built-in names win.
 pub fn registry(setup: &Setup, fake: Arc<dyn Provider>) -> Registry {
     let mut registry = Registry::new(Arc::clone(&fake));
+    // A configured provider that no adapter takes up is known all the same, and says so.
+    for (name, entry) in setup.entries.iter().filter(|(name, _)| builtin(name).is_none()) {
+        let kind = if entry.kind.as_deref() == Some("cli") { ProviderKind::Cli } else { ProviderKind::Http };
+        let problem = format!("no adapter of owf fits provider \"{name}\"");
+        registry.insert(Arc::new(Unavailable { name: name.clone(), kind, problem }));
+    }
     for provider in super::cli::providers(setup).into_iter().chain(super::http::providers(setup)) {
         registry.insert(provider);
     }
     registry.insert(fake);
+    for (name, what) in &setup.broken {
+        let kind = builtin(name).unwrap_or(ProviderKind::Http);
+        // `fake` invents answers whatever is said about it.
+        if kind != ProviderKind::Fake {
+            let problem = format!("provider \"{name}\" is configured wrongly: {what}");
+            registry.insert(Arc::new(Unavailable { name: name.clone(), kind, problem }));
+        }
+    }
+    let limits = setup.entries.iter().filter_map(|(name, entry)| Some((name.clone(), entry.concurrency?)));
+    registry.concurrency = limits.collect();
+    registry.most_at_once = setup.most_at_once;
     registry
 }
 
-/// The variables that hold keys of known providers: their values are secrets.
-pub fn key_variables() -> Vec<&'static str> {
-    KNOWN.iter().flat_map(|known| known.keys).copied().collect()
+/// Variables that programs read besides, and that hold secrets as well.
+const OF_PROGRAMS: &[&str] = &["ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "CODEX_API_KEY"];
+
+/// The variables that hold keys of known providers.
+pub(super) fn key_variables() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().flat_map(|known| known.keys).chain(OF_PROGRAMS).copied()
 }
 
 /// What of the known providers is present on this machine.
@@ -175,21 +236,16 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// Stands in for a provider whose adapter is not in this version.
+/// Stands in for a provider that cannot be used: its adapter is not in this version, or its configuration is wrong.
 struct Unavailable {
-    name: &'static str,
+    name: String,
     kind: ProviderKind,
-}
-
-impl Unavailable {
-    fn message(&self) -> String {
-        format!("this version of owf has no adapter for `{}` yet", self.name)
-    }
+    problem: String,
 }
 
 impl Provider for Unavailable {
     fn name(&self) -> &str {
-        self.name
+        &self.name
     }
 
     fn kind(&self) -> ProviderKind {
@@ -208,7 +264,7 @@ impl Provider for Unavailable {
     }
 
     fn availability(&self) -> Availability {
-        Availability { available: false, version: None, message: Some(self.message()) }
+        Availability { available: false, version: None, message: Some(self.problem.clone()) }
     }
 
     fn identity(&self, _request: &AttemptRequest) -> BTreeMap<String, String> {
@@ -232,8 +288,8 @@ impl Provider for Unavailable {
         _request: &'a AttemptRequest,
         _context: &'a CallContext,
     ) -> BoxFuture<'a, Result<Reply, ReplyError>> {
-        let mut error = CallError::new(ErrorClass::NotInstalled, self.message());
-        error.hint = Some("use provider `fake` until the adapter is there".to_owned());
+        let mut error = CallError::new(ErrorClass::NotInstalled, self.problem.clone());
+        error.hint = Some("owf doctor says more; provider `fake` is always there".to_owned());
         Box::pin(std::future::ready(Err(error.into())))
     }
 }

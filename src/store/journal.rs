@@ -42,6 +42,12 @@ impl Folder {
         *self = Self::default();
     }
 
+    /// How many things are kept for the next transaction.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.numbers.len() + self.runs.len() + self.calls.len() + self.approvals.len() + self.sources.len()
+    }
+
     /// The number of a run that must be there.
     pub(super) fn number(&mut self, db: &Connection, run: &RunId) -> Result<i64, StoreError> {
         if let Some(no) = self.numbers.get(run) {

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use crate::store::error::{NewerStore, StoreError};
 
 /// The migrations in order; the format number is how many have been applied. Never edited after a release.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_observed.sql")];
 
 /// The format this program writes.
 pub(super) const FORMAT: u32 = MIGRATIONS.len() as u32;
@@ -52,6 +53,13 @@ pub(super) fn state(db: &Connection) -> Result<State, StoreError> {
     }
     let newer = NewerStore { format, known: FORMAT, written_by: text(db, "written_by")?.unwrap_or_default() };
     Ok(if number("lowest_reader")? <= FORMAT { State::Newer(newer) } else { State::TooNew(newer) })
+}
+
+/// The format of a store, and nothing else about it.
+pub(super) fn format(db: &Connection) -> Result<u32, StoreError> {
+    let mut select = db.prepare_cached("SELECT value FROM meta WHERE key = 'format'")?;
+    let text: String = select.query_row([], |row| row.get(0))?;
+    text.parse().map_err(|_| StoreError::Corrupt(format!("meta format is {text}")))
 }
 
 fn text(db: &Connection, key: &str) -> Result<Option<String>, StoreError> {
@@ -111,6 +119,10 @@ mod tests {
             ("run_resumed", "SELECT no FROM run WHERE resumed_from = 'x' ORDER BY no"),
             ("run_request_key", "SELECT no FROM run WHERE request_key = 'x' ORDER BY no DESC LIMIT 1"),
             ("run_workflow", "SELECT no FROM run WHERE workflow_name = 'x' AND root <> 1 ORDER BY no DESC LIMIT 20"),
+            (
+                "observed_model",
+                "SELECT id FROM observed WHERE provider = 'x' AND model = 'y' ORDER BY id DESC LIMIT 31",
+            ),
             ("approval_pending", "SELECT * FROM approval WHERE state = 'pending'"),
         ];
         for (index, sql) in queries {

@@ -20,6 +20,8 @@ pub struct PrunePlan {
     pub keep: Option<usize>,
     /// Clear only runs that ended before this time.
     pub older_than: Option<Millis>,
+    /// Roots that stay whatever the rules say.
+    pub spare: Vec<RunId>,
     /// Only say what would be cleared.
     pub dry_run: bool,
 }
@@ -76,7 +78,7 @@ fn choose(runs: &BTreeMap<i64, Known>, plan: &PrunePlan) -> (Vec<i64>, Vec<i64>)
         .filter(|no| {
             let run = &runs[no];
             let old = plan.older_than.is_none_or(|limit| run.completed_at.is_some_and(|at| at < limit.0));
-            run.status.is_ended() && old
+            run.status.is_ended() && old && !plan.spare.contains(&run.id)
         })
         .collect();
     let named = chosen.clone();

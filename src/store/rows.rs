@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::projection::{Answered, ApprovalFold, CallFold, CallState, RunFold, Spent};
 use crate::store::words::{call_id, millis, optional_word, run_id, word};
 
-const SIMULATED: i64 = 1;
+pub(super) const SIMULATED: i64 = 1;
 const ABANDONED: i64 = 2;
 const MUTATING: i64 = 4;
 const ASKED: i64 = 8;

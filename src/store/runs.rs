@@ -303,7 +303,19 @@ impl Store {
     pub fn children(&self, run: &RunId) -> Result<Vec<RunRow>, StoreError> {
         self.read(|db| {
             let no = journal::number(db, run)?.ok_or_else(|| StoreError::no_run(run))?;
-            many(db, "SELECT no FROM run WHERE parent = ?1 ORDER BY no", params![no])
+            let same_tree = "root = (SELECT root FROM run WHERE no = ?1)";
+            many(db, &format!("SELECT no FROM run WHERE parent = ?1 AND {same_tree} ORDER BY no"), params![no])
+        })
+    }
+
+    /// The runs that agents of a run started: below its calls, with owners of their own; oldest first.
+    ///
+    /// # Errors
+    /// `NotFound`, or what the database says.
+    pub fn nested(&self, run: &RunId) -> Result<Vec<RunRow>, StoreError> {
+        self.read(|db| {
+            let no = journal::number(db, run)?.ok_or_else(|| StoreError::no_run(run))?;
+            many(db, "SELECT no FROM run WHERE parent = ?1 AND root = no ORDER BY no", params![no])
         })
     }
 

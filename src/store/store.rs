@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::core::ids::RunId;
+use crate::store::current::Files;
 use crate::store::error::{NewerStore, StoreError};
 use crate::store::home::{self, Found};
 use crate::store::journal::Folder;
@@ -55,6 +56,8 @@ pub(super) struct Inner {
     pub(super) home: PathBuf,
     pub(super) options: StoreOptions,
     newer: Option<NewerStore>,
+    /// The files that were opened; none when that cannot be told.
+    pub(super) files: Option<Files>,
     readers: Mutex<Vec<Connection>>,
     /// How readers open the database.
     reading: Reading,
@@ -156,6 +159,7 @@ impl Store {
             }
             other => other,
         };
+        let before = Files::database_of(&home);
         let opened = match mode {
             OpenMode::Create | OpenMode::Existing => open_for_writing(&home, options).map_err(at_home)?,
             OpenMode::ReadOnly => Opened::Refused(StoreError::NotWritable {
@@ -175,10 +179,12 @@ impl Store {
                 (Access::Refused(error), newer, reading)
             }
         };
+        let files = Files::of(&home).filter(|files| before == Some(files.database));
         Ok(Self(Arc::new(Inner {
             home,
             options,
             newer,
+            files,
             readers: Mutex::new(Vec::new()),
             reading,
             access,
@@ -248,6 +254,18 @@ impl Store {
         match self.queue() {
             Ok(queue) => queue.task("flush", None, Box::new(|_| Ok(()))).wait(),
             Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether there is a writer thread at work.
+    pub(super) fn writes(&self) -> bool {
+        matches!(&self.0.access, Access::Write { thread: Some(thread), .. } if !thread.is_finished())
+    }
+
+    /// Lets the writer read afresh what it keeps of runs.
+    pub(super) fn forget_rows(&self) {
+        if let Ok(queue) = self.queue() {
+            queue.forget();
         }
     }
 

@@ -114,6 +114,8 @@ struct Waiting {
     events: usize,
     bytes: usize,
     closed: bool,
+    /// Whether rows that were kept from earlier transactions are read afresh in the next one.
+    forget: bool,
 }
 
 /// The way to the writer thread.
@@ -159,7 +161,13 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    fn take(&self) -> Option<VecDeque<Job>> {
+    /// Lets the next transaction read afresh what earlier ones kept.
+    pub(super) fn forget(&self) {
+        self.lock().forget = true;
+    }
+
+    /// What waits, and whether kept rows are forgotten before it; none at the end.
+    fn take(&self) -> Option<(VecDeque<Job>, bool)> {
         let mut waiting = self.lock();
         while waiting.jobs.is_empty() {
             if waiting.closed {
@@ -167,7 +175,8 @@ impl Queue {
             }
             waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        Some(std::mem::take(&mut waiting.jobs))
+        let forget = std::mem::take(&mut waiting.forget);
+        Some((std::mem::take(&mut waiting.jobs), forget))
     }
 
     fn done(&self, events: usize, bytes: usize) {
@@ -182,7 +191,10 @@ impl Queue {
 /// The body of the writer thread.
 pub(super) fn run(mut db: Connection, queue: &Arc<Queue>) {
     let mut writer = Writer { folder: Folder::default(), ended: HashMap::new() };
-    while let Some(jobs) = queue.take() {
+    while let Some((jobs, forget)) = queue.take() {
+        if forget {
+            writer.folder.clear();
+        }
         let (mut events, mut bytes) = (0, 0);
         for job in &jobs {
             if let Job::Append(prepared, _) = job {

@@ -147,6 +147,16 @@ pub(crate) fn engine_over(place: &Place, providers: &[Arc<Counting>]) -> Engine 
     for provider in providers {
         registry.insert(Arc::clone(provider) as Arc<dyn Provider>);
     }
+    engine_with(place, registry)
+}
+
+/// The same with these providers.
+pub(crate) fn engine_with(place: &Place, registry: Registry) -> Engine {
+    engine_in(place, place.path(), registry)
+}
+
+/// The same for somebody who works in `cwd`.
+pub(crate) fn engine_in(place: &Place, cwd: &std::path::Path, registry: Registry) -> Engine {
     let vars = [
         ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default()),
         ("HOME".to_owned(), place.path().join("user").display().to_string()),
@@ -155,7 +165,7 @@ pub(crate) fn engine_over(place: &Place, providers: &[Arc<Counting>]) -> Engine 
     owf::app::engine(owf::app::AppOptions {
         home: Some(place.home()),
         env: Environment::new(vars),
-        cwd: place.path().to_owned(),
+        cwd: cwd.to_owned(),
         registry: Some(registry),
         program: Some(env!("CARGO_BIN_EXE_owf").into()),
         ..owf::app::AppOptions::default()

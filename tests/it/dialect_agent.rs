@@ -212,13 +212,14 @@ fn dialect_35_the_phase_is_the_one_at_call_time_and_an_own_one_wins() {
 
 #[test]
 fn options_reach_the_request() {
-    let ran = run("await agent('p', { schema: { type: 'object', x: 'a\\ud800' }, model: 'opus', provider: 'codex', system: 's', tools: ['Read'], disallowedTools: ['Bash'],
+    let ran = run("await agent('p', { schema: { type: 'object', x: 'a\\ud800' }, model: 'opus', provider: 'codex', system: 's', messages: [{ role: 'user', content: 'hi' }, { role: 'assistant', content: 'ho' }], tools: ['Read'], disallowedTools: ['Bash'],
         bashCommandClamp: ['ls'], sharedHeadLength: 10, readScope: ['src'], writeScope: 'out', cacheNamespace: 'n', timeoutMs: 1500,
         retry: { maxAttempts: 3, delayMs: 10, backoff: 2, on: ['rate_limited'] }, cache: 'read_only', onLost: 'rerun', metadata: { a: [1] }, phase: 'P', label: 'L' })");
     let call = &ran.calls[0];
     assert_eq!(
         serde_json::to_value(&call.ask).unwrap(),
-        json!({"prompt": "p", "schema": {"type": "object", "x": "a\u{fffd}"}, "model": "opus", "provider": "codex", "system": "s", "tools": ["Read"],
+        json!({"prompt": "p", "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}],
+            "schema": {"type": "object", "x": "a\u{fffd}"}, "model": "opus", "provider": "codex", "system": "s", "tools": ["Read"],
             "disallowed_tools": ["Bash"], "read_scope": ["src"], "write_scope": ["out"], "namespace": "n",
             "extra": {"bashCommandClamp": ["ls"], "sharedHeadLength": 10}})
     );
@@ -250,6 +251,8 @@ fn bad_options_throw_a_type_error_that_says_what_is_allowed() {
         ("model: Symbol()", "\"model\" cannot be a symbol"),
         ("disallowedTools: 'Bash'", "array of strings"),
         ("disallowedTools: [1]", "array of strings"),
+        ("messages: 'hi'", "an array of {role: \"user\" or \"assistant\", content: a string}, not \"hi\""),
+        ("messages: [{ role: 'system', content: 'x' }]", "\"messages\""),
         ("bashCommandClamp: 5", "\"bashCommandClamp\""),
         ("sharedHeadLength: 'x'", "\"sharedHeadLength\""),
         ("timeoutMs: 'x'", "positive number of milliseconds, not \"x\""),

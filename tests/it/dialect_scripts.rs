@@ -12,6 +12,7 @@ use owf::engine::view::{DryOutcome, Severity};
 use serde_json::Value;
 
 use crate::dialect_lab::{Ended, Lab, Outfit};
+use crate::support::volatile::masked;
 
 const MOODS: [MoodArg; 3] = [MoodArg::Happy, MoodArg::Unhappy, MoodArg::Empty];
 
@@ -102,51 +103,11 @@ fn every_script_runs_to_its_end_in_every_mood_and_replays_without_a_call() {
     }
 }
 
-/// Replaces what may differ between two runs (surface.md 7.1), and what tells the two starts apart.
-fn masked(mut value: Value, settings_too: bool) -> Value {
-    fn walk(value: &mut Value, settings_too: bool) {
-        const KEYS: [&str; 13] = [
-            "run_id",
-            "id",
-            "run_dir",
-            "home",
-            "file_path",
-            "script_path",
-            "owner",
-            "started_by",
-            "runtime_version",
-            "next",
-            "message",
-            "hint",
-            "prices_as_of",
-        ];
-        match value {
-            Value::Object(map) => {
-                for (key, value) in map.iter_mut() {
-                    let volatile = KEYS.contains(&key.as_str())
-                        || key.ends_with("_run_id")
-                        || key.ends_with("_at")
-                        || key.ends_with("_ms")
-                        || (settings_too && key == "concurrency")
-                        // Where the lab is.
-                        || ["workspace", "cwd", "fixtures"].contains(&key.as_str());
-                    if volatile {
-                        *value = Value::String("masked".to_owned());
-                    } else {
-                        walk(value, settings_too);
-                    }
-                }
-            }
-            Value::Array(list) => list.iter_mut().for_each(|v| walk(v, settings_too)),
-            _ => {}
-        }
-    }
-    walk(&mut value, settings_too);
-    value
-}
-
+/// What is shown of a run, without what differs between two: where the lab is, and what tells the two starts apart.
 fn shown(lab: &Lab, ended: &Ended, settings_too: bool) -> Value {
-    masked(serde_json::to_value(lab.view(&ended.run)).unwrap(), settings_too)
+    let place = ["workspace", "cwd", "fixtures", "concurrency"];
+    let more = if settings_too { &place[..] } else { &place[..3] };
+    masked(&serde_json::to_value(lab.view(&ended.run)).unwrap(), more)
 }
 
 #[test]

@@ -87,7 +87,11 @@ fn drift_what_is_printed_as_json_fits_its_schema() {
     fits("dry_run", &["dry-run", "review", "--json"]);
     fits("init", &["init", "--json"]);
     fits("doctor", &["doctor", "--json"]);
+    fits("providers", &["providers", "--json"]);
+    fits("prices", &["prices", "--json"]);
+    fits("usage", &["usage", "--by", "workflow", "--json"]);
     fits("prune", &["prune", "--keep", "1", "--dry-run", "--json"]);
+    fits("worktrees", &["worktree", "list", "--json"]);
     fits("cache_clear", &["cache", "clear", "--json"]);
     let events = place.owf(&["events"]);
     let schema = jsonschema::validator_for(&all["event"]).unwrap();

@@ -164,6 +164,8 @@ impl Sim {
     fn ended_with(&mut self, call: u32, attempt: u32, result: Result<Value, CallError>, charge: Charge) -> Vec<Effect> {
         let report = AttemptReport {
             worktree: None,
+            changed_files: Vec::new(),
+            notices: Vec::new(),
             provenance: owf::core::outcome::Provenance::default(),
             rejected: None,
             result: result.map(|value| Answer { value: Some(value), ..Answer::default() }),

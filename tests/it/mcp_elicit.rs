@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::mcp_peer::{ERAS, Era, Peer};
 use crate::support::cli::Place;
+use crate::support::mcp::{ERAS, Era, LEGACY, Mcp};
 
 const ASK: &str = "export const meta = {name: 'ask', description: 'd'};\n\
     const d = await owf.approve({message: 'Apply it?', metadata: {files: 14}, decider: args?.decider ?? 'any'});\nreturn d;";
@@ -44,9 +44,9 @@ fn a_run_that_asks_is_answered_in_the_dialog_and_goes_on() {
     for era in ERAS {
         for answer in ["approve", "deny"] {
             let place = Place::new();
-            let mut peer = Peer::new(&place, era, dialog());
+            let mut peer = Mcp::capable(&place, era, dialog());
             peer.answers.push_back(accept(answer));
-            let view = peer.view("owf_run_workflow", run(&place, "person"));
+            let view = peer.call("owf_run_workflow", run(&place, "person"));
             assert_eq!(
                 (&view["status"], &view["output"]["decision"]),
                 (&json!("done"), &json!(answer)),
@@ -68,15 +68,16 @@ fn a_run_that_asks_is_answered_in_the_dialog_and_goes_on() {
 fn a_dialog_fits_into_a_single_call_at_a_time() {
     for era in ERAS {
         let place = Place::new();
-        let mut peer = Peer::with_env(&place, era, dialog(), &[("OWF_MCP_MAX_CALLS", "1")]);
+        let mut peer =
+            Mcp::raw(place.command(&["mcp"]).env("OWF_MCP_MAX_CALLS", "1")).opened(era, "test-client", dialog());
         peer.answers.push_back(accept("approve"));
-        let view = peer.view("owf_run_workflow", run(&place, "person"));
+        let view = peer.call("owf_run_workflow", run(&place, "person"));
         assert_eq!(
             (&view["status"], &view["output"]["decision"]),
             (&json!("done"), &json!("approve")),
             "{era:?} {view}"
         );
-        assert_eq!(peer.view("owf_list_runs", json!({}))["total"], json!(1), "the server still serves");
+        assert_eq!(peer.call("owf_list_runs", json!({}))["total"], json!(1), "the server still serves");
     }
 }
 
@@ -93,15 +94,15 @@ fn an_answer_that_is_none_decides_nothing_and_the_reply_follows() {
             json!({"action": "shrug", "content": {"decision": "approve"}}),
             json!({}),
         ] {
-            let mut peer = Peer::new(&place, era, dialog());
+            let mut peer = Mcp::capable(&place, era, dialog());
             peer.answers.push_back(answer.clone());
-            let view = peer.view("owf_run_workflow", run(&place, "any"));
+            let view = peer.call("owf_run_workflow", run(&place, "any"));
             assert_eq!(view["status"], "paused", "{era:?} {answer}: {view}");
             assert!(view["next"].as_str().unwrap().contains("Ask the person"), "{view}");
             let id = view["run_id"].as_str().unwrap();
             assert_eq!(state(&place, id), json!(1), "{answer}");
             // Turned away once, the question is not put again unasked.
-            assert_eq!(peer.view("owf_wait", json!({ "run_id": id }))["status"], "paused");
+            assert_eq!(peer.call("owf_wait", json!({ "run_id": id }))["status"], "paused");
             assert_eq!(peer.asked.len(), 1, "{era:?} {answer}");
         }
     }
@@ -113,9 +114,9 @@ fn a_wait_and_a_resume_that_meet_a_question_ask_it() {
         for tool in ["owf_wait", "owf_resume"] {
             let place = Place::new();
             let (id, _) = waiting(&place);
-            let mut peer = Peer::new(&place, era, dialog());
+            let mut peer = Mcp::capable(&place, era, dialog());
             peer.answers.push_back(accept("approve"));
-            let view = peer.view(tool, json!({ "run_id": id }));
+            let view = peer.call(tool, json!({ "run_id": id }));
             assert_eq!((&view["run_id"], &view["status"]), (&json!(id), &json!("done")), "{era:?} {tool}: {view}");
             assert_eq!(peer.asked.len(), 1);
         }
@@ -127,18 +128,18 @@ fn what_only_a_person_may_decide_is_put_to_the_person_with_what_the_model_propos
     for era in ERAS {
         let place = Place::new();
         let (id, hash) = waiting(&place);
-        let mut plain = Peer::new(&place, era, json!({}));
-        assert_eq!(plain.failure("owf_decide", decision(&id, &hash))["code"], "person_required");
-        let mut peer = Peer::new(&place, era, dialog());
+        let mut plain = Mcp::capable(&place, era, json!({}));
+        assert_eq!(plain.refused("owf_decide", decision(&id, &hash))["error"]["code"], "person_required");
+        let mut peer = Mcp::capable(&place, era, dialog());
         peer.answers.push_back(json!({"action": "decline"}));
-        assert_eq!(peer.failure("owf_decide", decision(&id, &hash))["code"], "person_required");
+        assert_eq!(peer.refused("owf_decide", decision(&id, &hash))["error"]["code"], "person_required");
         let asked = peer.asked[0]["message"].as_str().unwrap().to_owned();
         assert!(asked.contains("The assistant proposes: approve (Ada said yes)"), "{asked}");
         // A question of another text, or none, is left for the tool to refuse.
-        assert_eq!(peer.failure("owf_decide", decision(&id, "00000000"))["code"], "content_changed");
+        assert_eq!(peer.refused("owf_decide", decision(&id, "00000000"))["error"]["code"], "content_changed");
         assert_eq!(peer.asked.len(), 1);
         peer.answers.push_back(accept("deny"));
-        let view = peer.view("owf_decide", decision(&id, &hash));
+        let view = peer.call("owf_decide", decision(&id, &hash));
         let made = &view["decision"];
         assert_eq!(
             (&made["state"], &made["decided_via"]),
@@ -146,7 +147,7 @@ fn what_only_a_person_may_decide_is_put_to_the_person_with_what_the_model_propos
             "the person decides: {view}"
         );
         assert_eq!(view["run_id"], json!(id));
-        assert_eq!(peer.failure("owf_decide", decision(&id, &hash))["code"], "already_decided");
+        assert_eq!(peer.refused("owf_decide", decision(&id, &hash))["error"]["code"], "already_decided");
     }
 }
 
@@ -155,8 +156,8 @@ fn a_state_that_was_made_up_decides_nothing_and_starts_nothing() {
     let place = Place::new();
     let (id, hash) = waiting(&place);
     let (other, _) = waiting(&place);
-    let mut peer = Peer::new(&place, Era::Modern, dialog());
-    let asked = peer.result("tools/call", json!({"name": "owf_wait", "arguments": {"run_id": id}}));
+    let mut peer = Mcp::capable(&place, Era::Modern, dialog());
+    let asked = peer.served("tools/call", json!({"name": "owf_wait", "arguments": {"run_id": id}}));
     assert_eq!(asked["resultType"], "input_required", "{asked}");
     let given = asked["requestState"].as_str().unwrap().to_owned();
     let key = asked["inputRequests"].as_object().unwrap().keys().next().unwrap().clone();
@@ -177,12 +178,24 @@ fn a_state_that_was_made_up_decides_nothing_and_starts_nothing() {
         assert!(message.contains("requestState"), "{message}");
     }
     // The right form, another text of the question: it is not open, so that nothing is decided.
-    let result = peer.result("tools/call", again("owf_wait", here.clone(), &given.replace(&hash, "ffffffff")));
+    let result = peer.served("tools/call", again("owf_wait", here.clone(), &given.replace(&hash, "ffffffff")));
     assert_eq!(result["structuredContent"]["status"], "paused", "{result}");
     assert_eq!((state(&place, &id), state(&place, &other)), (json!(1), json!(1)));
     assert_eq!(place.json(&["runs", "--json"])["total"], json!(2));
     // The state that was given works, also with a server that did not give it.
-    let mut second = Peer::new(&place, Era::Modern, dialog());
-    let result = second.result("tools/call", again("owf_wait", here, &given));
+    let mut second = Mcp::capable(&place, Era::Modern, dialog());
+    let result = second.served("tools/call", again("owf_wait", here, &given));
     assert_eq!(result["structuredContent"]["status"], "done", "{result}");
+}
+
+#[test]
+fn a_dialog_that_is_open_at_the_end_of_the_input_decides_nothing_and_the_server_ends() {
+    let place = Place::new();
+    let (id, _) = waiting(&place);
+    let mut client = Mcp::capable(&place, LEGACY, dialog());
+    client.start_call("owf_wait", json!({ "run_id": id }));
+    let asked = client.next().unwrap();
+    assert_eq!(asked["method"], "elicitation/create", "{asked}");
+    assert_eq!(client.finish(), (Vec::new(), Some(0)));
+    assert_eq!(state(&place, &id), json!(1));
 }

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::mcp_peer::{ERAS, Era, Peer};
 use crate::support::cli::Place;
+use crate::support::mcp::{ERAS, Era, Mcp};
 
 /// A place with one finished run whose output has `bytes` characters; its id.
 fn finished(place: &Place, bytes: usize) -> String {
@@ -33,16 +33,16 @@ fn a_run_can_be_read_through_its_resources() {
     let run = finished(&place, 1);
     std::fs::write(place.home().join(format!("runs/{run}/picture.png")), [0x89, b'P', b'N', b'G', 0xff]).unwrap();
     for era in ERAS {
-        let mut peer = Peer::new(&place, era, json!({}));
-        let read = peer.result("resources/read", uri(&run, "output"));
+        let mut peer = Mcp::capable(&place, era, json!({}));
+        let read = peer.served("resources/read", uri(&run, "output"));
         let value: Value = serde_json::from_str(text(&read)).unwrap();
         assert_eq!(value["pad"], "x");
         assert_eq!(read["contents"][0]["mimeType"], "application/json");
         assert_eq!(read["contents"][0]["uri"], uri(&run, "output")["uri"]);
         assert_eq!(read.get("ttlMs").is_some(), era == Era::Modern, "{read}");
-        let read = peer.result("resources/read", uri("latest", "artifacts/calls/c0001/prompt.txt"));
+        let read = peer.served("resources/read", uri("latest", "artifacts/calls/c0001/prompt.txt"));
         assert_eq!(text(&read), "hi");
-        let read = peer.result("resources/read", uri(&run, "artifacts/picture.png"));
+        let read = peer.served("resources/read", uri(&run, "artifacts/picture.png"));
         assert_eq!(
             (&read["contents"][0]["blob"], &read["contents"][0]["mimeType"]),
             (&json!("iVBOR/8="), &json!("image/png"))
@@ -53,10 +53,10 @@ fn a_run_can_be_read_through_its_resources() {
         assert!(message.contains("owf_report writes one"), "{message}");
     }
     place.json(&["report", &run, "--json"]);
-    let mut peer = Peer::new(&place, Era::Modern, json!({}));
-    let read = peer.result("resources/read", uri(&run, "report"));
+    let mut peer = Mcp::capable(&place, Era::Modern, json!({}));
+    let read = peer.served("resources/read", uri(&run, "report"));
     assert!(text(&read).contains("# "), "{read}");
-    let listed = peer.result("resources/list", json!({}));
+    let listed = peer.served("resources/list", json!({}));
     let of_run = |what: &str| {
         listed["resources"].as_array().unwrap().iter().find(|r| r["uri"] == uri(&run, what)["uri"]).cloned()
     };
@@ -64,7 +64,7 @@ fn a_run_can_be_read_through_its_resources() {
     assert_eq!((&output["mimeType"], &report["mimeType"]), (&json!("application/json"), &json!("text/markdown")));
     assert!(output["size"].as_u64().unwrap() > 10 && output["title"].as_str().unwrap().contains("FAKE"), "{output}");
     assert_eq!((&listed["ttlMs"], &listed["cacheScope"]), (&json!(0), &json!("private")));
-    let templates = peer.result("resources/templates/list", json!({}));
+    let templates = peer.served("resources/templates/list", json!({}));
     assert_eq!(templates["resourceTemplates"].as_array().unwrap().len(), 3);
 }
 
@@ -76,7 +76,7 @@ fn what_is_not_there_or_may_not_be_read_is_refused_and_named() {
     let dir = place.home().join(format!("runs/{run}"));
     std::os::unix::fs::symlink(place.path().join("secret"), dir.join("link")).unwrap();
     for era in ERAS {
-        let mut peer = Peer::new(&place, era, json!({}));
+        let mut peer = Mcp::capable(&place, era, json!({}));
         let missing = if era == Era::Modern { -32602 } else { -32002 };
         for (address, code) in [
             ("owf://runs/latest/artifacts/gone.txt".to_owned(), missing),
@@ -111,7 +111,7 @@ fn what_is_not_there_or_may_not_be_read_is_refused_and_named() {
 fn what_is_too_large_names_the_tool_that_reads_parts() {
     let place = Place::new();
     let run = finished(&place, 300_000);
-    let mut peer = Peer::new(&place, Era::Modern, json!({}));
+    let mut peer = Mcp::capable(&place, Era::Modern, json!({}));
     for (rest, tool) in [("output", "owf_output"), ("artifacts/output.json", "owf_read_artifact")] {
         let (code, message) = peer.error("resources/read", uri(&run, rest));
         assert_eq!(code, -32602);
@@ -125,16 +125,16 @@ fn what_is_too_large_names_the_tool_that_reads_parts() {
 #[test]
 fn many_runs_are_listed_page_by_page_and_an_empty_place_lists_nothing() {
     let place = Place::new();
-    let mut peer = Peer::new(&place, Era::Modern, json!({}));
-    assert_eq!(peer.result("resources/list", json!({}))["resources"], json!([]));
+    let mut peer = Mcp::capable(&place, Era::Modern, json!({}));
+    assert_eq!(peer.served("resources/list", json!({}))["resources"], json!([]));
     assert!(!place.home().exists(), "looking makes no store");
     place.file("w.js", "export const meta = {name: 'w', description: 'd'};\nreturn 1;");
     for _ in 0..23 {
         place.json(&["run", "w.js", "--json"]);
     }
-    let first = peer.result("resources/list", json!({}));
+    let first = peer.served("resources/list", json!({}));
     assert_eq!(first["resources"].as_array().unwrap().len(), 20);
-    let second = peer.result("resources/list", json!({"cursor": first["nextCursor"]}));
+    let second = peer.served("resources/list", json!({"cursor": first["nextCursor"]}));
     assert_eq!(second["resources"].as_array().unwrap().len(), 3);
     assert!(second.get("nextCursor").is_none(), "{second}");
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::support::cli::{Place, eventually};
 use crate::support::mcp::{ERAS, Era, LEGACY, Mcp, PATIENCE, lines_of, parse, status_kib};
 use crate::support::pty::Pty;
+use crate::support::replies::check;
 
 /// A short session as text: opening, a list, a refused call; the last line without an end.
 fn session(era: Era) -> (String, usize) {
@@ -37,44 +38,32 @@ fn session(era: Era) -> (String, usize) {
 }
 
 fn ids(text: &str) -> Vec<Value> {
-    let mut ids: Vec<Value> = text.lines().map(|line| parse(line)["id"].clone()).collect();
+    let messages: Vec<Value> = text.lines().map(parse).collect();
+    // The one call of the session.
+    let reply = messages.iter().find(|message| message["id"] == 3).unwrap();
+    check("owf_list_runs", &reply["result"], false);
+    let mut ids: Vec<Value> = messages.iter().map(|message| message["id"].clone()).collect();
     ids.sort_by_key(ToString::to_string);
     ids
 }
 
 #[test]
-fn a_session_is_served_from_a_file_into_a_file() {
+fn a_session_is_served_over_one_socket_that_does_not_block() {
     for era in ERAS {
         let place = Place::new();
-        let (text, count) = session(era);
-        let from = place.file("in.jsonl", &text);
-        let to = place.path().join("out.jsonl");
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let output: OwnedFd = theirs.try_clone().unwrap().into();
         let mut command = place.command(&["mcp"]);
-        let code = command.stdin(File::open(from).unwrap()).stdout(File::create(&to).unwrap()).status().unwrap().code();
-        assert_eq!(code, Some(0));
-        assert_eq!(ids(&std::fs::read_to_string(to).unwrap()), (1..=count).map(Value::from).collect::<Vec<_>>());
-    }
-}
-
-#[test]
-fn a_session_is_served_over_one_socket_also_when_it_does_not_block() {
-    for era in ERAS {
-        for nonblocking in [false, true] {
-            let place = Place::new();
-            let (ours, theirs) = UnixStream::pair().unwrap();
-            theirs.set_nonblocking(nonblocking).unwrap();
-            let output: OwnedFd = theirs.try_clone().unwrap().into();
-            let mut command = place.command(&["mcp"]);
-            let mut child = command.stdin(OwnedFd::from(theirs)).stdout(output).spawn().unwrap();
-            drop(command);
-            let (text, count) = session(era);
-            (&ours).write_all(text.as_bytes()).unwrap();
-            ours.shutdown(Shutdown::Write).unwrap();
-            let mut answers = String::new();
-            (&ours).read_to_string(&mut answers).unwrap();
-            assert_eq!(ids(&answers), (1..=count).map(Value::from).collect::<Vec<_>>());
-            assert_eq!(child.wait().unwrap().code(), Some(0));
-        }
+        let mut child = command.stdin(OwnedFd::from(theirs)).stdout(output).spawn().unwrap();
+        drop(command);
+        let (text, count) = session(era);
+        (&ours).write_all(text.as_bytes()).unwrap();
+        ours.shutdown(Shutdown::Write).unwrap();
+        let mut answers = String::new();
+        (&ours).read_to_string(&mut answers).unwrap();
+        assert_eq!(ids(&answers), (1..=count).map(Value::from).collect::<Vec<_>>());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
     }
 }
 
@@ -159,54 +148,70 @@ fn ten_thousand_requests_in_one_go_are_all_answered_within_bounds() {
     }
 }
 
+/// A stream that the server may write to: its own end, and ours as something that is only dropped.
+fn unread(kind: &str) -> (OwnedFd, Box<dyn Send>) {
+    if kind == "pipe" {
+        let (ours, theirs) = std::io::pipe().unwrap();
+        (theirs.into(), Box::new(ours))
+    } else {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (theirs.into(), Box::new(ours))
+    }
+}
+
 #[test]
 fn a_client_that_never_reads_is_held_back_and_costs_little_and_its_end_is_the_servers_end() {
-    let place = Place::new();
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut command = place.command(&["mcp"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(OwnedFd::from(theirs)).spawn().unwrap();
-    drop(command);
-    let mut input = child.stdin.take().unwrap();
-    let (opening, _) = session(LEGACY);
-    input.write_all(opening.as_bytes()).unwrap();
-    input.write_all(b"\n").unwrap();
-    // Written from a thread, since the server stops taking anything in.
-    let (tx, progress) = std::sync::mpsc::channel();
-    let writer = std::thread::spawn(move || {
-        for id in 10..2_000_000_u32 {
-            let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/list\"}}\n");
-            if input.write_all(line.as_bytes()).is_err() || tx.send(id).is_err() {
-                return;
+    for kind in ["pipe", "socket"] {
+        let place = Place::new();
+        let (theirs, ours) = unread(kind);
+        let mut command = place.command(&["mcp"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(theirs).spawn().unwrap();
+        drop(command);
+        let mut input = child.stdin.take().unwrap();
+        let (opening, _) = session(LEGACY);
+        input.write_all(opening.as_bytes()).unwrap();
+        input.write_all(b"\n").unwrap();
+        // Written from a thread, since the server stops taking anything in.
+        let (tx, progress) = std::sync::mpsc::channel();
+        let writer = std::thread::spawn(move || {
+            for id in 10..2_000_000_u32 {
+                let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/list\"}}\n");
+                if input.write_all(line.as_bytes()).is_err() || tx.send(id).is_err() {
+                    return;
+                }
             }
+        });
+        let mut taken = 0;
+        while let Ok(id) = progress.recv_timeout(Duration::from_secs(2)) {
+            taken = id;
         }
-    });
-    let mut taken = 0;
-    while let Ok(id) = progress.recv_timeout(Duration::from_secs(2)) {
-        taken = id;
+        assert!(taken < 100_000, "{kind}: {taken} requests were taken in");
+        let peak = status_kib(child.id(), "VmHWM:");
+        assert!(peak < 80 * 1024, "{kind}: {peak} KiB");
+        drop(ours);
+        eventually(Duration::from_secs(1), "the end of the server", || child.try_wait().unwrap().is_some());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{kind}");
+        writer.join().unwrap();
     }
-    assert!(taken < 100_000, "{taken} requests were taken in");
-    let peak = status_kib(child.id(), "VmHWM:");
-    assert!(peak < 80 * 1024, "{peak} KiB");
-    drop(ours);
-    eventually(Duration::from_secs(1), "the end of the server", || child.try_wait().unwrap().is_some());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    writer.join().unwrap();
 }
 
 #[test]
 fn nobody_reading_answers_ends_the_server_while_its_input_stays_open() {
-    let place = Place::new();
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut command = place.command(&["mcp"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(OwnedFd::from(theirs)).spawn().unwrap();
-    drop(command);
-    drop(ours);
-    let mut input = child.stdin.take().unwrap();
-    let (opening, _) = session(LEGACY);
-    input.write_all(opening.as_bytes()).unwrap();
-    input.write_all(b"\n").unwrap();
-    eventually(Duration::from_secs(1), "the end of the server", || child.try_wait().unwrap().is_some());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    for era in ERAS {
+        for kind in ["pipe", "socket"] {
+            let place = Place::new();
+            let (theirs, ours) = unread(kind);
+            let mut command = place.command(&["mcp"]);
+            let mut child = command.stdin(Stdio::piped()).stdout(theirs).spawn().unwrap();
+            drop((command, ours));
+            let mut input = child.stdin.take().unwrap();
+            let (opening, _) = session(era);
+            input.write_all(opening.as_bytes()).unwrap();
+            input.write_all(b"\n").unwrap();
+            eventually(Duration::from_secs(1), "the end of the server", || child.try_wait().unwrap().is_some());
+            assert_eq!(child.wait().unwrap().code(), Some(0), "{kind} {era:?}");
+        }
+    }
 }
 
 #[test]

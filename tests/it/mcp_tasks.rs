@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::mcp_peer::{Era, Peer};
 use crate::support::cli::{Place, eventually};
+use crate::support::mcp::{Era, Mcp};
 
 const SLOW: &str = "owf_fixtures: 1\nrules:\n  - match: { label: slow }\n    delay_ms: 2500\n    text: done\n\
     \n  - match: { label: never }\n    never: true\n";
@@ -32,10 +32,10 @@ fn script(labels: &[&str], more: &str) -> Value {
 }
 
 /// Looks at a task, at the pace the server asks for, until it is in one of these states.
-fn follow(peer: &mut Peer, task: &str, until: &[&str]) -> Value {
+fn follow(peer: &mut Mcp, task: &str, until: &[&str]) -> Value {
     let began = Instant::now();
     loop {
-        let seen = peer.result("tasks/get", json!({"taskId": task}));
+        let seen = peer.served("tasks/get", json!({"taskId": task}));
         assert_eq!(seen["resultType"], "complete");
         if until.contains(&seen["status"].as_str().unwrap()) {
             return seen;
@@ -45,8 +45,8 @@ fn follow(peer: &mut Peer, task: &str, until: &[&str]) -> Value {
     }
 }
 
-fn started(peer: &mut Peer, arguments: Value) -> String {
-    let task = peer.call("owf_run_workflow", arguments);
+fn started(peer: &mut Mcp, arguments: Value) -> String {
+    let task = peer.result("owf_run_workflow", arguments);
     assert_eq!((&task["resultType"], &task["status"]), (&json!("task"), &json!("working")), "{task}");
     let poll = task["pollIntervalMs"].as_u64().unwrap();
     assert!((2_000..=5_000).contains(&poll), "{task}");
@@ -57,13 +57,13 @@ fn started(peer: &mut Peer, arguments: Value) -> String {
 #[test]
 fn a_task_is_followed_across_a_restart_of_the_server_and_its_result_is_the_view() {
     let place = place();
-    let mut first = Peer::new(&place, Era::Modern, tasks());
+    let mut first = Mcp::capable(&place, Era::Modern, tasks());
     let task = started(&mut first, script(&["slow", "slow"], ""));
-    let seen = first.result("tasks/get", json!({"taskId": task}));
+    let seen = first.served("tasks/get", json!({"taskId": task}));
     assert_eq!(seen["status"], "working");
     assert!(seen["statusMessage"].as_str().unwrap().contains("running"), "{seen}");
     first.kill();
-    let mut second = Peer::new(&place, Era::Modern, tasks());
+    let mut second = Mcp::capable(&place, Era::Modern, tasks());
     let seen = follow(&mut second, &task, &["completed"]);
     assert_eq!(seen["taskId"], json!(task));
     let view = &seen["result"]["structuredContent"];
@@ -79,43 +79,45 @@ fn a_task_is_followed_across_a_restart_of_the_server_and_its_result_is_the_view(
 #[test]
 fn a_task_fits_into_a_single_call_at_a_time() {
     let place = place();
-    let mut peer = Peer::with_env(&place, Era::Modern, tasks(), &[("OWF_MCP_MAX_CALLS", "1")]);
+    let mut peer =
+        Mcp::raw(place.command(&["mcp"]).env("OWF_MCP_MAX_CALLS", "1")).opened(Era::Modern, "test-client", tasks());
     let task = started(&mut peer, script(&["slow"], ""));
-    assert_eq!(peer.view("owf_list_runs", json!({}))["runs"][0]["run_id"], json!(task));
+    assert_eq!(peer.call("owf_list_runs", json!({}))["runs"][0]["run_id"], json!(task));
 }
 
 #[test]
 fn what_ends_at_once_a_wait_of_zero_and_clients_without_tasks_get_the_reply() {
     let place = place();
-    let mut peer = Peer::new(&place, Era::Modern, tasks());
-    assert_eq!(peer.view("owf_run_workflow", script(&[], ""))["status"], "done");
+    let mut peer = Mcp::capable(&place, Era::Modern, tasks());
+    assert_eq!(peer.call("owf_run_workflow", script(&[], ""))["status"], "done");
     let mut detached = script(&["slow"], "");
     detached["wait_seconds"] = json!(0);
-    let view = peer.view("owf_run_workflow", detached);
+    let view = peer.call("owf_run_workflow", detached);
     let run = view["run_id"].clone();
-    let task = peer.call("owf_wait", json!({"run_id": run, "until": "end"}));
+    let task = peer.result("owf_wait", json!({"run_id": run, "until": "end"}));
     assert_eq!((&task["resultType"], &task["taskId"]), (&json!("task"), &run));
     assert_eq!(follow(&mut peer, run.as_str().unwrap(), &["completed"])["status"], "completed");
 
-    let mut plain = Peer::new(&place, Era::Modern, json!({}));
+    let mut plain = Mcp::capable(&place, Era::Modern, json!({}));
     let mut short = script(&["slow"], "");
     short["wait_seconds"] = json!(1);
-    assert_eq!(plain.view("owf_run_workflow", short.clone())["status"], "running");
+    assert_eq!(plain.call("owf_run_workflow", short.clone())["status"], "running");
     let (code, message) = plain.error("tasks/get", json!({ "taskId": run }));
     assert_eq!(code, -32021, "{message}");
-    let mut off = Peer::with_env(&place, Era::Modern, tasks(), &[("OWF_MCP_TASKS", "0")]);
-    assert_eq!(off.view("owf_run_workflow", short)["status"], "running");
+    let mut off =
+        Mcp::raw(place.command(&["mcp"]).env("OWF_MCP_TASKS", "0")).opened(Era::Modern, "test-client", tasks());
+    assert_eq!(off.call("owf_run_workflow", short)["status"], "running");
     assert_eq!(off.error("tasks/get", json!({ "taskId": run })).0, -32601);
 }
 
 #[test]
 fn a_failed_run_is_a_completed_task_and_a_cancelled_one_is_cancelled() {
     let place = place();
-    let mut peer = Peer::new(&place, Era::Modern, tasks());
+    let mut peer = Mcp::capable(&place, Era::Modern, tasks());
     let failed = started(&mut peer, script(&["slow"], "throw new Error('no');"));
     let cancelled = started(&mut peer, script(&["never"], ""));
     let asked = Instant::now();
-    let ack = peer.result("tasks/cancel", json!({ "taskId": cancelled }));
+    let ack = peer.served("tasks/cancel", json!({ "taskId": cancelled }));
     assert_eq!(ack, json!({"resultType": "complete"}));
     follow(&mut peer, &cancelled, &["cancelled"]);
     assert!(asked.elapsed() >= Duration::from_millis(900), "a cancel waits a second: {:?}", asked.elapsed());
@@ -123,7 +125,7 @@ fn a_failed_run_is_a_completed_task_and_a_cancelled_one_is_cancelled() {
     assert_eq!(seen["result"]["structuredContent"]["status"], "failed");
     assert_eq!(seen["result"]["isError"], json!(false));
     // Too late, and still no error.
-    peer.result("tasks/cancel", json!({ "taskId": failed }));
+    peer.served("tasks/cancel", json!({ "taskId": failed }));
     for task in ["20260528-143201-k7q2mvx4", "latest", "", "\u{1b}[31m"] {
         for (method, params) in [
             ("tasks/get", json!({ "taskId": task })),
@@ -140,13 +142,13 @@ fn a_failed_run_is_a_completed_task_and_a_cancelled_one_is_cancelled() {
 #[test]
 fn a_cancel_whose_server_dies_within_a_second_leaves_the_run_alone() {
     let place = place();
-    let mut peer = Peer::new(&place, Era::Modern, tasks());
+    let mut peer = Mcp::capable(&place, Era::Modern, tasks());
     let killed = started(&mut peer, script(&["slow", "slow"], ""));
-    peer.result("tasks/cancel", json!({ "taskId": killed }));
+    peer.served("tasks/cancel", json!({ "taskId": killed }));
     peer.kill();
-    let mut peer = Peer::new(&place, Era::Modern, tasks());
+    let mut peer = Mcp::capable(&place, Era::Modern, tasks());
     let closed = started(&mut peer, script(&["slow", "slow"], ""));
-    peer.result("tasks/cancel", json!({ "taskId": closed }));
+    peer.served("tasks/cancel", json!({ "taskId": closed }));
     // The end of its input ends a server just as well.
     drop(peer);
     for run in [killed, closed] {
@@ -160,7 +162,7 @@ fn a_cancel_whose_server_dies_within_a_second_leaves_the_run_alone() {
 fn a_paused_task_asks_and_goes_on_with_the_answer() {
     let place = place();
     let both = json!({"elicitation": {"form": {}}, "extensions": {"io.modelcontextprotocol/tasks": {}}});
-    let mut peer = Peer::new(&place, Era::Modern, both);
+    let mut peer = Mcp::capable(&place, Era::Modern, both);
     let task = started(
         &mut peer,
         script(&["slow"], "const d = await owf.approve({message: 'Go on?', decider: 'person'}); log(d.decision);"),
@@ -171,9 +173,9 @@ fn a_paused_task_asks_and_goes_on_with_the_answer() {
     let answer = |action: Value, key: &str| json!({"taskId": task, "inputResponses": {key: action}});
     let accept = json!({"action": "accept", "content": {"decision": "approve"}});
     // Neither garbage nor an answer to another question decides anything.
-    peer.result("tasks/update", answer(accept.clone(), "made/up/key"));
-    assert_eq!(peer.result("tasks/get", json!({ "taskId": task }))["status"], "input_required");
-    assert_eq!(peer.result("tasks/update", answer(accept, key)), json!({"resultType": "complete"}));
+    peer.served("tasks/update", answer(accept.clone(), "made/up/key"));
+    assert_eq!(peer.served("tasks/get", json!({ "taskId": task }))["status"], "input_required");
+    assert_eq!(peer.served("tasks/update", answer(accept, key)), json!({"resultType": "complete"}));
     let seen = follow(&mut peer, &task, &["completed"]);
     assert_eq!(seen["result"]["structuredContent"]["status"], "done", "{seen}");
     let row = &place.json(&["approvals", &task, "--state", "approved", "--json"])["approvals"][0];
@@ -184,7 +186,7 @@ fn a_paused_task_asks_and_goes_on_with_the_answer() {
 fn a_paused_task_without_a_dialog_completes_with_the_view_that_says_what_is_needed() {
     let place = place();
     let ask = "await owf.approve({message: 'Go on?'});";
-    let mut peer = Peer::new(&place, Era::Modern, tasks());
+    let mut peer = Mcp::capable(&place, Era::Modern, tasks());
     let task = started(&mut peer, script(&["slow"], ask));
     let seen = follow(&mut peer, &task, &["completed", "input_required"]);
     let view = &seen["result"]["structuredContent"];
@@ -192,10 +194,10 @@ fn a_paused_task_without_a_dialog_completes_with_the_view_that_says_what_is_need
     assert!(view["next"].as_str().unwrap().contains("Ask the person"), "{view}");
     // The same once a person has turned the dialog away.
     let both = json!({"elicitation": {"form": {}}, "extensions": {"io.modelcontextprotocol/tasks": {}}});
-    let mut peer = Peer::new(&place, Era::Modern, both);
+    let mut peer = Mcp::capable(&place, Era::Modern, both);
     let seen = follow(&mut peer, &task, &["input_required"]);
     let key = seen["inputRequests"].as_object().unwrap().keys().next().unwrap();
-    peer.result("tasks/update", json!({"taskId": task, "inputResponses": {key: {"action": "decline"}}}));
-    let seen = peer.result("tasks/get", json!({ "taskId": task }));
+    peer.served("tasks/update", json!({"taskId": task, "inputResponses": {key: {"action": "decline"}}}));
+    let seen = peer.served("tasks/get", json!({ "taskId": task }));
     assert_eq!(seen["status"], "completed", "{seen}");
 }

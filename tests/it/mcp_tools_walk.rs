@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::cli::{Place, eventually};
 use crate::support::mcp::Mcp;
+use crate::support::volatile::masked;
 
 const SCRIPT: &str = "export const meta = { name: 'review', description: 'Review files, ask, verify', phases: [{ title: 'Scan' }, { title: 'Review' }, { title: 'Verify' }] }
 const schema = { type: 'object', properties: { files: { type: 'array', items: { type: 'string' } } }, required: ['files'] }
@@ -39,43 +40,13 @@ rules:
   - text: 'answer to {{ label }}'
 ";
 
-/// Keys whose values differ from run to run.
-const VOLATILE: &[&str] = &[
-    "run_id",
-    "id",
-    "run_dir",
-    "home",
-    "file_path",
-    "script_path",
-    "owner",
-    "started_by",
-    "runtime_version",
-    "next",
-    "message",
-    "hint",
-    "prices_as_of",
-    "sha256",
-    "next_cursor",
-    "cursor",
-    "child_run_id",
-    "resumed_from",
-    "against",
-    "saved_usd",
-];
+/// Keys whose values differ beside those of every run.
+const VOLATILE: &[&str] = &["sha256", "next_cursor", "cursor", "resumed_from", "against", "saved_usd"];
 
-fn masked(value: &Value, dir: &Path) -> Value {
-    match value {
-        Value::Object(map) => map
-            .iter()
-            .map(|(key, value)| {
-                let volatile = VOLATILE.contains(&key.as_str()) || key.ends_with("_at") || key.ends_with("_ms");
-                (key.clone(), if volatile { json!(format!("<{key}>")) } else { masked(value, dir) })
-            })
-            .collect(),
-        Value::Array(items) => items.iter().map(|item| masked(item, dir)).collect(),
-        Value::String(text) => Value::String(text.replace(dir.to_str().unwrap(), "<dir>")),
-        other => other.clone(),
-    }
+/// A value as it is written down.
+fn written(value: &Value, dir: &Path) -> Value {
+    let text = masked(value, VOLATILE).to_string().replace(dir.to_str().unwrap(), "<dir>");
+    serde_json::from_str(&text).unwrap()
 }
 
 /// A client whose calls are written down.
@@ -97,7 +68,7 @@ impl Walk {
     fn note(&mut self, tool: &str, arguments: &Value, result: &Value) {
         let failed = result["isError"] == json!(true);
         let said: Value = serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap();
-        let (arguments, reply) = (masked(arguments, &self.dir), masked(&said, &self.dir));
+        let (arguments, reply) = (written(arguments, &self.dir), written(&said, &self.dir));
         self.lines.push(json!({ "tool": tool, "arguments": arguments, "is_error": failed, "reply": reply }));
     }
 
@@ -280,33 +251,60 @@ fn the_walk_through_what_goes_wrong_is_as_recorded() {
 }
 
 #[test]
-fn the_walk_through_a_store_of_500_runs_is_paged() {
+fn the_walk_through_a_store_of_500_runs_is_as_recorded_and_every_run_is_on_one_page() {
     let place = Place::new();
     let env = Environment::new([("OWF_CONFIG".to_owned(), "none".to_owned())]);
     let options = AppOptions { home: Some(place.home()), cwd: place.path().to_owned(), env, ..AppOptions::default() };
     let engine = owf::app::engine(options).unwrap();
+    // Made in this process, some side by side: 500 processes would take longer than all other tests.
+    let mut going = std::collections::VecDeque::new();
     for n in 0..500 {
-        let script = format!("export const meta = {{ name: 'w{}', description: 'd' }}\nreturn {n}", n % 3);
+        let end = if n % 50 == 7 { "throw new Error('no')" } else { "return 1" };
+        let script = format!("export const meta = {{ name: 'w{}', description: 'd' }}\n{end} // {n}", n % 3);
         let params = RunParams { script: Some(script), ..RunParams::default() };
         let started = engine.start(&params, Execution::InProcess { linger_on_approvals: false }).unwrap();
-        assert!(started.handle.unwrap().wait_ended(Duration::from_secs(30)));
+        going.push_back(started.handle.unwrap());
+        if going.len() > 16 {
+            assert!(going.pop_front().unwrap().wait_ended(Duration::from_secs(30)));
+        }
     }
-    let mut client = Mcp::start(&place);
+    assert!(going.into_iter().all(|run| run.wait_ended(Duration::from_secs(30))));
+    let mut walk = Walk::new(&place);
+    walk.heading("A store of 500 runs, page by page");
+    // Pages of this size are the same wherever the place is.
+    let first = walk.call("owf_list_runs", json!({ "limit": 3 }));
+    assert_eq!((&first["total"], &first["matched"], &first["truncated"]), (&json!(500), &json!(500), &json!(true)));
+    let second = walk.call("owf_list_runs", json!({ "limit": 3, "cursor": first["next_cursor"] }));
+    let ids = |page: &Value| -> Vec<String> {
+        page["runs"].as_array().unwrap().iter().map(|row| string(row, "run_id")).collect()
+    };
+    assert!(ids(&first).iter().all(|id| !ids(&second).contains(id)));
+    walk.refused("owf_list_runs", json!({ "cursor": "nonsense" }), "invalid_arguments");
+
+    walk.heading("Filtered");
+    let some = walk.call("owf_list_runs", json!({ "workflow": "w1", "status": ["done"], "limit": 2 }));
+    assert_eq!((&some["total"], &some["matched"]), (&json!(500), &json!(163)));
+    let failed = walk.call("owf_list_runs", json!({ "status": ["failed"], "limit": 4 }));
+    let rest = walk.call("owf_list_runs", json!({ "status": ["failed"], "cursor": failed["next_cursor"] }));
+    assert_eq!((&failed["matched"], ids(&failed).len(), ids(&rest).len()), (&json!(10), 4, 6));
+    walk.call("owf_list_runs", json!({ "status": ["running", "paused", "interrupted"] }));
+    walk.call("owf_list_runs", json!({ "workflow": "w9" }));
+    walk.call("owf_list_runs", json!({ "since": "2026-01-01T00:00:00Z", "limit": 1 }));
+    walk.heading("The newest, and one by its short id");
+    walk.call("owf_status", json!({}));
+    let short = ids(&rest)[5].rsplit('-').next().unwrap().to_owned();
+    assert_eq!(walk.call("owf_status", json!({ "run_id": short }))["run_id"], ids(&rest)[5]);
+
     let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), Value::Null);
     loop {
-        let page = client.call("owf_list_runs", json!({ "limit": 100, "cursor": cursor }));
-        assert_eq!((&page["total"], &page["matched"]), (&json!(500), &json!(500)));
-        let rows = page["runs"].as_array().unwrap();
-        assert!(rows.len() >= 15, "{} rows", rows.len());
-        seen.extend(rows.iter().map(|row| string(row, "run_id")));
+        let page = walk.client.call("owf_list_runs", json!({ "limit": 100, "cursor": cursor }));
+        assert!(ids(&page).len() >= 15, "{page}");
+        seen.extend(ids(&page));
         match page.get("next_cursor") {
             Some(next) => cursor = next.clone(),
             None => break,
         }
     }
     assert_eq!(seen.len(), 500);
-    let some = client.call("owf_list_runs", json!({ "workflow": "w1", "status": ["done"] }));
-    assert_eq!((&some["total"], &some["matched"]), (&json!(500), &json!(167)));
-    let bad = client.refused("owf_list_runs", json!({ "cursor": "nonsense" }));
-    assert_eq!(bad["error"]["code"], "invalid_arguments");
+    walk.replayed("many.jsonl");
 }

@@ -32,25 +32,17 @@ fn chromium() -> Option<&'static str> {
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find(there)
 }
 
-#[test]
+/// The browser for a test; none when it may be left out.
 #[expect(clippy::print_stderr, reason = "what is left out is said")]
-fn report_the_html_is_quiet_and_harmless_in_a_browser() {
-    let Some(browser) = chromium() else {
+fn browser(place: &Place) -> Option<Command> {
+    let Some(name) = chromium() else {
         let required = std::env::var("OWF_REQUIRE_CLIS").is_ok_and(|v| v == "1");
         assert!(!required, "OWF_REQUIRE_CLIS=1, and there is no chromium");
         eprintln!("left out: there is no chromium here");
-        return;
+        return None;
     };
-    let place = Place::new();
-    // `meta` is read before the script runs, so it stands first.
-    let (before, meta) = HOSTILE.split_once("export const meta").unwrap();
-    let (meta, after) = meta.split_once('\n').unwrap();
-    place.file("hostile.js", &format!("export const meta{meta}\n{before}{after}"));
-    let run = place.owf(&["run", "hostile.js"]);
-    assert_eq!(run.code, 3, "{run:?}");
-    let written = place.json(&["report", "--html", "--json"]);
-    let file = written["file_path"].as_str().unwrap();
-    let output = Command::new(browser)
+    let mut command = Command::new(name);
+    command
         .args([
             "--headless",
             "--no-sandbox",
@@ -65,10 +57,26 @@ fn report_the_html_is_quiet_and_harmless_in_a_browser() {
             "--virtual-time-budget=2000",
         ])
         .arg(format!("--user-data-dir={}", place.path().join("browser").display()))
+        .stdin(Stdio::null());
+    Some(command)
+}
+
+#[test]
+fn report_the_html_is_quiet_and_harmless_in_a_browser() {
+    let place = Place::new();
+    let Some(mut browser) = browser(&place) else { return };
+    // `meta` is read before the script runs, so it stands first.
+    let (before, meta) = HOSTILE.split_once("export const meta").unwrap();
+    let (meta, after) = meta.split_once('\n').unwrap();
+    place.file("hostile.js", &format!("export const meta{meta}\n{before}{after}"));
+    let run = place.owf(&["run", "hostile.js"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    let written = place.json(&["report", "--html", "--json"]);
+    let file = written["file_path"].as_str().unwrap();
+    let output = browser
         .arg(format!("--log-net-log={}", place.path().join("net.json").display()))
         .arg("--dump-dom")
         .arg(format!("file://{file}"))
-        .stdin(Stdio::null())
         .output()
         .unwrap();
     let dom = String::from_utf8_lossy(&output.stdout);
@@ -84,6 +92,27 @@ fn report_the_html_is_quiet_and_harmless_in_a_browser() {
     assert_eq!(dom.matches("<style").count(), 1);
     let net = std::fs::read_to_string(place.path().join("net.json")).unwrap_or_default();
     assert!(!net.contains("127.0.0.1:9"), "the page asked for something");
+}
+
+#[test]
+fn report_on_paper_what_is_folded_is_open_and_tables_keep_their_columns() {
+    let place = Place::new();
+    let Some(mut browser) = browser(&place) else { return };
+    let body = "await parallel(Array.from({length: 40}, (_, i) => () => agent('Look at this. '.repeat(80) + i, {label: 'review:src/some/path/' + i})));";
+    place.file("w.js", &format!("export const meta = {{ name: 'w', description: 'd' }};\n{body}"));
+    place.json(&["run", "w.js", "--json"]);
+    let written = place.json(&["report", "--html", "--json"]);
+    let paper = place.path().join("paper.pdf");
+    let output = browser
+        .arg(format!("--print-to-pdf={}", paper.display()))
+        .arg(format!("file://{}", written["file_path"].as_str().unwrap()))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let pdf = std::fs::read(paper).unwrap();
+    let pages = pdf.split(|byte| *byte == b'\n').filter(|line| line.ends_with(b"/Type /Page")).count();
+    // Folded it is five pages; with labels one letter wide it is more than twenty.
+    assert!((8..=20).contains(&pages), "{pages} pages");
 }
 
 #[test]

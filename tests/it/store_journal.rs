@@ -188,7 +188,7 @@ fn prune_clears_ended_runs_and_keeps_what_others_need_and_the_cache() {
     let answer = store.cache_get(&Hash::of("cache 2"), 1).unwrap().unwrap();
     assert_eq!(answer.from.run_id, run_id(1));
     std::fs::write(store.run_dir(&run_id(1)).join("summary.md"), "12345").unwrap();
-    let plan = PrunePlan { keep: Some(1), older_than: None, dry_run: true };
+    let plan = PrunePlan { keep: Some(1), older_than: None, spare: Vec::new(), dry_run: true };
     let named = store.prune(&plan).unwrap();
     assert_eq!((named.runs.as_slice(), named.needed.as_slice(), named.bytes), (&[run_id(1)][..], &[run_id(2)][..], 5));
     assert!(store.run(&run_id(1)).unwrap().is_some(), "a dry run");
@@ -199,7 +199,7 @@ fn prune_clears_ended_runs_and_keeps_what_others_need_and_the_cache() {
     assert!(store.source(&Hash::of("a")).unwrap().is_some(), "run 6 has the same source");
     assert!(matches!(store.claim(&run_id(1), &me(), T0), Err(StoreError::NotFound { .. })));
     assert_eq!(store.integrity_check().unwrap(), Vec::<String>::new());
-    let late = PrunePlan { keep: None, older_than: Some(T0), dry_run: false };
+    let late = PrunePlan { keep: None, older_than: Some(T0), spare: Vec::new(), dry_run: false };
     assert_eq!(store.prune(&late).unwrap().runs, Vec::<RunId>::new(), "nothing ended before it began");
     // Once what needs it has ended too, the whole chain goes.
     let lease = store.claim(&run_id(3), &me(), T0).unwrap();

@@ -117,7 +117,7 @@ pub(crate) fn noop_call(call: u32, seq: u64) -> (Vec<EventRecord>, CacheWrite) {
             attempt: 1,
             provider: Some("fake".into()),
             model: Some("fake-1".into()),
-            cache: Some(CacheRecord { key: cache_key, occurrence: 1, parts }),
+            cache: Some(CacheRecord { key: cache_key, occurrence: 1, parts, workspace: None }),
             due_at: None,
             child_run: None,
         },

@@ -19,6 +19,9 @@ pub struct PruneArgs {
     /// Only say what would be removed
     #[arg(long)]
     pub dry_run: bool,
+    /// Also runs with kept worktrees, and these with their branches
+    #[arg(long)]
+    pub worktrees: bool,
 }
 
 /// Removes runs that are neither active nor needed by another run's reuse; the cache is kept.
@@ -27,7 +30,13 @@ pub fn run(ctx: &mut Context, args: PruneArgs) -> Outcome {
         return Err(Failure::new(Code::InvalidArguments, "prune needs to know what may go")
             .hint("owf prune --keep 50, or --older-than 30d, or both; --dry-run only shows it"));
     }
-    let params = PruneParams { keep: args.keep, older_than: args.older_than, dry_run: given(args.dry_run), home: None };
+    let params = PruneParams {
+        keep: args.keep,
+        older_than: args.older_than,
+        dry_run: given(args.dry_run),
+        worktrees: given(args.worktrees),
+        home: None,
+    };
     let view = ctx.engine.prune(&params)?;
     ctx.reply(&view, |view, _| render::lists::pruned(view))?;
     Ok(Exit::Done)

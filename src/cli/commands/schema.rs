@@ -66,6 +66,14 @@ fn schemas() -> Map<String, Value> {
     add("export", output_schema::<view::ExportView>());
     add("prune", output_schema::<view::PruneView>());
     add("cache_clear", output_schema::<view::ClearedView>());
+    add("usage", output_schema::<view::UsageReport>());
+    add("prices", output_schema::<view::PricesView>());
+    add("providers", output_schema::<view::ProvidersView>());
+    add("trust", output_schema::<view::TrustView>());
+    add("worktrees", output_schema::<view::WorktreesView>());
+    add("worktree_diff", output_schema::<view::WorktreeDiffView>());
+    add("worktree_apply", output_schema::<view::WorktreeAppliedView>());
+    add("worktree_remove", output_schema::<view::WorktreesRemovedView>());
     add("doctor", output_schema::<view::DoctorView>());
     all
 }

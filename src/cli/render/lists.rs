@@ -84,5 +84,13 @@ pub fn pruned(view: &PruneView) -> String {
         runs(view.pruned_total),
         view.kept
     );
+    if !view.with_worktrees.is_empty() {
+        let stay = if view.with_worktrees.len() == 1 { "stays" } else { "stay" };
+        let _ = writeln!(
+            out,
+            "{} {stay} for the work in worktrees: owf worktree list; --worktrees removes it, too",
+            runs(view.with_worktrees.len() as u64)
+        );
+    }
     out
 }

@@ -192,6 +192,10 @@ pub struct AttemptReport {
     pub rule: Option<u32>,
     /// The worktree that was kept.
     pub worktree: Option<WorktreeNote>,
+    /// Files that differ in it, whatever the result.
+    pub changed_files: Vec<String>,
+    /// What a reader of the run should know, by code; said once a run.
+    pub notices: Vec<(String, String)>,
     /// How the answer came about.
     pub provenance: Provenance,
     /// The answer that broke the schema: the next attempt may be told. Not journaled.
@@ -213,6 +217,8 @@ impl AttemptReport {
             duration_ms: 0,
             rule: None,
             worktree: None,
+            changed_files: Vec::new(),
+            notices: Vec::new(),
             provenance: Provenance::default(),
             rejected: None,
         }

@@ -28,10 +28,15 @@ const MAX_BACKOFF_MS: u64 = 30_000;
 
 impl RunMachine {
     pub(super) fn attempt_ended(&mut self, call_id: CallId, attempt: u32, report: AttemptReport, ledger: &mut Ledger) {
-        let Some(call) = self.call_mut(call_id) else { return };
-        if call.state != CallState::Running || call.attempt != attempt {
+        if !self.call(call_id).is_some_and(|call| call.state == CallState::Running && call.attempt == attempt) {
             return;
         }
+        for (code, message) in &report.notices {
+            if self.warned.insert((code.clone(), message.clone())) {
+                self.emit(Event::Warning { code: code.clone(), message: message.clone() });
+            }
+        }
+        let Some(call) = self.call_mut(call_id) else { return };
         call.usage += report.usage;
         call.cost_nanos = add_cost(call.cost_nanos, report.cost_nanos);
         call.cost_source = match (call.cost_source, report.cost_source) {
@@ -94,6 +99,7 @@ impl RunMachine {
             outcome.provider = tried.provider.clone().or_else(|| call.provider.clone());
             outcome.model = tried.model.clone().or_else(|| call.model.clone());
             outcome.worktree.clone_from(&tried.worktree);
+            outcome.changed_files.clone_from(&tried.changed_files);
             outcome.provenance.clone_from(&tried.provenance);
         }
         self.settle(call_id, outcome, rule, ledger);
@@ -228,6 +234,7 @@ struct Tried {
     model: Option<String>,
     simulated: bool,
     worktree: Option<crate::core::outcome::WorktreeNote>,
+    changed_files: Vec<String>,
     provenance: crate::core::outcome::Provenance,
 }
 
@@ -241,6 +248,7 @@ impl Tried {
             model: report.model.clone(),
             simulated: report.simulated,
             worktree: report.worktree.clone(),
+            changed_files: report.changed_files.clone(),
             provenance: report.provenance.clone(),
         }
     }

@@ -111,7 +111,7 @@ impl Against {
 /// The words for what differs between two requests, as replies use them.
 pub(super) fn changed(was: &Ask, is: &Ask) -> Vec<String> {
     let differs = [
-        ("prompt", was.prompt != is.prompt || was.workflow != is.workflow),
+        ("prompt", was.prompt != is.prompt || was.messages != is.messages || was.workflow != is.workflow),
         ("system", was.system != is.system),
         ("schema", was.schema != is.schema),
         ("provider", was.provider != is.provider),

@@ -13,8 +13,8 @@ use crate::core::failure::{Code, Failure};
 use crate::core::run::Settings;
 use crate::engine::source::{Workflow, require};
 use crate::engine::view::DryRunView;
-use crate::providers::Registry;
 use crate::providers::fake::Fixtures;
+use crate::providers::{Registry, Setup};
 
 use super::against::Against;
 use super::report;
@@ -40,6 +40,8 @@ pub(crate) struct DryRunInput {
     pub(crate) settings: Settings,
     /// The providers there are.
     pub(crate) registry: Registry,
+    /// What the adapters are made of: prices, estimates, names of models.
+    pub(crate) setup: Setup,
     /// Scripted answers.
     pub(crate) fixtures: Option<Arc<Fixtures>>,
     /// Sizes of generated lists by property name.

@@ -10,7 +10,7 @@ use crate::engine::view::{
     DryOutcome, DryRunView, ErrorView, Estimate, Notice, ProviderRow, Unreached, Usd, WorkflowName, WorstCase,
 };
 use crate::front::script::{FanOutSize, Script};
-use crate::providers::{ProviderKind, prices};
+use crate::providers::ProviderKind;
 
 use super::against::Against;
 use super::entry::DryRunInput;
@@ -35,7 +35,7 @@ pub(super) fn view(
 ) -> DryRunView {
     let record = &stage.record;
     let provider = input.provider.as_ref().map(|_| stage.settings.provider.as_str());
-    let planned = Planned { registry: &stage.registry, provider, model: input.model.as_deref() };
+    let planned = Planned { registry: &stage.registry, provider, model: input.model.as_deref(), setup: &input.setup };
     let calls_total = record.agents().count() as u64;
     let missing = missing(&script.args_read, input.args.as_ref());
     let reached = BySite::of(script, record.agents());
@@ -59,7 +59,7 @@ pub(super) fn view(
     let error = outcome.error.as_ref().map(|error| shown(error, input, word, &missing));
     DryRunView {
         outcome: word,
-        next: next(word, &missing, provider, &estimate, stage.settings.limits),
+        next: next(word, &missing, provider, stage, &estimate),
         error,
         runtime_version: env!("CARGO_PKG_VERSION").to_owned(),
         script_path: input.workflow.script_path(),
@@ -164,7 +164,7 @@ fn estimate(
         worst_case: WorstCase { calls: worst_calls, cost_usd: worst.filter(|_| estimated).map(Usd::from_nanos) },
         cost_usd,
         cost_source,
-        prices_as_of: estimated.then(|| prices::AS_OF.to_owned()),
+        prices_as_of: estimated.then(|| planned.setup.prices.as_of().to_owned()),
     }
 }
 
@@ -184,10 +184,19 @@ fn is_open(script: &Script) -> bool {
 
 /// The providers a run would use: the one planned for, those that calls asked for, those the source names.
 fn providers(stage: &Stage, script: &Script, planned: Option<&str>) -> Vec<ProviderRow> {
-    let asked = stage.record.agents().filter_map(|c| c.spec.ask.provider.as_deref());
     let named = script.providers_named.iter().map(String::as_str);
+    provider_rows(stage, planned.into_iter().chain(asked(stage)).chain(named))
+}
+
+/// What the calls of the rehearsal asked for.
+fn asked(stage: &Stage) -> impl Iterator<Item = &str> {
+    stage.record.agents().filter_map(|c| c.spec.ask.provider.as_deref())
+}
+
+/// Each provider once.
+fn provider_rows<'n>(stage: &Stage, names: impl Iterator<Item = &'n str>) -> Vec<ProviderRow> {
     let mut rows: Vec<ProviderRow> = Vec::new();
-    for name in planned.into_iter().chain(asked).chain(named) {
+    for name in names {
         let canonical = stage.registry.canonical(name).unwrap_or_else(|| name.to_owned());
         if rows.iter().any(|row| row.name == canonical) {
             continue;
@@ -272,16 +281,37 @@ fn unused_rules(input: &DryRunInput, stage: &Stage) -> Option<Notice> {
     Some(Notice::new("fixture_rule_unused", message))
 }
 
-fn next(word: DryOutcome, missing: &[String], provider: Option<&str>, estimate: &Estimate, limits: Limits) -> String {
+/// What is missing for a run as planned; none when every provider that it would ask can be used.
+fn unusable(stage: &Stage, planned: Option<&str>) -> Option<String> {
+    let used = provider_rows(stage, planned.into_iter().chain(asked(stage)));
+    let row = used.into_iter().find(|row| !row.available)?;
+    let what = if planned == Some(row.name.as_str()) {
+        "A run with provider"
+    } else {
+        "Not yet to be run: what asks provider"
+    };
+    let why = row.message.map_or_else(|| "it cannot be used here".to_owned(), |text| clip(&text, 300));
+    let all = stage.registry.known_names();
+    let usable = all.iter().filter(|name| stage.registry.get(name).is_some_and(|p| p.availability().available));
+    let usable: Vec<&str> = usable.map(|name| if name == "fake" { "fake (invents answers)" } else { name }).collect();
+    let instead = if usable.is_empty() { "nothing".to_owned() } else { usable.join(", ") };
+    Some(format!("{what} \"{}\" would fail: {why}. Usable here: {instead}.", row.name))
+}
+
+fn next(word: DryOutcome, missing: &[String], provider: Option<&str>, stage: &Stage, estimate: &Estimate) -> String {
     match word {
         DryOutcome::StoppedBeforeCalls if !missing.is_empty() => {
             format!("owf_dry_run again with args {{{}}}", missing.join(", "))
         }
         DryOutcome::StoppedBeforeCalls | DryOutcome::Threw => "Correct the script, then owf_dry_run again".to_owned(),
         DryOutcome::NoCalls | DryOutcome::Completed => {
+            if let Some(unusable) = unusable(stage, provider) {
+                return unusable;
+            }
             let Some(provider) = provider else {
                 return "owf_dry_run with provider and model for a cost, then owf_run_workflow".to_owned();
             };
+            let limits = stage.settings.limits;
             let ceiling = estimate.cost_usd.is_some() && provider != "fake" && limits.cost_nanos.is_none();
             let budget = if ceiling { " and budget_cost_usd" } else { "" };
             format!("owf_run_workflow with provider \"{provider}\"{budget}")

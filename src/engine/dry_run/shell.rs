@@ -111,6 +111,7 @@ fn driver(stage: &Stage, scene: &Scene) -> Box<dyn Driver> {
         personas: stage.personas.iter().map(|(name, (_, hash))| (name.clone(), *hash)).collect(),
         group: scene.group.clone(),
         log_prefix: child.then(|| format!("[{}] ", scene.workflow)),
+        worktrees: String::new(),
         is_child: child,
         depth: scene.depth,
         abort: Arc::clone(&stage.abort),

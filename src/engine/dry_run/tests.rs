@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Against, DryRunInput, dry_run};
-use crate::core::budget::Limits;
+use crate::core::budget::{Charge, Limits};
 use crate::core::call::{Ask, CallKind, CallSpec};
 use crate::core::event::{Event, EventRecord};
 use crate::core::failure::Code;
@@ -22,8 +22,10 @@ use crate::engine::source::{Reference, load};
 use crate::engine::view::{
     DryCallRow, DryOutcome, DryPhase, DryRunView, FanOut, Notice, ProviderRow, RerunCall, ReuseForecast, Unreached, Usd,
 };
-use crate::providers::Registry;
 use crate::providers::fake::{FakeProvider, parse};
+use crate::providers::{
+    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyError,
+};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -37,6 +39,7 @@ fn input(reference: &Reference) -> DryRunInput {
         model: None,
         settings: Settings::default(),
         registry: Registry::new(Arc::new(FakeProvider::new(None, None, false))),
+        setup: crate::providers::Setup::default(),
         fixtures: None,
         assume: BTreeMap::new(),
         against: None,
@@ -183,7 +186,70 @@ fn a_plan_for_a_real_provider_shows_tree_fan_outs_and_cost() {
             message: Some("this version of owf has no adapter for `claude` yet".to_owned()),
         }]
     );
-    assert_eq!(view.next, "owf_run_workflow with provider \"claude\" and budget_cost_usd");
+    assert_eq!(
+        view.next,
+        "A run with provider \"claude\" would fail: this version of owf has no adapter for `claude` yet. \
+         Usable here: fake (invents answers)."
+    );
+}
+
+#[test]
+fn the_next_step_names_a_provider_only_where_a_run_could_ask_it() {
+    let mut usable = with_claude(text("return await agent('Hello.')"));
+    usable.registry.insert(Arc::new(Usable));
+    assert_eq!(run(usable).next, "owf_run_workflow with provider \"claude\" and budget_cost_usd");
+    let asks = text("return await owf.agent('Hello.', { provider: 'codex' })");
+    let view = run(DryRunInput { provider: Some("fake".to_owned()), ..asks });
+    assert_eq!(
+        view.next,
+        "Not yet to be run: what asks provider \"codex\" would fail: this version of owf has no adapter for `codex` yet. \
+         Usable here: fake (invents answers)."
+    );
+}
+
+/// A provider under a real name that can be used.
+struct Usable;
+
+impl Provider for Usable {
+    fn name(&self) -> &'static str {
+        "claude"
+    }
+
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Cli
+    }
+
+    fn default_concurrency(&self) -> u32 {
+        1
+    }
+
+    fn availability(&self) -> Availability {
+        Availability { available: true, version: None, message: None }
+    }
+
+    fn identity(&self, _request: &AttemptRequest) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    fn reads_workspace(&self, _request: &AttemptRequest) -> bool {
+        true
+    }
+
+    fn wants_claim(&self, _request: &AttemptRequest) -> bool {
+        false
+    }
+
+    fn reserve(&self, _request: &AttemptRequest) -> Charge {
+        Charge::default()
+    }
+
+    fn call<'a>(
+        &'a self,
+        _request: &'a AttemptRequest,
+        _context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Reply, ReplyError>> {
+        Box::pin(std::future::pending())
+    }
 }
 
 #[test]

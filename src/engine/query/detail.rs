@@ -78,6 +78,18 @@ impl Query<'_> {
         }
         if let Some(outcome) = &outcome {
             answered(&mut detail, outcome);
+            if let Some(note) = &outcome.worktree {
+                detail.worktree_path = Some(self.home_dir().join(&note.path).display().to_string());
+                detail.worktree_branch = Some(note.branch.clone());
+            }
+        }
+        if call.mutating
+            && detail.worktree_path.is_none()
+            && let Some(left) = self.left_by(&run, call_id)
+        {
+            detail.worktree_path = Some(left.dir(&self.home_dir()).display().to_string());
+            detail.worktree_branch = Some(left.branch);
+            detail.changed_files = Some(left.changed_files);
         }
         let bound = self.env.bound;
         let next = next(&run, &detail);
@@ -121,7 +133,7 @@ fn asked(detail: &mut CallDetail, request: &CallRequest) {
         (None, Some(approval)) => approval.message.clone(),
         (None, None) => String::new(),
     };
-    detail.prompt_bytes = text.len() as u64;
+    detail.prompt_bytes = ask.prompt_text().map_or(text.len(), |whole| whole.len()) as u64;
     detail.prompt_preview = clip(&text, PREVIEW);
     detail.request_key = Some(request.key);
     detail.occurrence = Some(request.occurrence);

@@ -31,7 +31,7 @@ pub(super) fn of_parts(a: &BTreeMap<String, String>, b: &BTreeMap<String, String
 /// Components in which two requests differ as written.
 pub(super) fn of_asks(a: &Ask, b: &Ask) -> Vec<String> {
     let checks = [
-        ("prompt", a.prompt != b.prompt),
+        ("prompt", (&a.prompt, &a.messages) != (&b.prompt, &b.messages)),
         ("system", a.system != b.system),
         ("schema", a.schema != b.schema),
         ("provider", a.provider != b.provider),

@@ -78,6 +78,7 @@ pub(crate) fn doctor_of_damaged_store(env: &QueryEnv, home: &Path, problem: Stri
 
 fn beside_the_store(env: &QueryEnv, home: String, mut checks: Vec<DoctorCheck>) -> DoctorView {
     checks.push(git());
+    checks.extend(env.config.iter().cloned());
     checks.extend(providers(&env.providers));
     let ok = checks.iter().all(|check| check.health != Health::Fail);
     let runtime_version = env!("CARGO_PKG_VERSION").to_owned();
@@ -85,6 +86,27 @@ fn beside_the_store(env: &QueryEnv, home: String, mut checks: Vec<DoctorCheck>) 
 }
 
 impl Query<'_> {
+    /// Worktrees, when there are any.
+    fn worktree_check(&self) -> Option<DoctorCheck> {
+        let home = self.home_dir();
+        let kept = super::worktrees::kept(&home, None).len();
+        let orphans = crate::engine::worktrees::orphans(self.store, &home);
+        match orphans.as_slice() {
+            [] => (kept > 0).then(|| check("worktrees", Health::Ok, format!("{kept} kept for review"))),
+            [first, ..] => {
+                let said = format!(
+                    "{kept} kept for review, {} that nobody works in any more; the first: {}",
+                    orphans.len(),
+                    first.path()
+                );
+                Some(hinted(
+                    check("worktrees", Health::Warn, said),
+                    "owf doctor --fix looks at them: work is kept, the rest goes",
+                ))
+            }
+        }
+    }
+
     /// Looks at everything a run needs.
     ///
     /// # Errors
@@ -121,6 +143,8 @@ impl Query<'_> {
             ),
         });
         checks.push(git());
+        checks.extend(self.env.config.iter().cloned());
+        checks.extend(self.worktree_check());
         checks.extend(providers(&self.env.providers));
         let mut view = DoctorView {
             ok: checks.iter().all(|check| check.health != Health::Fail),

@@ -137,7 +137,7 @@ impl<'a> Explainer<'a> {
                 let nth = run.calls.iter().filter(like).count();
                 let Some(found) = lineage.nearest(call, nth) else { return Ok(first()) };
                 let changed = differences(lineage, &run.row.run_id, call, &found)?;
-                if changed.is_empty() { Ok(first()) } else { Ok(changed_why(changed, &found)) }
+                if changed.names.is_empty() { Ok(first()) } else { Ok(changed_why(changed, &found)) }
             }
         }
     }
@@ -166,11 +166,11 @@ fn same_request(lineage: &Lineage<'_>, run: &RunId, call: &CallRow, found: &Foun
         ),
         CallState::Ended(CallStatus::Done) => {
             let mut changed = differences(lineage, run, call, found)?;
-            if changed.is_empty() && found.chain && found.call.kind == CallKind::Agent {
+            if changed.names.is_empty() && found.chain && found.call.kind == CallKind::Agent {
                 // A journal's answer to the same request is passed over for one reason only.
-                changed = vec!["workspace".to_owned()];
+                changed.names = vec!["workspace".to_owned()];
             }
-            if changed.is_empty() {
+            if changed.names.is_empty() {
                 Why::new(ReasonCode::Policy, format!("the answer of {name} was not kept in the cache"))
             } else {
                 return Ok(changed_why(changed, found));
@@ -181,27 +181,49 @@ fn same_request(lineage: &Lineage<'_>, run: &RunId, call: &CallRow, found: &Foun
     Ok(why.from(&from))
 }
 
-fn changed_why(changed: Vec<String>, found: &Found<'_>) -> Why {
+fn changed_why(changed: Changed, found: &Found<'_>) -> Why {
     let name = named(found);
-    let reason = match changed.as_slice() {
+    let reason = match changed.names.as_slice() {
+        [one] if one == "workspace" && !changed.files.is_empty() => match changed.files.as_slice() {
+            [file, _, ..] => format!("workspace changed: {file} (+{})", files(changed.files.len() - 1)),
+            _ => format!("workspace changed: {}", changed.files.join(", ")),
+        },
         [one] if one == "workspace" => format!("workspace changed since {name}"),
         [one] if one.ends_with('s') => format!("{one} differ from {name}"),
         [one] => format!("{one} differs from {name}"),
         several => format!("{} differ from {name}", diff::listed(several)),
     };
     let mut why = Why::new(ReasonCode::Changed, reason).from(&reference(found));
-    why.changed = changed;
+    why.changed = changed.names;
+    why.files = changed.files;
     why
 }
 
+fn files(n: usize) -> String {
+    if n == 1 { "1 file".to_owned() } else { format!("{n} files") }
+}
+
+/// What differs between two calls.
+#[derive(Default)]
+struct Changed {
+    /// Components by name.
+    names: Vec<String>,
+    /// Files, when the workspace differs.
+    files: Vec<String>,
+}
+
 /// What differs: by recorded components, else by what was asked.
-fn differences(lineage: &Lineage<'_>, run: &RunId, call: &CallRow, found: &Found<'_>) -> Result<Vec<String>, Failure> {
+fn differences(lineage: &Lineage<'_>, run: &RunId, call: &CallRow, found: &Found<'_>) -> Result<Changed, Failure> {
     if let (Some(now), Some(then)) = (lineage.record(run, call)?, lineage.record(found.run, found.call)?) {
-        return Ok(diff::of_parts(&now.parts, &then.parts));
+        let names = diff::of_parts(&now.parts, &then.parts);
+        let workspace = names.iter().any(|name| name == "workspace");
+        let files = if workspace { lineage.files(&then, &now) } else { Vec::new() };
+        return Ok(Changed { names, files });
     }
     let now = lineage.request(run, call.call_id)?;
     let then = lineage.request(found.run, found.call.call_id)?;
-    Ok(now.zip(then).map(|(now, then)| diff::of_asks(&now.spec.ask, &then.spec.ask)).unwrap_or_default())
+    let names = now.zip(then).map(|(now, then)| diff::of_asks(&now.spec.ask, &then.spec.ask)).unwrap_or_default();
+    Ok(Changed { names, files: Vec::new() })
 }
 
 impl Query<'_> {

@@ -53,7 +53,7 @@ impl Query<'_> {
             for record in &events {
                 match &record.event {
                     Event::CallRequested { call_id, spec, .. } => {
-                        if let Some(prompt) = &spec.ask.prompt {
+                        if let Some(prompt) = &spec.ask.prompt_text() {
                             write(files::call_dir(&to, *call_id).join("prompt.txt"), prompt.as_bytes())?;
                         }
                     }

@@ -85,6 +85,22 @@ fn pages_of_a_large_value_make_up_its_text() {
     assert_eq!(view.outline.unwrap()["findings"], "array of 300 objects {file, claim}");
 }
 
+#[test]
+fn a_large_result_is_shown_by_pointer_and_a_long_text_by_offset() {
+    for (value, says) in [
+        (json!("x".repeat(20_000)), "The result is a long text: owf_output with an offset shows it page by page."),
+        (json!(vec!["x"; 5_000]), "The result is large: owf_output with a pointer shows a part of it."),
+        (json!({"string ": "x".repeat(20_000)}), "The result is large: owf_output with a pointer shows a part of it."),
+    ] {
+        let mut book = Book::new();
+        book.env = book.model();
+        let mut run = book.run(&spec("large"));
+        run.returns(Some(value));
+        let view = book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap();
+        assert_eq!(view.next, says);
+    }
+}
+
 fn whole_len(value: &Value) -> u64 {
     value.to_string().len() as u64
 }

@@ -4,7 +4,7 @@ use crate::core::failure::{Code, Failure};
 use crate::core::ids::{CallId, RunId};
 use crate::core::time::Millis;
 use crate::engine::reference;
-use crate::engine::view::ProviderRow;
+use crate::engine::view::{DoctorCheck, ProviderRow};
 use crate::store::{RunRow, Store};
 
 use super::bounds::Bound;
@@ -18,6 +18,8 @@ pub(crate) struct QueryEnv {
     pub real_providers: Vec<String>,
     /// All providers, for `owf doctor`.
     pub providers: Vec<ProviderRow>,
+    /// What is configured and where it comes from, for `owf doctor`.
+    pub config: Vec<DoctorCheck>,
     /// How long a reply may be.
     pub bound: Bound,
 }

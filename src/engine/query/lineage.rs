@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use crate::core::call::Site;
 use crate::core::event::{CacheRecord, Event};
 use crate::core::failure::Failure;
 use crate::core::ids::{CallId, RunId};
+use crate::engine::workspace_diff;
 use crate::store::{CallFilter, CallRequest, CallRow, RunFilter, RunRow, Store};
 
 /// Runs of the chain that are looked at, and older runs of the same workflow.
@@ -46,6 +48,8 @@ pub(super) enum Same<'a> {
 /// Earlier runs, nearest first. Requests are read when they are asked for, once.
 pub(super) struct Lineage<'a> {
     store: &'a Store,
+    /// The workspace of the asking run.
+    workspace: PathBuf,
     runs: Vec<Earlier>,
     requests: RefCell<HashMap<(RunId, CallId), Option<CallRequest>>>,
 }
@@ -75,7 +79,8 @@ impl<'a> Lineage<'a> {
                 runs.push(Earlier::load(store, earlier.run_id, false)?);
             }
         }
-        Ok(Self { store, runs, requests: RefCell::default() })
+        let workspace = PathBuf::from(&row.spec.workspace);
+        Ok(Self { store, workspace, runs, requests: RefCell::default() })
     }
 
     /// What a call asked.
@@ -107,6 +112,14 @@ impl<'a> Lineage<'a> {
             Event::AttemptStarted { cache, .. } => cache,
             _ => None,
         }))
+    }
+
+    /// The files that differ between the workspaces of two attempts, as far as they can be named.
+    pub(super) fn files(&self, a: &CacheRecord, b: &CacheRecord) -> Vec<String> {
+        match (&a.workspace, &b.workspace) {
+            (Some(a), Some(b)) => workspace_diff::of_recorded(self.store, &self.workspace, a, b),
+            _ => Vec::new(),
+        }
     }
 
     /// The same request in the nearest run that has it.

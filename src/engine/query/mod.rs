@@ -22,8 +22,10 @@ mod run_view;
 mod runs;
 mod snapshot;
 mod tally;
+mod usage;
 mod warnings;
 mod woke;
+mod worktrees;
 
 #[cfg(test)]
 mod bounds_tests;
@@ -41,3 +43,4 @@ pub(crate) use doctor::{doctor_of_damaged_store, doctor_without_store};
 pub(crate) use handle::{Query, QueryEnv};
 pub(crate) use outline::grouped;
 pub(crate) use run_view::RunScope;
+pub(crate) use runs::runs_cursor;

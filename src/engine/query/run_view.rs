@@ -118,6 +118,11 @@ impl Query<'_> {
         view.swallowed = gaps::swallowed(&snapshot);
         view.swallowed.truncate(shows.gaps);
         room.keep(&mut view.swallowed);
+        if !matches!(snapshot.status, RunStatus::Queued | RunStatus::Running) {
+            view.worktrees = self.kept_work(&snapshot);
+            view.worktrees.truncate(bound.rows(None, 10));
+            room.keep(&mut view.worktrees);
+        }
         view.phases = tally::phases(&snapshot);
         if bound == Bound::Model {
             view.phases.truncate(30);

@@ -21,7 +21,9 @@ pub(super) fn moment(text: &str, now: Millis) -> Result<Millis, Failure> {
     if let Ok(age) = humantime::parse_duration(text.trim()) {
         return Ok(before(now, age));
     }
-    let at = humantime::parse_rfc3339_weak(text.trim()).map_err(|_| {
+    // A day begins at midnight.
+    let whole = if text.trim().len() == 10 { format!("{}T00:00:00Z", text.trim()) } else { text.trim().to_owned() };
+    let at = humantime::parse_rfc3339_weak(&whole).map_err(|_| {
         Failure::new(Code::InvalidArguments, format!("`{text}` is neither an age nor a time"))
             .hint("an age such as 2h or 7d, or a time such as 2026-05-28T14:00:00Z")
     })?;
@@ -32,6 +34,14 @@ pub(super) fn moment(text: &str, now: Millis) -> Result<Millis, Failure> {
 /// The time an age ago.
 pub(super) fn before(now: Millis, age: Duration) -> Millis {
     Millis(now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// Where a list of runs goes on.
+///
+/// # Errors
+/// `invalid_arguments` for what is no cursor of it.
+pub(crate) fn runs_cursor(cursor: Option<&str>) -> Result<Option<i64>, Failure> {
+    cursor::of_list('r', cursor)
 }
 
 impl Query<'_> {
@@ -80,7 +90,7 @@ impl Query<'_> {
                 (None, Bound::Model) => 20,
                 (None, Bound::None) => usize::MAX,
             },
-            before: cursor::of_list('r', params.cursor.as_deref())?,
+            before: runs_cursor(params.cursor.as_deref())?,
             now,
         };
         let page = self.store.runs(&filter)?;

@@ -107,7 +107,12 @@ pub(super) fn fake(value: Value) -> Outcome {
 /// A recorded cache key with one component per `name=value` word.
 pub(super) fn record(parts: &str) -> CacheRecord {
     let parts = parts.split_whitespace().filter_map(|p| p.split_once('='));
-    CacheRecord { key: Hash::of("key"), occurrence: 1, parts: parts.map(|(k, v)| (k.into(), v.into())).collect() }
+    CacheRecord {
+        key: Hash::of("key"),
+        occurrence: 1,
+        parts: parts.map(|(k, v)| (k.into(), v.into())).collect(),
+        workspace: None,
+    }
 }
 
 impl Book {

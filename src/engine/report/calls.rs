@@ -57,6 +57,8 @@ pub(super) struct Call {
     pub(super) answer: Option<Text>,
     pub(super) attempts: Vec<String>,
     pub(super) files: Vec<String>,
+    /// Where the work is kept: branch, commits, directory below the home.
+    pub(super) worktree: Option<String>,
     pub(super) child: Option<String>,
     #[serde(skip)]
     pub(super) asked_at: Option<Millis>,
@@ -101,6 +103,7 @@ struct Told {
     answer: Option<Text>,
     attempts: Vec<String>,
     files: Vec<String>,
+    worktree: Option<String>,
     error: Option<CallError>,
     asked_at: Option<Millis>,
     started_at: Option<Millis>,
@@ -240,6 +243,11 @@ fn hear(told: &mut Told, record: &EventRecord, room: usize) {
             let kept = outcome.value.is_some();
             told.answer = text.map(|text| Text::new(&text, room, kept.then(|| format!("calls/{call_id}/{name}"))));
             told.error.clone_from(&outcome.error);
+            told.worktree = outcome.worktree.as_ref().map(|note| {
+                let commits =
+                    if note.commits == 1 { "1 commit".to_owned() } else { format!("{} commits", note.commits) };
+                format!("{}, {commits}, in {}", note.branch, note.path)
+            });
             told.files = outcome.changed_files.iter().take(50).map(|path| line(path, LABEL)).collect();
         }
         _ => {}
@@ -301,6 +309,7 @@ fn call(row: &CallRow, part: &Branch, mut told: Told, why: Option<ExplainRow>) -
         answer: told.answer,
         attempts: told.attempts,
         files: told.files,
+        worktree: told.worktree,
         child: row.child_run_id.as_ref().map(ToString::to_string),
         asked_at: told.asked_at,
         started_at: told.started_at,

@@ -287,6 +287,9 @@ fn texts(out: &mut String, facts: &Facts) {
             let files: Vec<String> = call.files.iter().map(|file| code(file)).collect();
             let _ = writeln!(out, "Changed files: {}\n", files.join(", "));
         }
+        if let Some(worktree) = &call.worktree {
+            let _ = writeln!(out, "Kept work: {}\n", code(worktree));
+        }
         out.push_str("</details>\n\n");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::engine::patterns::redacted;
+use crate::core::redact::patterns;
 use crate::engine::query::grouped;
 use crate::engine::view::Usd;
 
@@ -85,7 +85,7 @@ fn fit(text: &str, room: usize) -> (&str, bool) {
 pub(super) fn block(text: &str, room: usize) -> (String, bool) {
     // Keys at the cut are whole in what is looked at.
     let (near, far) = fit(text, room + 512);
-    let clean = visible(&redacted(near), true);
+    let clean = visible(&patterns(near), true);
     let (shown, cut) = fit(&clean, room);
     (shown.to_owned(), cut || far)
 }
@@ -93,7 +93,7 @@ pub(super) fn block(text: &str, room: usize) -> (String, bool) {
 /// One line of others, with `…` when it is cut.
 pub(super) fn line(text: &str, room: usize) -> String {
     let (near, far) = fit(text.trim(), room + 512);
-    let clean = visible(&redacted(near), false);
+    let clean = visible(&patterns(near), false);
     let (shown, cut) = fit(&clean, room);
     if cut || far { format!("{}…", shown.trim_end()) } else { shown.to_owned() }
 }

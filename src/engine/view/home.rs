@@ -40,6 +40,9 @@ pub struct PruneView {
     pub pruned_total: u64,
     /// Runs that stay.
     pub kept: u64,
+    /// Of these, runs that stay only because they hold worktrees with work in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with_worktrees: Vec<RunId>,
     /// Bytes of files that were freed.
     pub freed_bytes: u64,
 }

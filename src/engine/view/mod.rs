@@ -3,6 +3,7 @@
 mod approvals;
 mod calls;
 mod common;
+mod config;
 mod dry_run;
 mod event;
 mod explain;
@@ -10,16 +11,20 @@ mod graph;
 mod home;
 pub mod next;
 mod output;
+mod prices;
 mod run;
 mod runs;
+mod usage;
 mod validate;
 mod workflows;
+mod worktrees;
 
 pub use approvals::{ApprovalRow, ApprovalState, ApprovalsView};
 pub use calls::{
     AttemptRow, CallDetail, CallDetailView, CallErrorView, CallFiles, CallRow, CallState, CallsView, UnknownCallState,
 };
 pub use common::{ErrorView, Notice, Usd};
+pub use config::{KeyRow, ProviderDetail, ProvidersView, TrustRow, TrustView};
 pub use dry_run::{
     Band, DryCallRow, DryOutcome, DryPhase, DryRunView, Estimate, FanOut, MoneyBand, ProviderRow, RerunCall,
     ReuseForecast, Unreached, WorkflowName, WorstCase,
@@ -29,10 +34,15 @@ pub use explain::{ExplainCounts, ExplainRow, ExplainView, FromCall};
 pub use graph::{GraphEdge, GraphNode, GraphView};
 pub use home::{ClearedView, DoctorCheck, DoctorView, ExportView, Health, InitView, PruneView, PrunedRun};
 pub use output::{ArtifactRow, ArtifactsView, OutputView, ReadArtifactView, ReportView};
+pub use prices::{PriceRow, PricesView, RatesRow};
 pub use run::{
     BudgetLine, BudgetView, Counts, DecisionView, Gap, PhaseRow, ResumedHow, ReuseView, RunView, SwallowedRow,
     UsageView, Woke, WorktreeRow,
 };
 pub use runs::{OwnerView, RunFacts, RunRow, RunsView};
+pub use usage::{UsageBy, UsageReport, UsageSum};
 pub use validate::{Diagnostic, Severity, ValidateView, WorkflowMeta};
 pub use workflows::{NewWorkflowView, Scope, TemplateRow, WorkflowRow, WorkflowsView};
+pub use worktrees::{
+    WorktreeAppliedView, WorktreeDiffView, WorktreeEntry, WorktreeState, WorktreesRemovedView, WorktreesView,
+};

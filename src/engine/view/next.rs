@@ -1,5 +1,7 @@
 //! The sentences of `next`: which tool, or command, with which values.
 
+use serde_json::Value;
+
 use super::approvals::{ApprovalRow, ApprovalState};
 use super::run::RunView;
 use crate::core::ids::RunId;
@@ -43,8 +45,14 @@ pub fn question_expired(run_id: &RunId, question: &ApprovalRow) -> String {
 pub fn done(view: &RunView) -> String {
     let place = if view.output.is_some() {
         "The result is in output."
-    } else if view.outline.is_some() {
-        "The result is large: owf_output with a pointer shows a part of it."
+    } else if let Some(outline) = &view.outline {
+        // A text has no parts to point to; the outline says what it is.
+        match outline {
+            Value::String(line) if line.starts_with("string ") => {
+                "The result is a long text: owf_output with an offset shows it page by page."
+            }
+            _ => "The result is large: owf_output with a pointer shows a part of it.",
+        }
     } else {
         "The script returned undefined: there is no result."
     };

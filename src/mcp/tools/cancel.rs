@@ -1,6 +1,6 @@
 //! `owf_cancel`.
 
-use super::ground::{ground, who};
+use super::ground::ground;
 use super::schema;
 use super::tool::{Annotations, Tool, served};
 use crate::core::failure::Failure;
@@ -20,5 +20,5 @@ pub(super) const TOOL: Tool = Tool {
 };
 
 fn body(call: &Call<'_>, params: CancelParams) -> Result<RunView, Failure> {
-    ground(call, params.home.as_deref(), None)?.cancel(&params, &who(call))
+    ground(call, params.home.as_deref(), None)?.cancel(&params, &call.client.who())
 }

@@ -50,5 +50,7 @@ fn validate(call: &Call<'_>, params: ValidateParams) -> Result<Value, Failure> {
 fn dry_run(call: &Call<'_>, params: DryRunParams) -> Result<Value, Failure> {
     let engine = ground(call, params.home.as_deref(), params.workspace.as_deref())?;
     let params = DryRunParams { home: None, workspace: None, ..params };
-    rehearse(call, &engine, &json!({ "dry_run": params }), Patience::of(call, None, Some(REHEARSAL)).most)
+    // However short waits are set to be, a rehearsal gets the time of a check.
+    let most = Patience::of(call, None, Some(REHEARSAL)).most.max(CHECK);
+    rehearse(call, &engine, &json!({ "dry_run": params }), most)
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::arguments::invalid;
-use super::ground::{ground, who};
+use super::ground::ground;
 use super::schema;
 use super::tool::{Annotations, Tool, served};
 use crate::core::failure::Failure;
@@ -32,7 +32,7 @@ fn body(call: &Call<'_>, params: DecideParams) -> Result<RunView, Failure> {
     if !faults.is_empty() {
         return Err(invalid(faults));
     }
-    let who = who(call);
+    let who = call.client.who();
     // A tool is called by a model, whatever it says a person said.
     ground(call, params.home.as_deref(), None)?.decide(&params, &who, &who, false)
 }

@@ -30,4 +30,5 @@ mod wait;
 
 pub(crate) use ground::ground;
 pub(crate) use patience::{progress_line, tolerance};
+pub(crate) use reply::told;
 pub(crate) use tool::{Tool, all};

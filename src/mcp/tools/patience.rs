@@ -24,8 +24,7 @@ impl Patience {
     /// For a wait of `asked` seconds, else of `usual` ones, else of as many as suit the client.
     pub(super) fn of(call: &Call<'_>, asked: Option<u32>, usual: Option<u32>) -> Self {
         let (tolerated, suits) = tolerance(&call.client.name);
-        let set = call.options.env.get("OWF_MCP_MAX_WAIT_SECONDS").and_then(|text| text.trim().parse().ok());
-        let cap: u32 = set.unwrap_or(tolerated);
+        let cap = call.shared.settings.wait_seconds.unwrap_or(tolerated);
         let wanted = asked.unwrap_or_else(|| usual.unwrap_or(suits).min(cap));
         let most = Duration::from_secs(u64::from(wanted.min(cap)));
         Self { most, clamped_from: (wanted > cap).then_some(wanted) }
@@ -126,15 +125,15 @@ mod tests {
     use super::*;
     use crate::app::AppOptions;
     use crate::core::run::RunStatus;
-    use crate::engine::Environment;
     use crate::engine::view::PhaseRow;
-    use crate::mcp::Client;
+    use crate::mcp::settings::Settings;
+    use crate::mcp::{Client, Shared};
 
-    fn patience(name: &str, asked: Option<u32>, cap: Option<&str>) -> (u64, bool) {
-        let vars = cap.map(|cap| ("OWF_MCP_MAX_WAIT_SECONDS".to_owned(), cap.to_owned()));
-        let options = AppOptions { env: Environment::new(vars), ..AppOptions::default() };
+    fn patience(name: &str, asked: Option<u32>, cap: Option<u32>) -> (u64, bool) {
+        let settings = Settings { wait_seconds: cap, ..Settings::default() };
+        let shared = Shared::new(AppOptions::default(), settings);
         let client = Client { name: name.to_owned(), version: String::new() };
-        let call = Call { options: &options, client: &client, cancelled: &|| false, progress: &|_, _| {} };
+        let call = Call { shared: &shared, client: &client, cancelled: &|| false, progress: &|_, _| {} };
         let found = Patience::of(&call, asked, None);
         (found.most.as_secs(), found.clamped_from.is_some())
     }
@@ -144,10 +143,11 @@ mod tests {
         assert_eq!(patience("claude-code", None, None), (240, false));
         assert_eq!(patience("claude-code", Some(3600), None), (1_500, true));
         assert_eq!(patience("codex-mcp-client", None, None), (110, false));
+        assert_eq!(patience("codex-mcp-client", Some(111), None), (110, true));
         assert_eq!(patience("inspector", Some(50), None), (50, false));
         assert_eq!(patience("", Some(51), None), (50, true));
-        assert_eq!(patience("", Some(51), Some("600")), (51, false));
-        assert_eq!(patience("claude-code", None, Some("5")), (5, false));
+        assert_eq!(patience("", Some(51), Some(600)), (51, false));
+        assert_eq!(patience("claude-code", None, Some(5)), (5, false));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::{Tool, all};
 use crate::app::AppOptions;
 use crate::core::failure::{Code, Failure};
 use crate::engine::Environment;
-use crate::mcp::{Call, Client};
+use crate::mcp::settings::Settings;
+use crate::mcp::{Call, Client, Shared};
 
 fn tool(name: &str) -> &'static Tool {
     all().iter().find(|tool| tool.name == name).unwrap()
@@ -18,7 +19,8 @@ fn serve(dir: &std::path::Path, name: &str, arguments: Value) -> Result<Value, F
     let env = Environment::new([("OWF_CONFIG".to_owned(), "none".to_owned())]);
     let options = AppOptions { cwd: dir.to_owned(), env, home: Some(dir.join("home")), ..AppOptions::default() };
     let client = Client { name: "test".to_owned(), version: "1".to_owned() };
-    let call = Call { options: &options, client: &client, cancelled: &|| false, progress: &|_, _| {} };
+    let shared = Shared::new(options, Settings::default());
+    let call = Call { shared: &shared, client: &client, cancelled: &|| false, progress: &|_, _| {} };
     (tool(name).serve)(&call, arguments)
 }
 

@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use super::handler::{Handler, number};
 use super::rendered::{self, Era};
 use super::reply;
-use crate::app::AppOptions;
 use crate::core::failure::{Code, Failure};
 use crate::engine::Engine;
 use crate::engine::params::CancelParams;
@@ -25,6 +24,7 @@ use crate::engine::view::RunView;
 use crate::mcp::elicit::{self, Question, TurnedAway};
 use crate::mcp::elicit_flow::{self, Ask, Flow, Offers, Step};
 use crate::mcp::refused::Refused;
+use crate::mcp::settings::Settings;
 use crate::mcp::{Call, Tool, prompts, resources, tasks, tools};
 
 /// How long a cancelled task waits for its server to end: clients that quit may send it, and kill the server at once.
@@ -35,33 +35,20 @@ const SHORTEST_DIALOG: Duration = Duration::from_secs(10);
 const DIALOGS: usize = 8;
 
 /// What the methods here share.
+#[derive(Default)]
 pub(super) struct Extras {
-    /// Whether the server may answer with tasks: unless `OWF_MCP_TASKS` is 0.
-    tasks: bool,
     /// Questions that the person at this client has turned away.
     turned_away: Arc<TurnedAway>,
 }
 
-impl Extras {
-    pub(super) fn new(options: &AppOptions) -> Self {
-        let tasks = options.env.get("OWF_MCP_TASKS").map(str::trim) != Some("0");
-        Self { tasks, turned_away: Arc::default() }
-    }
-
-    /// Whether the server offers tasks.
-    pub(super) fn tasks(&self) -> bool {
-        self.tasks
-    }
-
+impl Handler {
     /// What the client of a request can do. A dialog needs a form; a client that names no way means a form.
     fn offers(&self, context: &RequestContext<RoleServer>) -> Offers {
         let Some(capabilities) = context.client_capabilities() else { return Offers::default() };
         let dialog = capabilities.elicitation.as_ref().is_some_and(|ways| ways.form.is_some() || ways.url.is_none());
-        Offers { tasks: self.tasks && capabilities.supports_tasks(), dialog }
+        Offers { tasks: self.shared.settings.tasks && capabilities.supports_tasks(), dialog }
     }
-}
 
-impl Handler {
     /// What blocks, with refusals of its own.
     async fn asked<T: Send + 'static>(
         &self,
@@ -130,7 +117,7 @@ impl Handler {
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let began = Instant::now();
-        let offers = self.extras.offers(context);
+        let offers = self.offers(context);
         let arguments = Value::Object(request.arguments.unwrap_or_default());
         let kept = arguments.clone();
         let mut step = match request.request_state {
@@ -145,7 +132,7 @@ impl Handler {
         for _ in 0..DIALOGS {
             let ask = match step {
                 Step::Reply(Ok(value)) => return Ok(reply::reply(value).into()),
-                Step::Reply(Err(failure)) => return Ok(reply::failure(&failure).into()),
+                Step::Reply(Err(failure)) => return Ok(reply::failure(failure).into()),
                 Step::Task(view) => {
                     let task =
                         self.asked(context, move |call| Ok(tasks::of_run(&engine(call)?, view, |_| Vec::new())?));
@@ -155,7 +142,7 @@ impl Handler {
                 Step::Ask(ask) => ask,
             };
             self.requests.let_go(number(context));
-            let answer = dialog(context, &self.options, &ask, began).await?;
+            let answer = dialog(context, &self.shared.settings, &ask, began).await?;
             let arguments = kept.clone();
             let answered =
                 self.flow(context, offers, move |flow| Ok(flow.answered(tool, arguments, &ask.state, answer.as_ref())));
@@ -163,7 +150,7 @@ impl Handler {
         }
         Ok(match step {
             Step::Reply(Ok(value)) | Step::Task(value) => reply::reply(value),
-            Step::Reply(Err(failure)) => reply::failure(&failure),
+            Step::Reply(Err(failure)) => reply::failure(failure),
             Step::Ask(ask) => {
                 let run = ask.state.run_id;
                 let view = self.asked(context, move |call| Ok(view(call, &run)?));
@@ -191,7 +178,7 @@ impl Handler {
         params: GetTaskParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let (offers, turned_away) = (self.extras.offers(context), Arc::clone(&self.extras.turned_away));
+        let (offers, turned_away) = (self.offers(context), Arc::clone(&self.extras.turned_away));
         let task = self.asked(context, move |call| {
             let engine = engine(call)?;
             let run = tasks::run_of(&engine, &params.task_id)?;
@@ -239,9 +226,10 @@ impl Handler {
         let requests = Arc::clone(&self.requests);
         let found = self.asked(context, move |call| {
             let run = tasks::run_of(&engine(call)?, &params.task_id)?;
-            Ok((run, AppOptions::clone(call.options)))
+            Ok((run, call.client.clone()))
         });
-        let (run, options) = found.await?;
+        let (run, client) = found.await?;
+        let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             tokio::time::sleep(CANCEL_AFTER).await;
             if requests.closed() {
@@ -249,9 +237,9 @@ impl Handler {
             }
             let cancelled = tokio::task::spawn_blocking(move || {
                 let reason = Some("its task was cancelled".to_owned());
-                let by = options.started_by.clone();
                 let params = CancelParams { run_id: run.to_string(), reason, ..CancelParams::default() };
-                crate::app::engine(options)?.cancel(&params, &by).map(|_| ())
+                let engine = shared.engines.engine(None, None, &client)?;
+                engine.cancel(&params, &client.who()).map(|_| ())
             });
             match cancelled.await {
                 Ok(Err(failure)) if failure.code != Code::RunEnded => {
@@ -268,12 +256,12 @@ impl Handler {
 /// refuses, its person does not answer in time, or the call is cancelled.
 async fn dialog(
     context: &RequestContext<RoleServer>,
-    options: &AppOptions,
+    settings: &Settings,
     ask: &Ask,
     began: Instant,
 ) -> Result<Option<Value>, ErrorData> {
     let name = context.client_info().map(|info| info.name).unwrap_or_default();
-    let most = longest_call(&name, options).saturating_sub(began.elapsed());
+    let most = longest_call(&name, settings).saturating_sub(began.elapsed());
     if most < SHORTEST_DIALOG {
         return Ok(None);
     }
@@ -292,9 +280,8 @@ async fn dialog(
 }
 
 /// How long a call may take altogether, its wait and its dialogs: what the client tolerates, or the setting says.
-fn longest_call(client: &str, options: &AppOptions) -> Duration {
-    let set = options.env.get("OWF_MCP_MAX_WAIT_SECONDS").and_then(|text| text.trim().parse().ok());
-    Duration::from_secs(u64::from(set.unwrap_or_else(|| tools::tolerance(client).0)))
+fn longest_call(client: &str, settings: &Settings) -> Duration {
+    Duration::from_secs(u64::from(settings.wait_seconds.unwrap_or_else(|| tools::tolerance(client).0)))
 }
 
 fn questions(view: &RunView, dialog: bool, turned_away: &TurnedAway) -> Vec<Question> {
@@ -305,7 +292,7 @@ fn questions(view: &RunView, dialog: bool, turned_away: &TurnedAway) -> Vec<Ques
 }
 
 fn engine(call: &Call<'_>) -> Result<Engine, Failure> {
-    crate::app::engine(call.options.clone())
+    call.shared.engines.engine(None, None, call.client)
 }
 
 /// The bounded view of a run as it stands.

@@ -20,12 +20,10 @@ use super::guard::panic_text;
 use super::message::short;
 use super::outbox::Outbox;
 use super::progress::Progress;
-use super::rendered::Era;
+use super::rendered::{self, Era};
 use super::requests::Requests;
-use crate::app::AppOptions;
 use crate::core::failure::{Code, Failure};
-use crate::mcp::settings::Settings;
-use crate::mcp::{Call, Client, Tool, instructions};
+use crate::mcp::{Call, Client, Shared, Tool, instructions, resources};
 
 /// How long a client may keep the list of tools, which changes with the version of the binary only.
 const LIST_TTL_MS: u64 = 3_600_000;
@@ -34,7 +32,7 @@ const LIST_TTL_MS: u64 = 3_600_000;
 pub(super) struct Handler {
     tools: Vec<&'static Tool>,
     list: OnceLock<Vec<WireTool>>,
-    pub(super) options: Arc<AppOptions>,
+    pub(super) shared: Arc<Shared>,
     calls: Arc<Semaphore>,
     pub(super) requests: Arc<Requests>,
     outbox: Outbox,
@@ -42,16 +40,9 @@ pub(super) struct Handler {
 }
 
 impl Handler {
-    pub(super) fn new(
-        tools: Vec<&'static Tool>,
-        options: AppOptions,
-        settings: Settings,
-        requests: Arc<Requests>,
-        outbox: Outbox,
-    ) -> Self {
-        let calls = Arc::new(Semaphore::new(settings.calls));
-        let extras = Extras::new(&options);
-        Self { tools, list: OnceLock::new(), options: Arc::new(options), calls, requests, outbox, extras }
+    pub(super) fn new(tools: Vec<&'static Tool>, shared: Arc<Shared>, requests: Arc<Requests>, outbox: Outbox) -> Self {
+        let calls = Arc::new(Semaphore::new(shared.settings.calls));
+        Self { tools, list: OnceLock::new(), shared, calls, requests, outbox, extras: Extras::default() }
     }
 
     /// Serves one call on a thread of its own, once it is its turn. `work` gets the call and may block.
@@ -72,8 +63,7 @@ impl Handler {
         };
         self.requests.hold(number, Arc::clone(&permit));
         let client = client(context);
-        let mut options = AppOptions::clone(&self.options);
-        format!("mcp {} {}", client.name, client.version).trim_end().clone_into(&mut options.started_by);
+        let shared = Arc::clone(&self.shared);
         let token = context.meta.get_progress_token();
         let progress = Progress::new(token, number, Arc::clone(&self.requests), self.outbox.clone());
         let ct = context.ct.clone();
@@ -81,7 +71,7 @@ impl Handler {
             // The permit is held here too: a cancelled call counts until its thread is free.
             let _permit = permit;
             let call = Call {
-                options: &options,
+                shared: &shared,
                 client: &client,
                 cancelled: &|| ct.is_cancelled(),
                 progress: &|finished, message| progress.tell(finished, message),
@@ -110,7 +100,7 @@ pub(super) fn number(context: &RequestContext<RoleServer>) -> i64 {
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
         let offered = ServerCapabilities::builder().enable_tools().enable_resources().enable_prompts();
-        let capabilities = if self.extras.tasks() { offered.enable_tasks().build() } else { offered.build() };
+        let capabilities = if self.shared.settings.tasks { offered.enable_tasks().build() } else { offered.build() };
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("owf", env!("CARGO_PKG_VERSION")))
             .with_instructions(instructions::TEXT)
@@ -133,7 +123,7 @@ impl ServerHandler for Handler {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        no_cursor(request)?;
+        resources::only_page(request.and_then(|request| request.cursor).as_deref()).map_err(rendered::error)?;
         let mut result = ListToolsResult::with_all_items(self.listed().to_vec());
         if Era::of(&context) == Era::Modern {
             result.ttl_ms = Some(LIST_TTL_MS);
@@ -220,20 +210,6 @@ impl ServerHandler for Handler {
 
 fn unknown_tool(name: &str) -> ErrorData {
     let message = format!("unknown tool \"{}\"; tools/list has the names", short(name));
-    ErrorData::invalid_params(message, None)
-}
-
-/// Refuses a cursor where everything is one page.
-fn no_cursor(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
-    match request.and_then(|request| request.cursor) {
-        None => Ok(()),
-        Some(cursor) => Err(bad_cursor(&cursor)),
-    }
-}
-
-/// The refusal of a cursor that this server did not give.
-pub(super) fn bad_cursor(cursor: &str) -> ErrorData {
-    let message = format!("unknown cursor \"{}\": leave it out for the first page", short(cursor));
     ErrorData::invalid_params(message, None)
 }
 

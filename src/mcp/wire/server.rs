@@ -15,9 +15,7 @@ use super::lines::Lines;
 use super::outbox::Outbox;
 use super::requests::Requests;
 use super::transport::Wire;
-use crate::app::AppOptions;
-use crate::mcp::Tool;
-use crate::mcp::settings::Settings;
+use crate::mcp::{Shared, Tool};
 
 /// How long answers may take to leave once the input has ended.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -41,14 +39,14 @@ pub(in crate::mcp) async fn run(
     input: OwnedFd,
     output: OwnedFd,
     tools: Vec<&'static Tool>,
-    options: AppOptions,
-    settings: Settings,
+    shared: Arc<Shared>,
 ) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let outbox = Outbox::new(output)?;
+    let settings = shared.settings;
     let requests = Arc::new(Requests::new(settings.requests, settings.request_bytes));
-    let handler = Handler::new(tools, options, settings, Arc::clone(&requests), outbox.clone());
+    let handler = Handler::new(tools, shared, Arc::clone(&requests), outbox.clone());
     let lines = Lines::new(Input::new(input)?, settings.line_bytes);
     let wire = Wire::new(lines, outbox.clone(), requests, settings);
     // Not rmcp's own opening: it ends the server for a stray line before the first request.

@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::app::AppOptions;
 use crate::core::failure::{Code, Failure};
 use crate::mcp::settings::Settings;
 use crate::mcp::tools;
-use crate::mcp::{Client, Tool};
+use crate::mcp::{Client, Shared, Tool};
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
@@ -37,7 +37,7 @@ static TOOLS: LazyLock<[Tool; 4]> = LazyLock::new(|| {
         tool("panics", |_, _| panic!("on purpose")),
         tool("who", |call, arguments| {
             let Client { name, version } = call.client;
-            Ok(json!({ "client": format!("{name} {version}"), "by": call.options.started_by, "arguments": arguments }))
+            Ok(json!({ "client": format!("{name} {version}"), "by": call.client.who(), "arguments": arguments }))
         }),
         tool("fails", |_, _| Err(Failure::new(Code::NotFound, "nothing here".repeat(1_000)))),
         tool("busy", |call, _| {
@@ -56,13 +56,22 @@ static TOOLS: LazyLock<[Tool; 4]> = LazyLock::new(|| {
 
 /// Serves lines and gives the answers, in the order of their ids.
 fn served(settings: Settings, lines: &[Value]) -> Vec<Value> {
+    served_by(TOOLS.iter().collect(), settings, lines)
+}
+
+/// The same with these tools.
+fn served_by(offered: Vec<&'static Tool>, settings: Settings, lines: &[Value]) -> Vec<Value> {
     let (ours, theirs) = UnixStream::pair().unwrap_or_else(|e| panic!("{e}"));
     let output = theirs.try_clone().unwrap_or_else(|e| panic!("{e}"));
     let server = std::thread::spawn(move || {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap_or_else(|e| panic!("{e}"));
-        let offered = TOOLS.iter().collect();
-        runtime.block_on(run(theirs.into(), output.into(), offered, AppOptions::default(), settings))
+        runtime.block_on(run(
+            theirs.into(),
+            output.into(),
+            offered,
+            Arc::new(Shared::new(AppOptions::default(), settings)),
+        ))
     });
     let opening = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": { "protocolVersion": "2025-11-25",
         "capabilities": {}, "clientInfo": { "name": "claude-code", "version": "2.1" } } });
@@ -85,26 +94,47 @@ fn call(id: u32, name: &str) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": name, "arguments": { "n": id } } })
 }
 
+/// The same call with what a request of the era without sessions brings.
+fn modern(mut call: Value) -> Value {
+    call["params"]["_meta"] = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { "name": "codex", "version": "0.169.0" } });
+    call
+}
+
 #[test]
 fn a_panic_in_a_tool_is_an_error_result_and_the_server_lives() {
-    let answers = served(Settings::default(), &[call(1, "panics"), call(2, "who")]);
-    assert_eq!(answers[0]["result"]["isError"], true);
-    assert!(answers[0]["result"].get("structuredContent").is_none());
-    let text = answers[0]["result"]["content"][0]["text"].as_str().unwrap_or_default();
-    let said: Value = serde_json::from_str(text).unwrap_or_default();
-    assert_eq!(said["error"]["code"], "internal");
-    assert!(said["error"]["message"].as_str().is_some_and(|m| m.contains("on purpose")), "{said}");
-    assert_eq!(answers[1]["result"]["structuredContent"]["arguments"], json!({ "n": 2 }));
+    let answers = served(Settings::default(), &[call(1, "panics"), modern(call(2, "panics")), call(3, "who")]);
+    for answer in &answers[..2] {
+        assert_eq!(answer["result"]["isError"], true);
+        assert!(answer["result"].get("structuredContent").is_none());
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_default();
+        let said: Value = serde_json::from_str(text).unwrap_or_default();
+        assert_eq!(
+            said["error"],
+            json!({ "code": "internal", "message": "owf broke off: on purpose",
+                "hint": "this is a fault of owf; runs go on and can be resumed" })
+        );
+    }
+    assert_eq!(answers[2]["result"]["structuredContent"]["arguments"], json!({ "n": 3 }));
+}
+
+#[test]
+fn a_panic_outside_of_tools_is_an_error_of_its_request_and_the_server_lives() {
+    static BROKEN: LazyLock<Tool> =
+        LazyLock::new(|| Tool { input_schema: || panic!("on purpose"), ..tool("broken", |_, _| Ok(json!({}))) });
+    let list = |id: u32| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list" });
+    let answers = served_by(vec![&BROKEN], Settings::default(), &[list(1), call(2, "broken"), list(3)]);
+    for at in [0, 2] {
+        let error = json!({ "code": -32603, "message": "internal error: owf broke off: on purpose" });
+        assert_eq!(answers[at]["error"], error);
+    }
+    assert_eq!(answers[1]["result"]["structuredContent"], json!({}));
 }
 
 #[test]
 fn a_tool_knows_its_client_in_both_eras() {
-    let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": { "name": "codex", "version": "0.169.0" } });
-    let mut modern = call(2, "who");
-    modern["params"]["_meta"] = meta;
-    let answers = served(Settings::default(), &[call(1, "who"), modern]);
+    let answers = served(Settings::default(), &[call(1, "who"), modern(call(2, "who"))]);
     assert_eq!(answers[0]["result"]["structuredContent"]["client"], "claude-code 2.1");
     assert_eq!(answers[0]["result"]["structuredContent"]["by"], "mcp claude-code 2.1");
     assert_eq!(answers[1]["result"]["structuredContent"]["client"], "codex 0.169.0");

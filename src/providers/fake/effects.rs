@@ -56,14 +56,16 @@ pub(super) fn change_files(
         return Ok(Vec::new());
     }
     let ask = &request.spec.ask;
-    if ask.isolation.is_some() {
-        return Err(CallError::new(ErrorClass::Worktree, "worktrees come with the real providers"));
-    }
-    let scope = ask.write_scope.as_deref().unwrap_or_default();
+    let whole = [".".to_owned()];
+    let scope = match (ask.write_scope.as_deref().unwrap_or_default(), ask.isolation) {
+        // A worktree is the call's own: without a scope it may write everywhere in it.
+        ([], Some(_)) => &whole[..],
+        (scope, _) => scope,
+    };
     if scope.is_empty() {
         return Err(fixture(format!("rule {number} changes files, but the call has no write scope")));
     }
-    if rule.commit.is_some() {
+    if rule.commit.is_some() && ask.isolation.is_none() {
         return Err(fixture(format!("rule {number} commits, but the call has no worktree")));
     }
     let paths = rule.write.iter().map(|(path, _)| path).chain(&rule.delete);
@@ -91,9 +93,29 @@ pub(super) fn change_files(
         dir.remove_file(path).map_err(|error| failed(path, &error))?;
         changed.push(path.clone());
     }
+    if let Some(message) = &rule.commit {
+        commit(&request.cwd, message).map_err(|why| fixture(format!("rule {number}: the commit failed: {why}")))?;
+    }
     changed.sort();
     changed.dedup();
     Ok(changed)
+}
+
+/// Commits everything in a worktree, as an agent would that has a name of its own.
+fn commit(dir: &Path, message: &str) -> Result<(), String> {
+    let settings = ["user.name=fake", "user.email=fake@localhost", "commit.gpgSign=false", "core.hooksPath=/dev/null"];
+    for args in [&["add", "--all"][..], &["commit", "--quiet", "--allow-empty", "--message", message]] {
+        let mut git = std::process::Command::new("git");
+        git.arg("-C").arg(dir).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE");
+        for setting in settings {
+            git.args(["-c", setting]);
+        }
+        let output = git.args(args).stdin(std::process::Stdio::null()).output().map_err(|error| error.to_string())?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// Whether a path is one of a scope's entries, below one, or matches one with `*`.

@@ -1,5 +1,24 @@
 //! Services as providers, in four wire dialects.
 
+mod anthropic_messages;
+mod chat;
+mod classify;
+mod client;
+mod exchange;
+mod fetch;
+mod gemini_generate;
+mod hints;
 mod known;
+mod ladder;
+mod openai_chat;
+mod openai_responses;
+mod pace;
+mod prompts;
+mod provider;
+mod redact;
+mod service;
+mod wire;
 
-pub use known::providers;
+pub use client::Timeouts;
+pub use fetch::{fetch, reach};
+pub use known::{providers, providers_with};

@@ -4,6 +4,7 @@ mod check;
 mod coerce;
 mod compile;
 mod lint;
+pub mod project;
 mod read;
 mod refs;
 mod weigh;

@@ -100,6 +100,8 @@ pub(crate) fn answer(note: &ApprovalNote, decision: Decision) -> DecisionInput {
 pub(crate) fn report(result: Result<Answer, CallError>) -> AttemptReport {
     AttemptReport {
         worktree: None,
+        changed_files: Vec::new(),
+        notices: Vec::new(),
         provenance: owf::core::outcome::Provenance::default(),
         rejected: None,
         result,

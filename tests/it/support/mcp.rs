@@ -1,8 +1,9 @@
-//! A small typed MCP client over the real binary: every line it gets must be JSON-RPC, every structured reply must fit its schema.
+//! The MCP client of the tests, over the real binary and in both eras of the protocol: it calls tools, answers dialogs and follows
+//! tasks. Every line it gets must be JSON-RPC, and every reply of a tool is checked as it comes.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -11,12 +12,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::cli::Place;
+pub(crate) use super::replies::parse;
+use super::replies::{Checker, meta};
 
 /// How long an answer may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Characters of the compact JSON of a reply.
-pub(crate) const REPLY_CHARS: usize = 10_000;
 
 /// How a client opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +37,21 @@ pub(crate) struct Mcp {
     lines: Receiver<String>,
     /// Messages read while another one was waited for.
     pub(crate) others: Vec<Value>,
+    /// Results of dialogs, in the order in which they are given; without one a dialog is cancelled.
+    pub(crate) answers: VecDeque<Value>,
+    /// The params of the dialogs that were asked for.
+    pub(crate) asked: Vec<Value>,
     era: Era,
     name: String,
+    capabilities: Value,
     last_id: u64,
-    schemas: HashMap<String, Value>,
+    checker: Checker,
 }
 
 impl Mcp {
-    /// A client that has opened, with the tools' schemas at hand.
+    /// A client that has opened a session.
     pub(crate) fn start(place: &Place) -> Self {
-        Self::open(&mut place.command(&["mcp"]), LEGACY, "test-client")
+        Self::start_as(place, LEGACY, "test-client")
     }
 
     /// The same in an era, under a name.
@@ -56,21 +61,27 @@ impl Mcp {
 
     /// The same with a command of one's own.
     pub(crate) fn open(command: &mut Command, era: Era, name: &str) -> Self {
-        let mut client = Self::raw(command);
-        client.era = era;
-        name.clone_into(&mut client.name);
+        Self::raw(command).opened(era, name, json!({}))
+    }
+
+    /// A client that declares what it can do.
+    pub(crate) fn capable(place: &Place, era: Era, capabilities: Value) -> Self {
+        Self::raw(&mut place.command(&["mcp"])).opened(era, "test-client", capabilities)
+    }
+
+    /// Opens as this era does.
+    pub(crate) fn opened(mut self, era: Era, name: &str, capabilities: Value) -> Self {
+        self.era = era;
+        name.clone_into(&mut self.name);
+        self.capabilities = capabilities;
         if let Era::Legacy(version) = era {
-            let info = json!({ "name": client.name, "version": "1.0" });
-            let params = json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": info });
-            let answer = client.request("initialize", params);
+            let info = json!({ "name": self.name, "version": "1.0" });
+            let params = json!({ "protocolVersion": version, "capabilities": self.capabilities, "clientInfo": info });
+            let answer = self.request("initialize", params);
             assert_eq!(answer["result"]["protocolVersion"], version, "{answer}");
-            client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+            self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
         }
-        let answer = client.request("tools/list", json!({}));
-        for tool in answer["result"]["tools"].as_array().expect("tools") {
-            client.schemas.insert(tool["name"].as_str().unwrap().to_owned(), tool["outputSchema"].clone());
-        }
-        client
+        self
     }
 
     /// A process that nothing was said to yet.
@@ -83,10 +94,13 @@ impl Mcp {
             input,
             lines: lines_of(output),
             others: Vec::new(),
+            answers: VecDeque::new(),
+            asked: Vec::new(),
             era: LEGACY,
             name: "test-client".to_owned(),
+            capabilities: json!({}),
             last_id: 0,
-            schemas: HashMap::new(),
+            checker: Checker::default(),
         }
     }
 
@@ -97,16 +111,16 @@ impl Mcp {
 
     /// Writes a message.
     pub(crate) fn send(&mut self, message: &Value) {
+        self.checker.sent(message);
         self.write(format!("{message}\n").as_bytes());
     }
 
     /// The params as this era wants them.
     pub(crate) fn dressed(&self, mut params: Value) -> Value {
         if self.era == Era::Modern {
-            let meta = params.as_object_mut().unwrap().entry("_meta").or_insert_with(|| json!({}));
-            meta["io.modelcontextprotocol/protocolVersion"] = "2026-07-28".into();
-            meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
-            meta["io.modelcontextprotocol/clientInfo"] = json!({ "name": self.name, "version": "1.0" });
+            let given = params.as_object_mut().unwrap().entry("_meta").or_insert_with(|| json!({}));
+            let Value::Object(more) = meta(&self.capabilities, &self.name) else { unreachable!("an object") };
+            given.as_object_mut().unwrap().extend(more);
         }
         params
     }
@@ -120,10 +134,17 @@ impl Mcp {
         id
     }
 
+    /// A line that came, checked.
+    fn taken(&mut self, line: &str) -> Value {
+        let message = parse(line);
+        self.checker.came(&message);
+        message
+    }
+
     /// The next message of any kind; none when the server closed its end.
     pub(crate) fn next(&mut self) -> Option<Value> {
         match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => Some(parse(&line)),
+            Ok(line) => Some(self.taken(&line)),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("nothing came within {PATIENCE:?}; before: {:?}", self.others),
         }
@@ -133,14 +154,15 @@ impl Mcp {
     pub(crate) fn silent(&mut self, while_: Duration) -> bool {
         match self.lines.recv_timeout(while_) {
             Ok(line) => {
-                self.others.push(parse(&line));
+                let message = self.taken(&line);
+                self.others.push(message);
                 false
             }
             Err(_) => true,
         }
     }
 
-    /// The answer to an id, as JSON compares it.
+    /// The answer to an id, as JSON compares it. Dialogs that the server opens are answered meanwhile.
     pub(crate) fn answer(&mut self, id: impl Into<Value>) -> Value {
         let id = id.into();
         if let Some(at) = self.others.iter().position(|m| m.get("id") == Some(&id) && m.get("method").is_none()) {
@@ -148,11 +170,22 @@ impl Mcp {
         }
         loop {
             let message = self.next().unwrap_or_else(|| panic!("the server closed; no answer to {id}"));
-            if message.get("id") == Some(&id) && message.get("method").is_none() {
+            if message["method"] == "elicitation/create" {
+                assert_ne!(self.era, Era::Modern, "a server sends no requests in the modern era: {message}");
+                let result = self.dialog(&message["params"]);
+                self.send(&json!({ "jsonrpc": "2.0", "id": message["id"], "result": result }));
+            } else if message.get("id") == Some(&id) && message.get("method").is_none() {
                 return message;
+            } else {
+                self.others.push(message);
             }
-            self.others.push(message);
         }
+    }
+
+    /// What the person says in a dialog.
+    fn dialog(&mut self, params: &Value) -> Value {
+        self.asked.push(params.clone());
+        self.answers.pop_front().unwrap_or_else(|| json!({ "action": "cancel" }))
     }
 
     /// Asks and waits for the answer.
@@ -161,44 +194,46 @@ impl Mcp {
         self.answer(id)
     }
 
+    /// The result of a request that must be served.
+    pub(crate) fn served(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.request(method, params);
+        answer.get("result").unwrap_or_else(|| panic!("{method}: {answer}")).clone()
+    }
+
+    /// The error of a request that must be refused: its code and message.
+    pub(crate) fn error(&mut self, method: &str, params: Value) -> (i64, String) {
+        let answer = self.request(method, params);
+        let code = answer["error"]["code"].as_i64().unwrap_or_else(|| panic!("{method}: {answer}"));
+        (code, answer["error"]["message"].as_str().unwrap().to_owned())
+    }
+
     /// Starts a call of a tool and gives its id.
     pub(crate) fn start_call(&mut self, tool: &str, arguments: Value) -> u64 {
         self.ask("tools/call", json!({ "name": tool, "arguments": arguments }))
     }
 
-    /// The result of a call, checked: one text block; with structured content the same JSON, which fits the schema and the bound.
+    /// The result of a call, whatever kind it is. Where the server asks by its answer, dialogs are answered by calling again.
     pub(crate) fn result(&mut self, tool: &str, arguments: Value) -> Value {
-        let explicit = arguments.get("max_bytes").is_some();
-        let id = self.start_call(tool, arguments);
-        let answer = self.answer(id);
-        let result = answer.get("result").unwrap_or_else(|| panic!("{tool}: {answer}")).clone();
-        self.check(tool, &result, explicit);
-        result
-    }
-
-    /// Checks a result of a tool.
-    pub(crate) fn check(&self, tool: &str, result: &Value, explicit: bool) {
-        let content = result["content"].as_array().unwrap();
-        assert_eq!(content.len(), 1, "{tool}: one block");
-        let text = content[0]["text"].as_str().unwrap();
-        let said: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{tool}: not JSON ({e}): {text}"));
-        if result["isError"] == json!(true) {
-            assert!(result.get("structuredContent").is_none(), "{tool}: {result}");
-            assert!(said["error"]["code"].is_string() && said["error"]["message"].is_string(), "{tool}: {said}");
-            return;
+        let params = json!({ "name": tool, "arguments": arguments });
+        let mut result = self.served("tools/call", params.clone());
+        while result["resultType"] == "input_required" {
+            let mut again = params.clone();
+            again["requestState"] = result["requestState"].clone();
+            let mut responses = json!({});
+            for (key, request) in result["inputRequests"].as_object().unwrap() {
+                assert_eq!(request["method"], "elicitation/create");
+                responses[key] = self.dialog(&request["params"]);
+            }
+            again["inputResponses"] = responses;
+            result = self.served("tools/call", again);
         }
-        let structured = &result["structuredContent"];
-        assert_eq!(&said, structured, "{tool}: the text says the same");
-        let schema = self.schemas.get(tool).unwrap_or_else(|| panic!("{tool} is not listed"));
-        check_schema(tool, schema, structured);
-        let chars = structured.to_string().chars().count();
-        assert!(explicit || chars <= REPLY_CHARS, "{tool}: {chars} characters");
+        result
     }
 
     /// The structured reply of a call that must be served.
     pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> Value {
         let result = self.result(tool, arguments);
-        assert_ne!(result["isError"], json!(true), "{tool}: {result}");
+        assert_eq!(result["isError"], json!(false), "{tool}: {result}");
         result["structuredContent"].clone()
     }
 
@@ -237,6 +272,12 @@ impl Mcp {
         (left, code)
     }
 
+    /// Kills the server at once, as clients do when they quit.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Peak resident memory of the server in KiB.
     pub(crate) fn peak_kib(&self) -> u64 {
         status_kib(self.child.id(), "VmHWM:")
@@ -269,18 +310,4 @@ pub(crate) fn lines_of(stream: impl std::io::Read + Send + 'static) -> Receiver<
         }
     });
     rx
-}
-
-/// A line of stdout, which carries nothing but JSON-RPC.
-pub(crate) fn parse(line: &str) -> Value {
-    let value: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON on stdout ({e}): {line}"));
-    assert_eq!(value["jsonrpc"], "2.0", "not JSON-RPC on stdout: {line}");
-    value
-}
-
-/// Checks a value against a schema.
-pub(crate) fn check_schema(what: &str, schema: &Value, value: &Value) {
-    let validator = jsonschema::validator_for(schema).unwrap_or_else(|e| panic!("{what}: the schema is broken: {e}"));
-    let faults: Vec<_> = validator.iter_errors(value).map(|e| format!("{}: {e}", e.instance_path())).collect();
-    assert!(faults.is_empty(), "{what} breaks its schema: {faults:#?}\n{value:#}");
 }

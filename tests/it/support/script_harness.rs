@@ -28,6 +28,7 @@ pub(crate) fn config(body: &str) -> ScriptConfig {
         personas: Vec::new(),
         group: None,
         log_prefix: None,
+        worktrees: String::new(),
         is_child: false,
         depth: 0,
         abort: Arc::new(AtomicBool::new(false)),

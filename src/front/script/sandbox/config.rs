@@ -33,6 +33,9 @@ pub struct ScriptConfig {
     pub log_prefix: Option<String>,
     /// Whether another run started this one.
     pub is_child: bool,
+    /// Where the relative paths of worktrees start, as the script is told them: the home, relative to the workspace when it lies
+    /// there.
+    pub worktrees: String,
     /// Levels below the root.
     pub depth: u32,
     /// Set when the run is cancelled: a running script is interrupted.

@@ -41,14 +41,14 @@ pub(super) struct Delivery {
     pub log: Option<(LogLevel, String)>,
 }
 
-/// What the script is given for `outcome`.
-pub(super) fn delivery(call: &OpenCall, outcome: &Outcome) -> Delivery {
+/// What the script is given for `outcome`; paths of worktrees start at `worktrees`.
+pub(super) fn delivery(call: &OpenCall, outcome: &Outcome, worktrees: &str) -> Delivery {
     let ok = outcome.status == CallStatus::Done;
     let mut delivery = Delivery {
         how: How::Null,
         first: String::new(),
         second: String::new(),
-        full: call.full.then(|| result::full(outcome)),
+        full: call.full.then(|| result::full(outcome, worktrees)),
         ok,
         log: None,
     };

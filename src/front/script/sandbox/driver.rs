@@ -25,6 +25,7 @@ pub struct ScriptDriver {
     shared: Rc<RefCell<Shared>>,
     frames: Frames,
     limits: EngineLimits,
+    worktrees: String,
 }
 
 impl fmt::Debug for ScriptDriver {
@@ -43,7 +44,7 @@ impl ScriptDriver {
         let frames = Frames::new(&config.file_name, &config.body);
         let shared = Rc::new(RefCell::new(Shared::new(&config, frames.clone())));
         let realm = Realm::new(&config, &shared, &frames)?;
-        Ok(Self { realm: Some(realm), shared, frames, limits: config.limits })
+        Ok(Self { realm: Some(realm), shared, frames, limits: config.limits, worktrees: config.worktrees })
     }
 
     /// Ends a step: takes the operations and finds out where the script stands. A script that has ended loses its realm.
@@ -112,7 +113,7 @@ impl Driver for ScriptDriver {
             let mut shared = self.shared.borrow_mut();
             shared.budget = *budget;
             shared.open.remove(&u64::from(call_id.0)).map(|call| {
-                let mut delivery = deliver::delivery(&call, outcome);
+                let mut delivery = deliver::delivery(&call, outcome, &self.worktrees);
                 if let Some((level, line)) = delivery.log.take() {
                     shared.log(level, line, None);
                 }

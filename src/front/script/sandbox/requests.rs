@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::fields::Fields;
 use super::host::{Answer, Shared};
 use crate::core::call::{
-    ApprovalAsk, Ask, CachePolicy, CallKind, CallSpec, Decider, Decision, Isolation, OnLost, Retry, Site, WorkflowAsk,
-    WorkflowTarget,
+    ApprovalAsk, Ask, CachePolicy, CallKind, CallSpec, ChatMessage, Decider, Decision, Isolation, OnLost, Retry, Site,
+    WorkflowAsk, WorkflowTarget,
 };
 use crate::core::event::LogLevel;
 use crate::core::op::Op;
@@ -67,6 +67,7 @@ fn agent(shared: &mut Shared, prompt: String, mut f: Fields) -> Result<CallSpec,
     let agent_type = plain(&mut f, "agentType");
     let ask = Ask {
         prompt: Some(prompt),
+        messages: messages(&mut f)?,
         schema,
         model,
         effort,
@@ -97,6 +98,15 @@ fn agent(shared: &mut Shared, prompt: String, mut f: Fields) -> Result<CallSpec,
         persona(shared, &mut spec, name);
     }
     Ok(spec)
+}
+
+/// What was said before the prompt; no messages are none at all.
+fn messages(f: &mut Fields) -> Result<Option<Vec<ChatMessage>>, String> {
+    let Some(value) = f.take("messages") else { return Ok(None) };
+    match serde_json::from_value::<Vec<ChatMessage>>(value.clone()) {
+        Ok(messages) => Ok((!messages.is_empty()).then_some(messages)),
+        Err(_) => Err(f.wrong("messages", "an array of {role: \"user\" or \"assistant\", content: a string}", &value)),
+    }
 }
 
 /// A text that the prelude coerced; an empty one is absent.

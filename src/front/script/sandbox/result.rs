@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use crate::core::outcome::{CallStatus, Outcome};
 
-/// The result object of an outcome. Computed from the outcome alone, so that a replay gives the same object.
-pub(super) fn full(outcome: &Outcome) -> String {
+/// The result object of an outcome. Computed from the outcome and the place of its home alone, so that a replay gives the same
+/// object.
+pub(super) fn full(outcome: &Outcome, worktrees: &str) -> String {
+    let worktree = outcome.worktree.as_ref();
     let text = outcome.text.clone().or_else(|| match &outcome.value {
         None => (outcome.status == CallStatus::Done).then(String::new),
         Some(Value::String(text)) => Some(text.clone()),
@@ -45,8 +47,8 @@ pub(super) fn full(outcome: &Outcome) -> String {
         "provider": outcome.provider,
         "model": outcome.model,
         "attempts": outcome.attempts,
-        "worktreePath": null,
-        "worktreeBranch": null,
+        "worktreePath": worktree.map(|note| std::path::Path::new(worktrees).join(&note.path)),
+        "worktreeBranch": worktree.map(|note| &note.branch),
         "changedFiles": outcome.changed_files,
         "artifacts": [],
     });

@@ -1,0 +1,174 @@
+//! The configuration file of a project, which came with the project and may be hostile: what it may say, and what only counts
+//! when the user trusts it.
+
+use std::path::{Path, PathBuf};
+
+use super::config::{File, Limits, read_bounded};
+use crate::core::ids::Hash;
+use crate::engine::view::{DoctorCheck, Health};
+use crate::providers::{Setup, at_line};
+
+/// Where it is, below the workspace.
+pub(super) const FILE: &str = ".owf/config.toml";
+
+/// Names that are shown of a file that is not trusted.
+const SHOWN: usize = 8;
+
+/// A project's file as it lies there.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Found {
+    /// The directory of the project, with links resolved: the name of the project for trust.
+    pub(super) dir: String,
+    /// The file.
+    pub(super) path: PathBuf,
+    /// Its text, or why there is none.
+    pub(super) text: Result<String, String>,
+    /// The hash of its text.
+    pub(super) hash: Hash,
+}
+
+/// What counts of a project's file.
+#[derive(Debug, Default)]
+pub(super) struct Project {
+    pub(super) file: File,
+    pub(super) trusted: bool,
+    pub(super) facts: Vec<DoctorCheck>,
+}
+
+/// The file of the project in `workspace`, when there is one.
+pub(super) fn read(workspace: &Path) -> Option<Found> {
+    let dir = workspace.canonicalize().ok()?;
+    let path = dir.join(FILE);
+    path.symlink_metadata().ok()?;
+    let text = read_bounded(&path);
+    let hash = super::trust::hash(text.as_deref().unwrap_or_default());
+    Some(Found { dir: dir.display().to_string(), path, text, hash })
+}
+
+/// The whole file, as it counts when it is trusted.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn whole(found: &Found) -> Result<File, String> {
+    let text = found.text.clone()?;
+    let file: File = toml::from_str(&text).map_err(|error: toml::de::Error| at_line(&text, &error))?;
+    file.limits.ceilings()?;
+    Ok(file)
+}
+
+/// What counts of a file: everything when it is trusted, else the names of providers and models that the user has, other names
+/// for such models, and lower limits. What does not count is named, never followed.
+pub(super) fn admit(found: &Found, trusted: bool, user: &Setup, default: Option<&str>) -> Project {
+    let shown = found.path.display();
+    let say = |health, message: String, hint: Option<&str>| DoctorCheck {
+        name: "project file".to_owned(),
+        health,
+        message,
+        hint: hint.map(str::to_owned),
+    };
+    if trusted {
+        return match whole(found) {
+            Ok(file) => Project { file, trusted, facts: vec![say(Health::Ok, format!("{shown}: trusted"), None)] },
+            Err(what) => Project {
+                facts: vec![say(Health::Warn, format!("{shown}: left aside: {what}"), None)],
+                ..Project::default()
+            },
+        };
+    }
+    let table: Result<toml::Table, String> = found
+        .text
+        .clone()
+        .and_then(|text| toml::from_str(&text).map_err(|error: toml::de::Error| at_line(&text, &error)));
+    let table = match table {
+        Ok(table) => table,
+        Err(what) => {
+            let facts = vec![say(Health::Warn, format!("{shown}: left aside: {what}"), None)];
+            return Project { facts, ..Project::default() };
+        }
+    };
+    let mut admitted = Admitted { user, file: File::default(), refused: Vec::new() };
+    for (key, value) in &table {
+        admitted.take(key, value);
+    }
+    admitted.model(&table, default);
+    let Admitted { file, refused, .. } = admitted;
+    let fact = if refused.is_empty() {
+        say(Health::Ok, format!("{shown}: not trusted, and needs no trust"), None)
+    } else {
+        let more = refused.len().saturating_sub(SHOWN);
+        let mut names = refused.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            names.push_str(&format!(" and {more} more"));
+        }
+        let hint = "owf trust DIR lets it count as it is now; read it first";
+        say(Health::Warn, format!("{shown}: not trusted; left out: {names}"), Some(hint))
+    };
+    Project { file, trusted, facts: vec![fact] }
+}
+
+/// A file on its way through.
+struct Admitted<'a> {
+    user: &'a Setup,
+    file: File,
+    refused: Vec<String>,
+}
+
+impl Admitted<'_> {
+    fn take(&mut self, key: &str, value: &toml::Value) {
+        match (key, value) {
+            ("provider", toml::Value::String(name)) if self.user.knows(name) => self.file.provider = Some(name.clone()),
+            // Looked at when the provider is known.
+            ("model", toml::Value::String(_)) => {}
+            ("aliases", toml::Value::Table(providers)) => {
+                for (provider, names) in providers {
+                    self.aliases(provider, names);
+                }
+            }
+            ("limits", limits) => match limits.clone().try_into::<Limits>() {
+                // They only ever lower: the lowest of all wins.
+                Ok(limits) if limits.ceilings().is_ok() => self.file.limits = limits,
+                Ok(_) | Err(_) => self.refused.push("limits".to_owned()),
+            },
+            (_, toml::Value::Table(inner)) if !inner.is_empty() => self.refuse(key, inner),
+            _ => self.refused.push(key.to_owned()),
+        }
+    }
+
+    /// Names what a table would have set, two levels deep.
+    fn refuse(&mut self, key: &str, table: &toml::Table) {
+        for (name, value) in table {
+            match value {
+                toml::Value::Table(inner) if !inner.is_empty() => {
+                    self.refused.extend(inner.keys().map(|last| format!("{key}.{name}.{last}")));
+                }
+                _ => self.refused.push(format!("{key}.{name}")),
+            }
+        }
+    }
+
+    fn model(&mut self, table: &toml::Table, default: Option<&str>) {
+        let Some(toml::Value::String(model)) = table.get("model") else { return };
+        let provider = self.file.provider.as_deref().or(default);
+        if provider.is_some_and(|provider| self.user.knows_model(provider, model)) {
+            self.file.model = Some(model.clone());
+        } else {
+            self.refused.push("model".to_owned());
+        }
+    }
+
+    fn aliases(&mut self, provider: &str, names: &toml::Value) {
+        let toml::Value::Table(names) = names else { return self.refused.push(format!("aliases.{provider}")) };
+        for (name, target) in names {
+            match target {
+                // A name that means something already keeps its meaning.
+                toml::Value::String(target)
+                    if self.user.knows_model(provider, target) && !self.user.knows_model(provider, name) =>
+                {
+                    let names = self.file.aliases.entry(provider.to_owned()).or_default();
+                    names.insert(name.clone(), target.clone());
+                }
+                _ => self.refused.push(format!("aliases.{provider}.{name}")),
+            }
+        }
+    }
+}

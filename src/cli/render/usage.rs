@@ -1,0 +1,48 @@
+//! Sums of what agents used, as lines.
+
+use std::fmt::Write as _;
+
+use super::text::{clean, cost, count, pad, pad_left, plural, width};
+use crate::engine::view::{UsageReport, UsageSum};
+
+/// `name  calls  tokens  cost`, and the total.
+pub fn usage(view: &UsageReport) -> String {
+    let rows: Vec<&UsageSum> = view.usage.iter().chain([&view.total]).collect();
+    let names = rows.iter().map(|row| width(&row.name)).max().unwrap_or(0);
+    let lines: Vec<[String; 5]> = rows.iter().map(|row| columns(row)).collect();
+    let wide = |i: usize| lines.iter().map(|line| width(&line[i])).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..5).map(wide).collect();
+    let mut out = String::new();
+    for (row, line) in rows.iter().zip(&lines) {
+        let _ = write!(out, "{}", pad(&clean(&row.name), names));
+        for (text, width) in line.iter().zip(&widths) {
+            let _ = write!(out, "  {}", pad_left(text, *width));
+        }
+        let mut notes = Vec::new();
+        if let (Some(reported), Some(estimated)) = (row.reported_usd, row.estimated_usd) {
+            notes.push(format!(
+                "{} reported, {} estimated",
+                cost(Some(reported), crate::core::outcome::CostSource::Reported),
+                cost(Some(estimated), crate::core::outcome::CostSource::Estimated)
+            ));
+        }
+        if let Some(n) = row.unpriced_calls {
+            notes.push(format!("without {}", plural(n, "call")));
+        }
+        if !notes.is_empty() {
+            let _ = write!(out, "  ({})", notes.join(", "));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn columns(row: &UsageSum) -> [String; 5] {
+    [
+        plural(row.runs, "run"),
+        plural(row.calls, "call"),
+        format!("{} in", count(row.input_tokens + row.cache_read_tokens + row.cache_write_tokens)),
+        format!("{} out", count(row.output_tokens)),
+        if row.calls == 0 { "$0".to_owned() } else { cost(row.cost_usd, row.cost_source) },
+    ]
+}

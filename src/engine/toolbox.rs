@@ -1,0 +1,105 @@
+//! The file tools as a provider's tool box: off the asynchronous threads, one writer at a time in a directory, each call bounded.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+use serde_json::Value;
+
+use crate::core::file_rules::FileRules;
+use crate::providers::{AttemptRequest, BoxFuture, FileTools, ToolBox, ToolSpec};
+use crate::tools::{Bounds, Files, Grant, Kind};
+
+/// One lock for each directory that is written to, shared by all attempts of this process.
+type Locks = HashMap<PathBuf, Weak<tokio::sync::Mutex<()>>>;
+
+static WRITERS: LazyLock<Mutex<Locks>> = LazyLock::new(Mutex::default);
+
+/// The tools of an attempt; none when it may use none.
+///
+/// # Errors
+/// One sentence: a scope or rule that cannot be read.
+pub(crate) fn of(request: &AttemptRequest, rules: &FileRules) -> Result<Option<Arc<dyn ToolBox>>, String> {
+    let found = FileTools::of(request);
+    if !found.any() {
+        return Ok(None);
+    }
+    let offered =
+        [(found.read, Kind::Read), (found.list, Kind::List), (found.search, Kind::Search), (found.write, Kind::Write)];
+    let ask = &request.spec.ask;
+    let scope = |paths: &Option<Vec<String>>| paths.clone().filter(|paths| !paths.is_empty());
+    let grant = Grant {
+        tools: offered.into_iter().filter(|(on, _)| *on).map(|(_, kind)| kind).collect(),
+        read: scope(&ask.read_scope),
+        // In a worktree of its own, without a scope, everything may be written.
+        write: match scope(&ask.write_scope) {
+            Some(paths) => Some(paths),
+            None if ask.isolation.is_some() => None,
+            None => Some(Vec::new()),
+        },
+    };
+    let files = Files::new(&request.cwd, grant, rules, Bounds::default())?;
+    let writer = writer(files.dir());
+    Ok(Some(Arc::new(Box { files: Arc::new(files), writer })))
+}
+
+/// The lock of those who write in a directory.
+fn writer(dir: &Path) -> Arc<tokio::sync::Mutex<()>> {
+    let mut writers = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(lock) = writers.get(dir).and_then(Weak::upgrade) {
+        return lock;
+    }
+    writers.retain(|_, lock| lock.strong_count() > 0);
+    let lock = Arc::new(tokio::sync::Mutex::new(()));
+    writers.insert(dir.to_path_buf(), Arc::downgrade(&lock));
+    lock
+}
+
+struct Box {
+    files: Arc<Files>,
+    writer: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl ToolBox for Box {
+    fn tools(&self) -> Vec<ToolSpec> {
+        let spec = |kind: &Kind| ToolSpec {
+            name: kind.name().to_owned(),
+            description: kind.description().to_owned(),
+            parameters: kind.parameters(),
+        };
+        self.files.kinds().iter().map(spec).collect()
+    }
+
+    fn call<'a>(&'a self, name: &'a str, arguments: Value) -> BoxFuture<'a, Result<String, String>> {
+        std::boxed::Box::pin(async move {
+            let kind = Kind::of(name).ok_or_else(|| format!("there is no tool {name}"))?;
+            let timeout = self.files.bounds().timeout;
+            let work = async {
+                let guard = match kind {
+                    Kind::Write => Some(Arc::clone(&self.writer).lock_owned().await),
+                    Kind::Read | Kind::List | Kind::Search => None,
+                };
+                let files = Arc::clone(&self.files);
+                // The lock stays with the work, also when nobody waits for it any more.
+                let work = tokio::task::spawn_blocking(move || {
+                    let result = files.call(kind, &arguments);
+                    drop(guard);
+                    result
+                });
+                work.await.unwrap_or_else(|_| Err(format!("{name} broke off")))
+            };
+            match tokio::time::timeout(timeout, work).await {
+                Ok(result) => result,
+                Err(_) => Err(format!("{name} took longer than {} s", timeout.as_secs())),
+            }
+        })
+    }
+
+    fn changed_files(&self) -> Vec<String> {
+        self.files.changed()
+    }
+
+    fn max_turns(&self) -> u32 {
+        self.files.bounds().max_turns
+    }
+}

@@ -1,0 +1,12 @@
+//! Layer 1: programs on this machine, started with little, read line by line, and ended with everything they started.
+
+mod find;
+mod pass;
+mod run;
+mod sweep;
+mod table;
+
+pub use find::{find_program, version_of};
+pub use pass::passed;
+pub use run::{Exit, Finished, MARKER, Program, end_running, run};
+pub use sweep::{sweep, sweep_below};

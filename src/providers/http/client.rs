@@ -1,0 +1,134 @@
+//! One client for all services of an engine, built when the first request needs it.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
+use reqwest::{NoProxy, Proxy, Url};
+
+use crate::core::environment::Environment;
+
+/// The most bytes of an answer.
+const MAX_BODY: usize = 64 << 20;
+/// Redirects that are followed, all on the same host.
+const MAX_REDIRECTS: usize = 5;
+
+/// How long the client waits, apart from how long a call may take in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the next bytes of an answer. A service that keeps the connection alive with blank lines may take longer in all.
+    pub read: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), read: Duration::from_mins(10) }
+    }
+}
+
+/// The client. An engine that asks no service never builds one.
+#[derive(Debug)]
+pub(super) struct Client {
+    env: Environment,
+    timeouts: Timeouts,
+    built: OnceLock<Result<reqwest::Client, String>>,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The service never saw the request.
+    Unsent(String),
+    /// The service may have seen it, worked on it, and charged for it.
+    Unclear(String),
+}
+
+impl Client {
+    pub(super) fn new(env: Environment, timeouts: Timeouts) -> Self {
+        Self { env, timeouts, built: OnceLock::new() }
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(super) async fn post(&self, url: Url, headers: HeaderMap, body: Vec<u8>) -> Result<Answered, Lost> {
+        let client = match self.built.get_or_init(|| build(&self.env, self.timeouts)) {
+            Ok(client) => client,
+            Err(why) => return Err(Lost::Unsent(why.clone())),
+        };
+        let mut response = client.post(url).headers(headers).body(body).send().await.map_err(|e| lost(e, false))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| lost(e, true))? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(Lost::Unclear(format!("the answer is longer than {} MB", MAX_BODY >> 20)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answered { status, headers, body })
+    }
+}
+
+/// What went wrong, without the address: it may hold a name and password.
+fn lost(error: reqwest::Error, answering: bool) -> Lost {
+    let unsent = error.is_connect() || error.is_builder();
+    let what = if error.is_timeout() && unsent {
+        "no connection in time".to_owned()
+    } else if error.is_timeout() {
+        "it fell silent".to_owned()
+    } else {
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        cause.to_string()
+    };
+    if unsent {
+        Lost::Unsent(format!("no connection: {what}"))
+    } else if answering {
+        Lost::Unclear(format!("the connection broke in the middle of the answer: {what}"))
+    } else {
+        Lost::Unclear(format!("the connection broke before an answer came: {what}"))
+    }
+}
+
+fn build(env: &Environment, timeouts: Timeouts) -> Result<reqwest::Client, String> {
+    // Whoever came first has set the same; there is no second kind of cryptography here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("owf/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(timeouts.connect)
+        .read_timeout(timeouts.read)
+        .pool_idle_timeout(Duration::from_mins(1))
+        .redirect(Policy::custom(|attempt| {
+            // A key goes to the host it is meant for and to no other.
+            let same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
+            if same && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
+        }))
+        // Proxies come from the environment that was captured, not from that of the process.
+        .no_proxy();
+    let var = |name: &str| env.get(name).or_else(|| env.get(&name.to_uppercase()));
+    let spared = format!("localhost,127.0.0.0/8,::1,{}", var("no_proxy").unwrap_or_default());
+    for name in ["https_proxy", "http_proxy", "all_proxy"] {
+        if let Some(address) = var(name) {
+            let proxy = match name {
+                "https_proxy" => Proxy::https(address),
+                "http_proxy" => Proxy::http(address),
+                _ => Proxy::all(address),
+            };
+            let proxy = proxy.map_err(|_| format!("the proxy in {name} is no address"))?;
+            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&spared)));
+        }
+    }
+    builder.build().map_err(|error| format!("the HTTP client cannot be built: {}", error.without_url()))
+}

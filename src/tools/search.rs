@@ -1,0 +1,63 @@
+//! `search_files`: lines of text files that match a regular expression.
+
+use regex::RegexBuilder;
+
+use super::bounds::Deadline;
+use super::files::{Arguments, Files, text_of};
+use super::glob::Glob;
+use super::path::Below;
+use super::tree::Tree;
+
+/// The most characters of a line that are given.
+const LINE: usize = 300;
+/// The most memory of a compiled expression.
+const EXPRESSION: usize = 1 << 20;
+
+impl Files {
+    pub(super) fn search(&self, arguments: &Arguments<'_>, deadline: Deadline) -> Result<String, String> {
+        let query = arguments.text("query")?;
+        let regex = RegexBuilder::new(query)
+            .size_limit(EXPRESSION)
+            .build()
+            .map_err(|error| format!("the expression cannot be used: {error}"))?;
+        let from =
+            Below::parse(arguments.optional("path")?.unwrap_or_default()).map_err(|why| format!("path {why}"))?;
+        let glob = arguments.optional("pattern")?.map(Glob::new).transpose()?;
+        let tree = Tree::open(self.dir())?;
+        let most = self.bounds.matches;
+        let mut lines = Vec::new();
+        let mut look = |path: &Below| {
+            deadline.check()?;
+            if glob.as_ref().is_some_and(|glob| !glob.matches(path.as_str())) {
+                return Ok(true);
+            }
+            // What is no text, or has gone, has no matches.
+            let Ok(text) = tree.file(path).and_then(|mut file| text_of(&mut file, path.shown())) else {
+                return Ok(true);
+            };
+            for (number, line) in text.lines().enumerate().filter(|(_, line)| regex.is_match(line)) {
+                if lines.len() == most {
+                    return Ok(false);
+                }
+                let shown: String = line.chars().take(LINE).collect();
+                lines.push(format!("{}:{}: {shown}", path.shown(), number + 1));
+            }
+            Ok(true)
+        };
+        let cut = if !from.as_str().is_empty() && tree.file(&from).is_ok() {
+            let from = self.readable(from.as_str())?;
+            self.allowed(&from)?;
+            !look(&from)?
+        } else {
+            self.walk(&from, deadline, &mut look)?
+        };
+        if lines.is_empty() {
+            return Ok("no matches".to_owned());
+        }
+        let mut out = lines.join("\n");
+        if cut {
+            out.push_str(&format!("\n[cut after {most} lines: narrow it by path, pattern or query]"));
+        }
+        Ok(out)
+    }
+}

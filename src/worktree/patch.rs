@@ -1,0 +1,62 @@
+//! The work of a worktree as one patch, untracked files included, without touching its index.
+
+use super::create::Worktree;
+use super::git::{Git, GitError};
+
+impl Worktree {
+    /// Everything that differs from its base, as git's own patch with binary files in it.
+    ///
+    /// # Errors
+    /// Git said no, or a temporary file could not be written.
+    pub fn patch(&self) -> Result<Vec<u8>, GitError> {
+        let io = |error: std::io::Error| GitError::Io(error.to_string());
+        let git = Git::at(&self.dir);
+        let index = git.path(&["rev-parse", "--path-format=absolute", "--git-path", "index"])?;
+        let scratch = tempfile::tempdir().map_err(io)?;
+        let copy = scratch.path().join("index");
+        if index.is_file() {
+            std::fs::copy(&index, &copy).map_err(io)?;
+        }
+        let git = git.with_index(copy);
+        git.run(&["-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false", "add", "--all", "--", ":/"])?;
+        git.run(&[
+            "diff",
+            "--cached",
+            "--binary",
+            "--full-index",
+            "--no-renames",
+            "--no-relative",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--src-prefix=a/",
+            "--dst-prefix=b/",
+            &self.base,
+            "--",
+        ])
+    }
+
+    /// Commits what is not committed yet, so that the branch alone holds all of the work; whether there was any.
+    ///
+    /// # Errors
+    /// Git said no.
+    pub fn save(&self, message: &str) -> Result<bool, GitError> {
+        let git = Git::at(&self.dir);
+        git.run(&["add", "--all", "--", ":/"])?;
+        if git.records(&["diff", "--cached", "--name-only", "-z", "HEAD", "--"])?.is_empty() {
+            return Ok(false);
+        }
+        git.run(&[
+            "-c",
+            "user.name=owf",
+            "-c",
+            "user.email=owf@localhost",
+            "commit",
+            "--quiet",
+            "--no-verify",
+            "--message",
+            message,
+        ])?;
+        Ok(true)
+    }
+}

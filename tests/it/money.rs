@@ -1,0 +1,213 @@
+//! Money with services that bill: prices, budgets, estimates and what was used, against a service on the loopback interface.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use serde_json::{Value, json};
+
+use crate::support::cli::{Place, Printed, printed};
+use crate::support::http_mock::{Answer, Mock, Seen};
+
+/// A script of `n` calls at once.
+fn script(n: usize) -> String {
+    format!(
+        "export const meta = {{ name: 'many', description: 'd' }}\n\
+         const all = await owf.parallel([...Array({n}).keys()].map(i => () => owf.agent('Call ' + i + ' {}', {{ label: 'c' + i }})))\n\
+         return all.map(r => r.status)\n",
+        "x".repeat(400)
+    )
+}
+
+/// One with so many tokens in and out, of a model.
+fn answer(model: &str, input: u64, output: u64) -> Value {
+    json!({"id": "c1", "model": model, "choices": [{"index": 0, "message": {"role": "assistant", "content": "fine"},
+        "finish_reason": "stop"}], "usage": {"prompt_tokens": input, "completion_tokens": output}})
+}
+
+/// A service that bills for the model it is asked for.
+fn service(input: u64, output: u64) -> Mock {
+    Mock::new(move |seen: &Seen| {
+        Answer::json(200, &answer(seen.body["model"].as_str().unwrap_or("none"), input, output))
+    })
+}
+
+fn owf(place: &Place, mock: &Mock, args: &[&str]) -> Printed {
+    let mut command = place.command(args);
+    command.env_remove("OWF_CONFIG").env("OPENAI_API_KEY", "canary-0123456789");
+    printed(&command.env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1")).output().unwrap())
+}
+
+fn run(place: &Place, mock: &Mock, more: &[&str]) -> Value {
+    let printed = owf(place, mock, &[&["run", "many.js", "--provider", "openai", "--json"], more].concat());
+    printed.json()
+}
+
+#[test]
+fn accept_048_a_price_override_is_what_calls_cost_and_an_unknown_model_costs_nothing_known() {
+    let (place, mock) = (Place::new(), service(1_000, 100));
+    place.file("many.js", &script(1));
+    let usage = |view: &Value| (view["usage"].get("cost_usd").cloned(), view["usage"]["cost_source"].clone());
+    let listed = run(&place, &mock, &["--model", "gpt-5.4-mini"]);
+    assert_eq!(usage(&listed), (Some(json!(0.0012)), json!("estimated")));
+    let table = r#"{"owf_prices":1,"as_of":"2030-01-02","source":"mine","prices":[
+        {"provider":"openai","models":["gpt-5.4-mini"],"rates":{"input":1000000000,"output":10000000000}}]}"#;
+    place.file("mine.json", table);
+    assert_eq!(owf(&place, &mock, &["prices", "--file", "mine.json"]).code, 0);
+    let mine = run(&place, &mock, &["--model", "gpt-5.4-mini", "--cache-policy", "refresh"]);
+    assert_eq!(usage(&mine), (Some(json!(0.002)), json!("estimated")));
+    let unknown = run(&place, &mock, &["--model", "gpt-99"]);
+    assert_eq!(usage(&unknown), (None, json!("unknown")));
+    assert_eq!(unknown["usage"]["unpriced_calls"], json!(1));
+    let report = owf(&place, &mock, &["usage", "--by", "model", "--json"]).json();
+    let row = |name: &str| report["usage"].as_array().unwrap().iter().find(|row| row["name"] == name).unwrap().clone();
+    assert_eq!(
+        row("openai/gpt-5.4-mini"),
+        json!({"name": "openai/gpt-5.4-mini", "runs": 2, "calls": 2, "input_tokens": 2000, "output_tokens": 200,
+            "cache_read_tokens": 0, "cache_write_tokens": 0, "cost_usd": 0.0032, "cost_source": "estimated"})
+    );
+    let odd = row("openai/gpt-99");
+    assert_eq!(
+        (odd.get("cost_usd"), &odd["cost_source"], &odd["unpriced_calls"]),
+        (None, &json!("unknown"), &json!(1))
+    );
+    assert_eq!((&report["total"]["runs"], &report["total"]["calls"]), (&json!(3), &json!(3)));
+    for (by, name) in [("provider", "openai"), ("workflow", "many")] {
+        let report = owf(&place, &mock, &["usage", "--by", by, "--json"]).json();
+        assert_eq!((&report["usage"][0]["name"], &report["usage"][0]["calls"]), (&json!(name), &json!(3)), "{by}");
+    }
+    let days = owf(&place, &mock, &["usage", "--by", "day", "--since", "1h", "--json"]).json();
+    assert_eq!(days["usage"].as_array().unwrap().len(), 1, "{days}");
+    let none = owf(&place, &mock, &["usage", "--since", "2999-01-01", "--json"]).json();
+    assert_eq!((&none["usage"], &none["total"]["calls"]), (&json!([]), &json!(0)));
+}
+
+#[test]
+fn accept_028_a_cost_budget_reserves_before_a_start_and_never_spends_more() {
+    let (place, mock) = (Place::new(), service(200, 1_000));
+    place.file("many.js", &script(20));
+    let view = run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.05", "--concurrency", "20"]);
+    let all: Vec<Value> = view["output"].as_array().unwrap().clone();
+    let done = all.iter().filter(|status| **status == "done").count();
+    let refused = all.iter().filter(|status| **status == "budget_exhausted").count();
+    // The high estimate of a call is about 1,030 tokens in and 1,800 out: 0.0089 dollars.
+    assert_eq!((done, refused), (5, 15), "{view}");
+    assert_eq!(mock.seen().len(), 5);
+    let spent = view["budget"]["cost_usd"]["spent"].as_f64().unwrap();
+    assert!(spent <= 0.05, "{view}");
+    let tokens =
+        run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-tokens", "4000", "--cache-policy", "refresh"]);
+    let done = tokens["output"].as_array().unwrap().iter().filter(|status| **status == "done").count();
+    assert_eq!(done, 2, "{tokens}");
+}
+
+#[test]
+fn a_cost_budget_refuses_models_without_a_price_before_the_run_and_in_it() {
+    let (place, mock) = (Place::new(), service(10, 10));
+    place.file("many.js", &script(1));
+    let before = run(&place, &mock, &["--model", "gpt-99", "--budget-cost-usd", "1"]);
+    assert_eq!(before["error"]["code"], json!("unpriced_model"));
+    let named = "export const meta = { name: 'many', description: 'd' }\n\
+                 const r = await owf.agent('x', { model: 'gpt-99' })\nreturn [r.status, r.error?.message]\n";
+    place.file("many.js", named);
+    let within = run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "1"]);
+    assert_eq!(
+        within["output"],
+        json!([
+            "budget_exhausted",
+            "no price is known for model \"gpt-99\" of openai, so the cost budget cannot be kept"
+        ]),
+        "{within}"
+    );
+    assert_eq!(mock.seen().len(), 0);
+    let allowed = run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "1", "--allow-unpriced"]);
+    assert_eq!(allowed["output"][0], json!("done"), "{allowed}");
+}
+
+#[test]
+fn an_estimate_learns_how_many_bytes_a_token_of_a_model_is() {
+    // Every prompt is about 410 bytes: four bytes and a bit a token.
+    let (place, mock) = (Place::new(), service(100, 5));
+    place.file("many.js", &script(1));
+    let input = || {
+        let args = ["dry-run", "many.js", "--provider", "openai", "--model", "gpt-5.4-mini", "--json"];
+        owf(&place, &mock, &args).json()["estimate"]["input_tokens"].clone()
+    };
+    let blind = input();
+    run(&place, &mock, &["--model", "gpt-5.4-mini"]);
+    let seen = input();
+    let span = |band: &Value| band["high"].as_u64().unwrap() - band["low"].as_u64().unwrap();
+    assert!(span(&seen) < span(&blind), "{blind} {seen}");
+    // What the service counted, and 300 for its own framing.
+    assert_eq!(seen["expected"], json!(400), "{blind} {seen}");
+}
+
+#[test]
+fn accept_019_a_provider_given_on_resume_answers_what_is_unfinished() {
+    let (place, mock) = (
+        Place::new(),
+        Mock::new(|seen: &Seen| {
+            // The first provider is out of quota for the second call; the other one answers.
+            let quota =
+                json!({"error": {"message": "no money", "code": "insufficient_quota", "type": "insufficient_quota"}});
+            if seen.line.contains("/first/") && seen.body.to_string().contains("Second") {
+                Answer::json(429, &quota)
+            } else {
+                Answer::json(200, &answer(if seen.line.contains("/first/") { "gpt-5.4-mini" } else { "m2" }, 10, 5))
+            }
+        }),
+    );
+    place.file(
+        "two.js",
+        "export const meta = { name: 'two', description: 'd' }\nreturn [await agent('First'), await agent('Second')]\n",
+    );
+    let owf = |args: &[&str]| {
+        let mut command = place.command(args);
+        command.env("OPENAI_API_KEY", "canary-0123456789").env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/first/v1"));
+        command.env("OWF_PROVIDER_OTHER_BASE_URL", mock.url("/other/v1")).env("OWF_PROVIDER_OTHER_MODEL", "m2");
+        printed(&command.output().unwrap())
+    };
+    let paused = owf(&["run", "two.js", "--provider", "openai", "--json"]).json();
+    assert_eq!((&paused["status"], &paused["status_reason"]), (&json!("paused"), &json!("provider_quota")), "{paused}");
+    let done = owf(&["resume", "--provider", "OTHER", "--json"]).json();
+    assert_eq!((&done["status"], &done["output"]), (&json!("done"), &json!(["fine", "fine"])), "{done}");
+    let calls = owf(&["calls", "--json"]).json();
+    let by: Vec<&Value> = calls["calls"].as_array().unwrap().iter().map(|call| &call["provider"]).collect();
+    assert_eq!(by, [&json!("openai"), &json!("other")], "{calls}");
+    let first = mock.seen().iter().filter(|seen| seen.body.to_string().contains("First")).count();
+    assert_eq!(first, 1, "what was answered is not asked again");
+}
+
+#[test]
+fn accept_045_configured_names_resolve_in_any_case_and_unknown_ones_list_them() {
+    let (place, mock) = (Place::new(), service(10, 5));
+    place.file("many.js", &script(1));
+    let owf = |args: &[&str]| {
+        let mut command = place.command(args);
+        command.env("OWF_PROVIDER_MY_LLM_BASE_URL", mock.url("/v1")).env("OWF_PROVIDER_MY_LLM_MODEL", "m");
+        printed(&command.output().unwrap())
+    };
+    for name in ["my_llm", "MY-LLM", "My_LLM"] {
+        let view = owf(&["run", "many.js", "--provider", name, "--json"]).json();
+        assert_eq!(view["status"], json!("done"), "{name}: {view}");
+    }
+    let unknown = owf(&["run", "many.js", "--provider", "my-lm", "--json"]).json();
+    assert_eq!(unknown["error"]["code"], json!("unknown_provider"));
+    assert!(unknown["error"]["allowed"][0].as_str().unwrap().starts_with("my"), "{unknown}");
+}
+
+#[test]
+fn doctor_asks_services_only_when_it_is_told_to() {
+    let (place, mock) = (Place::new(), service(1, 1));
+    let reached = |args: &[&str]| {
+        let view = owf(&place, &mock, args).json();
+        let checks = view["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["name"] == "reach openai")
+    };
+    assert_eq!(reached(&["doctor", "--json"]), None);
+    assert_eq!(mock.seen().len(), 0);
+    let check = reached(&["doctor", "--reach", "--json"]).unwrap();
+    assert_eq!(check["health"], json!("ok"), "{check}");
+    let seen = mock.seen();
+    assert!(seen[0].headers.values().all(|value| !value.contains("canary")), "{seen:?}");
+    let text = owf(&place, &mock, &["doctor"]).out;
+    assert!(text.contains("OPENAI_API_KEY is set") && !text.contains("canary"), "{text}");
+}

@@ -1,0 +1,210 @@
+//! A service on the loopback interface that answers what a test says, and remembers what it was asked.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// What was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// The number of the request, from 0.
+    pub(crate) number: usize,
+    /// Method and path with query.
+    pub(crate) line: String,
+    /// Headers by lower-case name.
+    pub(crate) headers: BTreeMap<String, String>,
+    /// The body.
+    pub(crate) body: Value,
+    /// When it was there in full.
+    pub(crate) at: Instant,
+}
+
+/// What is answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    /// The body in parts, each after a wait.
+    pub(crate) parts: Vec<(Duration, Vec<u8>)>,
+    /// Bytes promised beyond those that are sent, before the connection is closed.
+    pub(crate) withheld: usize,
+}
+
+impl Answer {
+    /// A JSON body.
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
+        Self::text(status, &body.to_string())
+    }
+
+    /// Any body.
+    pub(crate) fn text(status: u16, body: &str) -> Self {
+        Self { status, headers: Vec::new(), parts: vec![(Duration::ZERO, body.as_bytes().to_vec())], withheld: 0 }
+    }
+
+    /// The same with one more header.
+    #[must_use]
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same after a wait.
+    #[must_use]
+    pub(crate) fn after(mut self, wait: Duration) -> Self {
+        self.parts[0].0 = wait;
+        self
+    }
+
+    /// The same with something said before the body, each after a wait.
+    #[must_use]
+    pub(crate) fn led_by(mut self, words: &[&str], wait: Duration) -> Self {
+        let before = words.iter().map(|word| (wait, word.as_bytes().to_vec()));
+        self.parts.splice(0..0, before);
+        self
+    }
+
+    /// The same cut off before its end.
+    #[must_use]
+    pub(crate) fn cut(mut self) -> Self {
+        self.withheld = 100;
+        self
+    }
+}
+
+/// The service.
+pub(crate) struct Mock {
+    address: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    /// The most requests that were open at once.
+    widest: Arc<AtomicUsize>,
+    over: Arc<AtomicBool>,
+}
+
+impl Mock {
+    /// A service that answers each request with what `answer` makes of it.
+    pub(crate) fn new(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (widest, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let over = Arc::new(AtomicBool::new(false));
+        let answer = Arc::new(answer);
+        let mock = Self { address, seen: Arc::clone(&seen), widest: Arc::clone(&widest), over: Arc::clone(&over) };
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Ok(stream) = stream else { continue };
+                let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
+                let (widest, open) = (Arc::clone(&widest), Arc::clone(&open));
+                std::thread::spawn(move || serve(stream, &seen, &widest, &open, &*answer));
+            }
+        });
+        mock
+    }
+
+    /// One that gives these answers in order, and the last one for ever.
+    pub(crate) fn of(answers: Vec<Answer>) -> Self {
+        Self::new(move |seen| answers[seen.number.min(answers.len() - 1)].clone())
+    }
+
+    /// Its address, with a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Everything it was asked.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The most requests that were open at once.
+    pub(crate) fn widest(&self) -> usize {
+        self.widest.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Mock {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        // Wakes the listener, which then ends.
+        let _ = TcpStream::connect(&self.address);
+    }
+}
+
+fn serve(
+    stream: TcpStream,
+    seen: &Mutex<Vec<Seen>>,
+    widest: &AtomicUsize,
+    open: &AtomicUsize,
+    answer: &dyn Fn(&Seen) -> Answer,
+) {
+    let _ = stream.set_nodelay(true);
+    let Ok(mut out) = stream.try_clone() else { return };
+    let mut input = BufReader::new(stream);
+    while let Some((line, headers, body)) = read_request(&mut input) {
+        widest.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let request = {
+            let mut seen = seen.lock().unwrap();
+            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            let number = seen.len();
+            seen.push(Seen { number, line, headers, body, at: Instant::now() });
+            seen.last().unwrap().clone()
+        };
+        let answered = answer(&request);
+        let sent = write_answer(&mut out, &answered);
+        open.fetch_sub(1, Ordering::SeqCst);
+        if sent.is_err() || answered.withheld > 0 {
+            return;
+        }
+    }
+}
+
+fn read_request(input: &mut BufReader<TcpStream>) -> Option<(String, BTreeMap<String, String>, Vec<u8>)> {
+    let mut line = String::new();
+    if input.read_line(&mut line).ok()? == 0 {
+        return None;
+    }
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut header = String::new();
+        input.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim_end().split_once(':') else { break };
+        headers.insert(name.to_lowercase(), value.trim().to_owned());
+    }
+    let length = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    input.read_exact(&mut body).ok()?;
+    let line = line.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
+    Some((line, headers, body))
+}
+
+fn write_answer(out: &mut TcpStream, answer: &Answer) -> std::io::Result<()> {
+    let length: usize = answer.parts.iter().map(|(_, part)| part.len()).sum();
+    let mut head = format!("HTTP/1.1 {} Status\r\ncontent-length: {}\r\n", answer.status, length + answer.withheld);
+    for (name, value) in &answer.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    let mut head = Some(head);
+    for (wait, part) in &answer.parts {
+        if !wait.is_zero() {
+            // A service that takes its time: the wait is what is tested.
+            std::thread::park_timeout(*wait);
+        }
+        if let Some(head) = head.take() {
+            out.write_all(head.as_bytes())?;
+        }
+        out.write_all(part)?;
+        out.flush()?;
+    }
+    Ok(())
+}
