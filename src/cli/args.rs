@@ -106,6 +106,8 @@ pub enum Command {
     Export(commands::export::ExportArgs),
     /// Write a readable report of a run
     Report(commands::report::ReportArgs),
+    /// Have many prompts answered within a day for half the price
+    Batch(commands::batch::BatchArgs),
     /// Look after the work that calls left in git worktrees
     Worktree(commands::worktree::WorktreeArgs),
     /// Remove old runs

@@ -100,6 +100,7 @@ fn run(ctx: &mut Context, command: Command) -> Outcome {
         Command::Cat(args) => commands::cat::run(ctx, &args),
         Command::Export(args) => commands::export::run(ctx, args),
         Command::Report(args) => commands::report::run(ctx, args),
+        Command::Batch(args) => commands::batch::run(ctx, args),
         Command::Worktree(args) => commands::worktree::run(ctx, args),
         Command::Prune(args) => commands::prune::run(ctx, args),
         Command::Cache(args) => commands::cache::run(ctx, &args),

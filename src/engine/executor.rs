@@ -129,7 +129,11 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         Ended::Answered(reply) => (Some(reply), None),
         Ended::TimedOut(reply) => {
             let message = format!("no answer in {}", readable(attempt.request.timeout_ms));
-            (reply, Some(CallError::new(ErrorClass::Timeout, message)))
+            let mut error = CallError::new(ErrorClass::Timeout, message);
+            if attempt.provider.kind() == ProviderKind::Http {
+                error.hint = Some("the service may have charged for it all the same".to_owned());
+            }
+            (reply, Some(error))
         }
         Ended::Stopped(reply) => (reply, Some(CallError::new(ErrorClass::Cancelled, "ended on request"))),
     };

@@ -1,6 +1,8 @@
 //! Layer 2: the asynchronous shell around the core, and the whole API of the product.
 
 mod answer;
+mod batch_file;
+mod batches;
 mod begin;
 mod breaker;
 mod cache_key;

@@ -25,6 +25,9 @@ use super::workspace::{Seen, excluded, keep, look};
 /// How often a waiter looks whether the process it waits for has answered.
 const CLAIM_POLL: Duration = Duration::from_millis(20);
 
+/// Claims that are made at once.
+static CLAIMING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(64);
+
 /// What the loop keeps of a planned call until it is delivered.
 pub(crate) struct Prepared {
     pub(super) provider: Arc<dyn Provider>,
@@ -238,6 +241,8 @@ impl RunLoop {
                     break (hit_plan(call_id, &record, hit.from, hit.outcome), None);
                 }
                 let claimed = {
+                    // As many as one write takes well, and no thread for each of a thousand calls.
+                    let _turn = CLAIMING.acquire().await;
                     let (store, record, run) = (store.clone(), record.clone(), run.clone());
                     let claim = move || store.claim_key(&record.key, record.occurrence, &run, super::journal::now());
                     tokio::task::spawn_blocking(claim).await

@@ -103,3 +103,19 @@ impl ToolBox for Box {
         self.files.bounds().max_turns
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_write_in_one_directory_share_a_lock_and_it_goes_with_the_last_of_them() {
+        let (a, b) = (Path::new("/nowhere/a"), Path::new("/nowhere/b"));
+        let first = writer(a);
+        assert!(Arc::ptr_eq(&first, &writer(a)));
+        assert!(!Arc::ptr_eq(&first, &writer(b)));
+        drop(first);
+        let _again = writer(b);
+        assert!(!WRITERS.lock().unwrap_or_else(PoisonError::into_inner).contains_key(a));
+    }
+}

@@ -1,7 +1,5 @@
 //! The circuit breaker: a provider that cannot be reached is left alone, by every run of the process, and then tried once.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

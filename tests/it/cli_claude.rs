@@ -824,3 +824,17 @@ fn a_key_that_the_program_echoes_stands_nowhere_below_the_home() {
         assert!(stub.argv().iter().all(|arg| !arg.contains(canary)));
     }
 }
+
+#[test]
+fn what_a_reader_should_know_about_an_answer_is_shown_with_its_call() {
+    let denied = json!({"permission_denials": [{"tool_name": "Bash", "tool_input": {"command": "ls"}}]});
+    let stub = ending(&denied, 0);
+    let place = Place::new();
+    owf_run(&stub, &place, "return await agent('x')");
+    let call = &stub.json(&place, &["calls", "latest", "1", "--json"])["call"];
+    assert_eq!((&call["provider_version"], &call["profile"]), (&json!("2.1.332"), &json!("read")), "{call}");
+    assert_eq!(call["warnings"], json!(["the tool Bash was denied: {\"command\":\"ls\"}"]), "{call}");
+    let shown = crate::support::cli::printed(&stub.command(&place, &["calls", "latest", "1"]).output().unwrap()).out;
+    assert!(shown.contains("  program  2.1.332   read\n"), "{shown}");
+    assert!(shown.contains("  note     the tool Bash was denied: {\"command\":\"ls\"}\n"), "{shown}");
+}

@@ -50,7 +50,7 @@ impl Stub {
 
     /// Replaces the prepared events.
     pub(crate) fn events(&self, events: &[Value]) {
-        let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+        let lines = events.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n";
         std::fs::write(self.dir.path().join("events"), lines).unwrap();
     }
 

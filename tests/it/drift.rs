@@ -91,6 +91,7 @@ fn drift_what_is_printed_as_json_fits_its_schema() {
     fits("prices", &["prices", "--json"]);
     fits("usage", &["usage", "--by", "workflow", "--json"]);
     fits("prune", &["prune", "--keep", "1", "--dry-run", "--json"]);
+    fits("batches", &["batch", "list", "--json"]);
     fits("worktrees", &["worktree", "list", "--json"]);
     fits("cache_clear", &["cache", "clear", "--json"]);
     let events = place.owf(&["events"]);

@@ -78,6 +78,9 @@ fn accept_021_over_http_a_failure_has_its_status_and_the_run_goes_on() {
         "{view}"
     );
     assert_eq!(view["status"], "done");
+    let slow = owf(&place, &mock, &["calls", "latest", "2", "--json"]).json()["call"].clone();
+    assert_eq!(slow["error"]["hint"], "the service may have charged for it all the same", "{slow}");
+    assert_eq!((slow.get("cost_usd"), &slow["cost_source"]), (None, &json!("unknown")), "{slow}");
     // One attempt at what is wrong with the request, one at the slow one, two at the schema.
     assert_eq!(mock.seen().len(), 4);
 }

@@ -162,6 +162,15 @@ fn openrouter_is_told_to_take_a_provider_that_knows_all_parameters() {
 }
 
 #[test]
+fn openrouter_steps_down_when_no_endpoint_knows_the_parameters() {
+    let none =
+        json!({"error": {"code": 404, "message": "No endpoints found that can handle the requested parameters."}});
+    let mock = Mock::of(vec![Answer::json(404, &none), Answer::json(200, &chat("{\"a\": \"x\"}"))]);
+    let reply = ask(&provider("openrouter", at(mock.url("/router"))), &structured("p", &schema())).unwrap();
+    assert_eq!(reply.provenance.schema_mode.as_deref(), Some("native"));
+}
+
+#[test]
 fn ollama_gets_the_schema_as_it_is() {
     let mock = Mock::of(vec![Answer::json(200, &chat("{\"a\": \"x\"}"))]);
     let reply = ask(&provider("ollama", at(mock.url(""))), &structured("p", &schema())).unwrap();

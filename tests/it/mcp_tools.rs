@@ -48,7 +48,6 @@ const PAIRS: &[(&str, &str, Renamed)] = &[
     ("new", "owf_new_workflow", &[("path", "output_path"), ("template", "template_name")]),
     ("approvals", "owf_approvals", &[("run", "run_id")]),
     ("approve", "owf_decide", &[("approval", "approval_id"), ("run", "run_id")]),
-    ("graph", "owf_graph", &[("what", "run_id")]),
     ("report", "owf_report", &[("html", "format"), ("run", "run_id")]),
 ];
 

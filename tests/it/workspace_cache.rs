@@ -16,7 +16,8 @@ use owf::providers::{
 };
 use serde_json::{Value, json};
 
-use crate::acca_support::{Desk, engine_with};
+use crate::acca_support::{Desk, engine_with, script};
+use crate::cli_support::Stub;
 use crate::support::cli::Place;
 use crate::support::git::Repo;
 
@@ -216,4 +217,56 @@ fn a_manifest_is_small_whatever_the_repository_holds() {
     bench.repo.write("src/dir7/file7.ts", "seven\n");
     bench.run();
     assert_eq!(bench.explained(), vec![json!(["miss", ["workspace"], ["src/dir7/file7.ts"]]); 3]);
+}
+
+/// What a stub of Claude Code prints: the end of a session with this text.
+fn session(text: &str) -> [Value; 1] {
+    [json!({"type": "result", "subtype": "success", "is_error": false, "result": text, "total_cost_usd": 0.01,
+        "usage": {"input_tokens": 10, "output_tokens": 2}})]
+}
+
+#[test]
+fn a_review_by_claude_is_cached_until_a_file_of_its_scope_changes() {
+    let place = Place::new();
+    let repo = Repo::new(place.path(), &[("src/a.ts", "a\n"), ("docs/x.md", "x\n"), (".gitignore", "*.js\n")]);
+    let stub = Stub::printing("claude", "2.1.329 (Claude Code)", &session("fine"), 0);
+    place.file(
+        "review.js",
+        &script("review", "return await agent('Review src.', { label: 'review', readScope: ['src'] })"),
+    );
+    let run = || {
+        let view = stub.json(&place, &["run", "review.js", "--provider", "claude", "--json", "--no-input"]);
+        assert_eq!(view["output"], json!("fine"), "{view}");
+        let row = stub.json(&place, &["explain-cache", "--json"])["calls"][0].clone();
+        (row["cache_status"].as_str().unwrap().to_owned(), row["files"].clone(), stub.calls())
+    };
+    assert_eq!(run(), ("miss".to_owned(), Value::Null, 1));
+    repo.write("docs/x.md", "another\n");
+    assert_eq!(run(), ("hit".to_owned(), Value::Null, 1));
+    repo.write("src/a.ts", "A\n");
+    assert_eq!(run(), ("miss".to_owned(), json!(["src/a.ts"]), 2));
+    assert_eq!(run(), ("hit".to_owned(), Value::Null, 2));
+}
+
+#[test]
+fn claude_writes_in_a_worktree_of_its_own() {
+    let place = Place::new();
+    let repo = Repo::new(place.path(), &[("src/a.ts", "a\n"), (".gitignore", "*.js\n")]);
+    let behave = "pwd >\"$dir/where\"; echo new >\"fresh file.ts\"; echo A >src/a.ts; cat \"$dir/events\"";
+    let stub = Stub::doing("claude", "2.1.329 (Claude Code)", behave);
+    stub.events(&session("written"));
+    place.file(
+        "edit.js",
+        &script(
+            "edit",
+            "const r = await owf.agent('Edit.', { isolation: 'worktree' })\nreturn [r.text, r.changedFiles, r.worktreeBranch]",
+        ),
+    );
+    let view = stub.json(&place, &["run", "edit.js", "--provider", "claude", "--json", "--no-input"]);
+    let run = view["run_id"].as_str().unwrap();
+    let branch = format!("owf/{}/c0001", &run[16..]);
+    assert_eq!(view["output"], json!(["written", ["fresh file.ts", "src/a.ts"], branch]), "{view}");
+    let there = std::fs::read_to_string(stub.path().join("where")).unwrap();
+    assert!(there.trim_end().ends_with(&format!("home/worktrees/{run}/c0001-1")), "{there}");
+    assert_eq!((repo.status(), repo.read("src/a.ts")), (String::new(), "a\n".to_owned()));
 }

@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod artifacts;
+pub mod batch;
 pub mod cache;
 pub mod calls;
 pub mod cancel;

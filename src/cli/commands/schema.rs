@@ -70,6 +70,9 @@ fn schemas() -> Map<String, Value> {
     add("prices", output_schema::<view::PricesView>());
     add("providers", output_schema::<view::ProvidersView>());
     add("trust", output_schema::<view::TrustView>());
+    add("batch", output_schema::<view::BatchView>());
+    add("batch_results", output_schema::<view::BatchResultsView>());
+    add("batches", output_schema::<view::BatchesView>());
     add("worktrees", output_schema::<view::WorktreesView>());
     add("worktree_diff", output_schema::<view::WorktreeDiffView>());
     add("worktree_apply", output_schema::<view::WorktreeAppliedView>());

@@ -83,6 +83,14 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
             let _ = writeln!(out, "  hint     {}", clean(hint));
         }
     }
+    let program = [call.provider_version.as_deref(), call.profile.as_deref()];
+    if call.provider_version.is_some() || call.profile.is_some() {
+        let words: Vec<_> = program.into_iter().flatten().map(clean).collect();
+        let _ = writeln!(out, "  program  {}", words.join("   "));
+    }
+    for warning in &call.warnings {
+        let _ = writeln!(out, "  note     {}", clean(warning));
+    }
     if call.possibly_repeated == Some(true) {
         out.push_str("  repeat   its process died while it may have had effects\n");
     }

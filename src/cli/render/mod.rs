@@ -1,6 +1,7 @@
 //! Screens: pure functions from views to text.
 
 pub mod approvals;
+pub mod batches;
 pub mod calls;
 pub mod config;
 pub mod dry_run;

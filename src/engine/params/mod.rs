@@ -18,5 +18,6 @@ pub use read::{
 pub use schema::{input_schema, output_schema};
 pub use start::{DryRunParams, NewWorkflowParams, ResumeParams, RunParams, ValidateParams};
 pub use store::{
-    CancelParams, DecideParams, ExportParams, InitParams, PricesParams, PruneParams, UsageParams, WorktreeParams,
+    BatchParams, CancelParams, DecideParams, ExportParams, InitParams, PricesParams, PruneParams, UsageParams,
+    WorktreeParams,
 };

@@ -143,3 +143,18 @@ pub struct UsageParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
 }
+
+/// Says who answers a batch.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchParams {
+    /// The provider. Default: as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The model of prompts that name none. Default: the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Also when the same prompts were submitted before. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<bool>,
+}

@@ -6,7 +6,7 @@ use crate::artifacts::{ArtifactPath, RunFiles};
 use crate::core::event::{Event, EventRecord};
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::{CallId, RunId};
-use crate::core::outcome::{CallStatus, Outcome, SchemaError};
+use crate::core::outcome::{CallStatus, Outcome, Provenance, SchemaError};
 use crate::core::run::RunStatus;
 use crate::engine::params::CallsParams;
 use crate::engine::view::{AttemptRow, CallDetail, CallDetailView, CallErrorView, CallFiles, CallState};
@@ -66,6 +66,10 @@ impl Query<'_> {
             worktree_path: None,
             worktree_branch: None,
             changed_files: None,
+            provider_version: None,
+            profile: None,
+            schema_mode: None,
+            warnings: Vec::new(),
             possibly_repeated: possibly_repeated(&snapshot, &events, call),
             explain: Explainer::new(*self, &snapshot).row(call)?,
         };
@@ -155,6 +159,11 @@ fn answered(detail: &mut CallDetail, outcome: &Outcome) {
     detail.output_bytes = text.as_ref().map(|text| text.len() as u64);
     detail.output_preview = text.map(|text| clip(&text, PREVIEW));
     detail.changed_files = (!outcome.changed_files.is_empty()).then(|| outcome.changed_files.clone());
+    let Provenance { provider_version, schema_mode, profile, warnings } = outcome.provenance.clone();
+    detail.provider_version = provider_version;
+    detail.profile = profile;
+    detail.schema_mode = schema_mode;
+    detail.warnings = warnings;
 }
 
 /// Every try, from the call's events. One whose process died ends with the next one's beginning.
@@ -248,6 +257,10 @@ fn shorten(call: &mut CallDetail) {
         for name in names {
             *name = clip(name, 120);
         }
+    }
+    call.warnings.truncate(10);
+    for warning in &mut call.warnings {
+        *warning = clip(warning, 200);
     }
     if let Some(explain) = &mut call.explain {
         explain.reason = clip(&explain.reason, 300);

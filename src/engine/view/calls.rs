@@ -308,6 +308,18 @@ pub struct CallDetail {
     /// Files it changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed_files: Option<Vec<String>>,
+    /// The version of the program that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_version: Option<String>,
+    /// What the agent was allowed: `lean`, `read`, `write`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// How the answer was held to its schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_mode: Option<String>,
+    /// What a reader should know about the answer: denied tools, settings that were left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Whether its owner died while it may have had effects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub possibly_repeated: Option<bool>,

@@ -1,6 +1,7 @@
 //! What every surface shows: the reply shapes, one file per family. A key that is unknown or does not apply is absent.
 
 mod approvals;
+mod batches;
 mod calls;
 mod common;
 mod config;
@@ -20,6 +21,7 @@ mod workflows;
 mod worktrees;
 
 pub use approvals::{ApprovalRow, ApprovalState, ApprovalsView};
+pub use batches::{BatchPhaseView, BatchResultRow, BatchResultsView, BatchView, BatchesView};
 pub use calls::{
     AttemptRow, CallDetail, CallDetailView, CallErrorView, CallFiles, CallRow, CallState, CallsView, UnknownCallState,
 };

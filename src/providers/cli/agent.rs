@@ -83,7 +83,7 @@ pub(super) trait Reader: Send {
 
 /// The prompt as a CLI reads it: what was asked, and what was wrong with the answer before.
 pub(super) fn prompt(request: &AttemptRequest) -> String {
-    let mut out = request.spec.ask.prompt.clone().unwrap_or_default();
+    let mut out = request.spec.ask.prompt_text().unwrap_or_default();
     if let Some(feedback) = &request.feedback {
         out.push_str("\n\nYour answer before this one was refused: ");
         out.push_str(&feedback.message);

@@ -30,6 +30,9 @@ const OF_SCHEMA: &[&str] = &[
     "json_object",
     "tool_choice",
     "grammar",
+    // A router that has no model which knows all parameters.
+    "requested parameters",
+    "no endpoints found that support",
 ];
 
 /// What says that the prompt does not fit.

@@ -11,6 +11,8 @@ use crate::core::environment::Environment;
 
 /// The most bytes of an answer.
 const MAX_BODY: usize = 64 << 20;
+/// The most bytes of a file with the answers of a batch.
+const MAX_FILE: usize = 512 << 20;
 /// Redirects that are followed, all on the same host.
 const MAX_REDIRECTS: usize = 5;
 
@@ -61,16 +63,29 @@ impl Client {
 
     /// Sends a request and reads the whole answer.
     pub(super) async fn post(&self, url: Url, headers: HeaderMap, body: Vec<u8>) -> Result<Answered, Lost> {
+        self.send(MAX_BODY, |client| client.post(url).headers(headers).body(body)).await
+    }
+
+    /// Fetches what is there.
+    pub(super) async fn get(&self, url: Url, headers: HeaderMap) -> Result<Answered, Lost> {
+        self.send(MAX_FILE, |client| client.get(url).headers(headers)).await
+    }
+
+    async fn send(
+        &self,
+        most: usize,
+        make: impl FnOnce(&reqwest::Client) -> reqwest::RequestBuilder,
+    ) -> Result<Answered, Lost> {
         let client = match self.built.get_or_init(|| build(&self.env, self.timeouts)) {
             Ok(client) => client,
             Err(why) => return Err(Lost::Unsent(why.clone())),
         };
-        let mut response = client.post(url).headers(headers).body(body).send().await.map_err(|e| lost(e, false))?;
+        let mut response = make(client).send().await.map_err(|e| lost(e, false))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| lost(e, true))? {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(Lost::Unclear(format!("the answer is longer than {} MB", MAX_BODY >> 20)));
+            if body.len() + chunk.len() > most {
+                return Err(Lost::Unclear(format!("the answer is longer than {} MB", most >> 20)));
             }
             body.extend_from_slice(&chunk);
         }

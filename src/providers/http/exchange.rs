@@ -93,7 +93,7 @@ pub(super) async fn exchange(service: &Service, shared: &Shared, asked: &Asked<'
     said
 }
 
-fn headers(service: &Service, key: Option<SecretString>) -> Result<HeaderMap, CallError> {
+pub(super) fn headers(service: &Service, key: Option<SecretString>) -> Result<HeaderMap, CallError> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, value) in service.wire.headers() {

@@ -100,7 +100,7 @@ pub fn providers_with(setup: &Setup, timeouts: Timeouts) -> Vec<Arc<dyn Provider
     services(setup).into_iter().map(provider).collect()
 }
 
-fn services(setup: &Setup) -> Vec<Service> {
+pub(super) fn services(setup: &Setup) -> Vec<Service> {
     let mut out: Vec<Service> = KNOWN.iter().map(|known| known_service(known, &setup.entry(known.name))).collect();
     for (name, own) in &setup.entries {
         let name = name.trim().to_lowercase();

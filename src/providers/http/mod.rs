@@ -1,6 +1,8 @@
 //! Services as providers, in four wire dialects.
 
 mod anthropic_messages;
+mod batch;
+mod batch_wire;
 mod chat;
 mod classify;
 mod client;
@@ -19,6 +21,7 @@ mod redact;
 mod service;
 mod wire;
 
+pub use batch::{BatchPhase, BatchResult, BatchRow, BatchState, Batches, NotSubmitted, is_id};
 pub use client::Timeouts;
 pub use fetch::{fetch, reach};
 pub use known::{providers, providers_with};

@@ -22,6 +22,8 @@ pub(crate) struct Seen {
     pub(crate) headers: BTreeMap<String, String>,
     /// The body.
     pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) raw: Vec<u8>,
     /// When it was there in full.
     pub(crate) at: Instant,
 }
@@ -154,9 +156,9 @@ fn serve(
         widest.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         let request = {
             let mut seen = seen.lock().unwrap();
-            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            let (raw, body) = (body.clone(), serde_json::from_slice(&body).unwrap_or(Value::Null));
             let number = seen.len();
-            seen.push(Seen { number, line, headers, body, at: Instant::now() });
+            seen.push(Seen { number, line, headers, body, raw, at: Instant::now() });
             seen.last().unwrap().clone()
         };
         let answered = answer(&request);
