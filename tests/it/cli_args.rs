@@ -37,6 +37,7 @@ fn the_list_of_commands_is_the_agreed_one() {
             "examples",
             "list",
             "validate",
+            "graph",
             "dry-run",
             "run",
             "resume",

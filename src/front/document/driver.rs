@@ -218,8 +218,9 @@ impl DocumentDriver {
         output: Option<&TaskResult>,
         work: impl FnOnce(&Names<'_>) -> T,
     ) -> T {
+        let prefix = task.and_then(|t| self.plan.tasks[t].prefix.as_deref());
         let results = |id: &str| {
-            let index = *self.plan.by_id.get(id)?;
+            let index = self.plan.find(prefix, id)?;
             output.filter(|_| Some(index) == task).or(self.tasks[index].result.as_ref())
         };
         let progress = task.map(|t| &self.tasks[t]);
