@@ -97,10 +97,7 @@ fn parse(text: &str, json: bool, origin: Option<&Origin>) -> Findings {
     let (own, parts) = split(text);
     let mut report = Report::new(text);
     let stopped = |report: Report<'_>| Findings { diagnostics: placed(report.found, &parts), ..Findings::default() };
-    let root = match tree(own, json, 0, &mut report) {
-        Some(root) => root,
-        None => return stopped(report),
-    };
+    let Some(root) = tree(own, json, 0, &mut report) else { return stopped(report) };
     let meta = meta(&root);
     if let (Some(origin), true, Some(_)) = (origin, parts.is_empty(), root.entry("include")) {
         return match gather(text, &root, origin) {

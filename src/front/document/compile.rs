@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::graph;
+use super::inputs::{check_schema, inputs, validator};
 use super::names::{Place, check_refs, check_result};
 use super::plan::{Approval, END, Guard, Kind, Plan, Routes, Target, Task};
 use super::report::Report;
@@ -185,29 +186,6 @@ pub(super) fn is_id(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn inputs(document: &Document, root: &Node, report: &mut Report<'_>) -> Option<Value> {
-    let mut schema = document.inputs.clone()?;
-    let at = root.entry("inputs").map_or(root.at, |(at, _)| at);
-    schema.entry("type").or_insert_with(|| "object".into());
-    if schema.get("type") != Some(&Value::from("object")) {
-        report.error(at, "bad_schema", "`inputs` is the schema of an object: `type: object`, or no type");
-    }
-    let schema = Value::Object(schema);
-    check_schema(&schema, at, "`inputs`", report);
-    Some(schema)
-}
-
-fn check_schema(schema: &Value, at: At, what: &str, report: &mut Report<'_>) {
-    if let Err(message) = validator(schema) {
-        report.error(at, "bad_schema", format!("{what} is no JSON Schema that can be used: {message}"));
-    }
-}
-
-/// A validator of a schema of the document's author.
-pub(super) fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
-    jsonschema::options().should_validate_formats(false).offline().build(schema).map_err(|error| error.to_string())
 }
 
 fn guards(plan: &Plan, written: &[Written<'_>], report: &mut Report<'_>) {
