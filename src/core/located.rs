@@ -83,6 +83,21 @@ impl Node {
         (at, node)
     }
 
+    /// Moves every position down by some lines: the text stands behind others.
+    pub fn move_down(&mut self, lines: u32) {
+        self.at.line += lines;
+        match &mut self.data {
+            Data::List(items) => items.iter_mut().for_each(|item| item.move_down(lines)),
+            Data::Map(entries) => {
+                for (at, _, value) in entries {
+                    at.line += lines;
+                    value.move_down(lines);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Levels of nesting, 1 for a scalar.
     pub fn depth(&self) -> usize {
         match &self.data {
@@ -153,7 +168,8 @@ pub fn read(bytes: &[u8], is_json: bool) -> Result<Node, Misread> {
         let at = error.location().map_or(At { line: 1, column: 1 }, At::from);
         let off = serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
         let full = error.without_snippet().render_with_options(off);
-        let message = full.split(" at line ").next().unwrap_or_default().trim().to_owned();
+        let message = full.split(" at line ").next().unwrap_or_default();
+        let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or_default().trim();
         problem(at, format!("this is not YAML that can be used: {message}"))
     })
 }

@@ -9,7 +9,7 @@ use crate::core::history::add_cost;
 use crate::core::ids::{CallId, Hash, RunId};
 use crate::core::machine::{Answer, AttemptReport, Input, PinNote, Plan};
 use crate::core::outcome::{CacheNote, CacheStatus, CallError, CostSource, ErrorClass, ReasonCode, Usage};
-use crate::core::run::{JOURNAL_FORMAT, ParentRef, RunErrorCode, RunOutcome, RunSpec, RunStatus};
+use crate::core::run::{JOURNAL_FORMAT, ParentRef, RunErrorCode, RunOutcome, RunSpec, RunStatus, WorkflowKind};
 use crate::front::script::{FindError, Origin};
 use crate::front::workflow::{check, kind_of};
 use crate::store::{Created, StoreError};
@@ -87,6 +87,10 @@ impl RunLoop {
         if let Some(error) = checked.errors().next() {
             return Err(format!("{}:{}:{} {}", path.display(), error.line, error.column, error.message));
         }
+        let bytes = match checked.script {
+            Some(script) if script.kind == WorkflowKind::Document => script.body.into_bytes(),
+            _ => bytes,
+        };
         let hash = self.tree.store.put_source(&bytes).map_err(|e| format!("failed to store {name}: {e}"))?;
         Ok(PinNote { kind: "workflow".to_owned(), name, hash, path: Some(path.display().to_string()) })
     }

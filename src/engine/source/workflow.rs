@@ -101,6 +101,10 @@ pub(crate) fn load(reference: &Reference, cwd: &Path, user_home: Option<&Path>) 
             .hint("owf_list_workflows shows the names that can be used here"));
     };
     workflow.notices.extend(ignored(reference));
+    if let Some(script) = workflow.checked.script.as_ref().filter(|s| s.kind == WorkflowKind::Document) {
+        // What a document includes is pinned with it.
+        workflow.bytes = script.body.clone().into_bytes();
+    }
     Ok(workflow)
 }
 

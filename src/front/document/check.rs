@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::compile::compile;
+use super::bundle::{Part, gather, split};
+use super::compile::{Source, compile};
 use super::plan::{Kind, Plan};
 use super::report::Report;
 use super::shape;
@@ -29,14 +30,14 @@ pub fn check(bytes: &[u8], origin: &Origin) -> Checked {
     {
         Err(problem) => (String::new(), None, None, vec![*problem]),
         Ok(decoded) => {
-            let (plan, meta, found) = on_large_stack(&decoded.text, is_json(origin));
-            (decoded.text, plan, meta, found)
+            let found = on_large_stack(&decoded.text, is_json(origin), Some(origin));
+            (found.whole.unwrap_or(decoded.text), found.plan, found.meta, found.diagnostics)
         }
     };
     if let Origin::File(path) = origin {
         let file = path.display().to_string();
         for found in &mut diagnostics {
-            found.file = Some(file.clone());
+            found.file.get_or_insert_with(|| file.clone());
         }
     }
     diagnostics.sort_by(|a, b| {
@@ -52,9 +53,9 @@ pub fn check(bytes: &[u8], origin: &Origin) -> Checked {
 /// # Errors
 /// The first finding, when it no longer compiles.
 pub fn plan(text: &str) -> Result<Plan, String> {
-    let (plan, _, found) = on_large_stack(text, false);
-    plan.ok_or_else(|| {
-        let first = found.iter().min_by_key(|d| d.severity);
+    let found = on_large_stack(text, false, None);
+    found.plan.ok_or_else(|| {
+        let first = found.diagnostics.iter().min_by_key(|d| d.severity);
         first.map_or_else(
             || "the document cannot be read".to_owned(),
             |d| format!("{}:{} {}", d.line, d.column, d.message),
@@ -66,54 +67,111 @@ fn is_json(origin: &Origin) -> bool {
     matches!(origin, Origin::File(path) if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")))
 }
 
-type Findings = (Option<Plan>, Option<Meta>, Vec<Diagnostic>);
+/// What one look at a text found.
+#[derive(Default)]
+struct Findings {
+    plan: Option<Plan>,
+    meta: Option<Meta>,
+    diagnostics: Vec<Diagnostic>,
+    /// The text with what it includes, when it includes something.
+    whole: Option<String>,
+}
 
-fn on_large_stack(text: &str, json: bool) -> Findings {
+fn on_large_stack(text: &str, json: bool, origin: Option<&Origin>) -> Findings {
     let broken = || {
         let mut report = Report::new(text);
         report.error(At { line: 1, column: 1 }, "parser_failed", "the document could not be read");
-        (None, None, report.found)
+        Findings { diagnostics: report.found, ..Findings::default() }
     };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("owf-document".to_owned()).stack_size(STACK);
-        match thread.spawn_scoped(scope, || parse(text, json)) {
+        match thread.spawn_scoped(scope, || parse(text, json, origin)) {
             Ok(handle) => handle.join().unwrap_or_else(|_| broken()),
             Err(_) => broken(),
         }
     })
 }
 
-fn parse(text: &str, json: bool) -> Findings {
+/// Reads a text; `origin` is where what it includes is looked for, none when the text is whole.
+fn parse(text: &str, json: bool, origin: Option<&Origin>) -> Findings {
+    let (own, parts) = split(text);
     let mut report = Report::new(text);
-    let root = match read(text.as_bytes(), json) {
+    let stopped = |report: Report<'_>| Findings { diagnostics: placed(report.found, &parts), ..Findings::default() };
+    let Some(root) = tree(own, json, 0, &mut report) else { return stopped(report) };
+    let meta = meta(&root);
+    if let (Some(origin), true, Some(_)) = (origin, parts.is_empty(), root.entry("include")) {
+        return match gather(text, &root, origin) {
+            Ok(whole) => {
+                let found = parse(&whole, json, None);
+                Findings { whole: Some(whole), ..found }
+            }
+            Err((at, message)) => {
+                report.error(at, "include", message);
+                Findings { meta, ..stopped(report) }
+            }
+        };
+    }
+    let mut roots = vec![(None, root)];
+    for part in &parts {
+        if let Some(root) = tree(&part.text, false, part.lines_before, &mut report) {
+            only_tasks(&root, &mut report);
+            roots.push((Some(part.prefix.clone()), root));
+        }
+    }
+    let mut sources = Vec::new();
+    for (prefix, root) in &roots {
+        let document = shape::check(root, &mut report).map(serde_json::from_value::<Document>);
+        match document {
+            Some(Ok(document)) => sources.push(Source { prefix: prefix.clone(), document, root }),
+            Some(Err(error)) => report.error(root.at, "wrong_value", error.to_string()),
+            None => {}
+        }
+    }
+    let complete = sources.len() == roots.len() && roots.len() == parts.len() + 1;
+    let plan = if complete { compile(&sources, &mut report) } else { None };
+    let plan = plan.filter(|_| !report.failed());
+    Findings { plan, meta, diagnostics: placed(report.found, &parts), whole: None }
+}
+
+/// The tree of a text that stands behind `lines` others.
+fn tree(text: &str, json: bool, lines: u32, report: &mut Report<'_>) -> Option<Node> {
+    let mut root = match read(text.as_bytes(), json) {
         Ok(root) => root,
         Err(problem) => {
-            report.error(problem.at, "syntax", problem.message);
-            return (None, None, report.found);
+            let at = At { line: problem.at.line + lines, ..problem.at };
+            report.error(at, "syntax", problem.message);
+            return None;
         }
     };
+    root.move_down(lines);
     if root.depth() > MAX_DEPTH {
         report.error(root.at, "too_deep", format!("nested deeper than {MAX_DEPTH} levels"));
-        return (None, None, report.found);
+        return None;
     }
-    let meta = meta(&root);
-    let value = shape::check(&root, &mut report);
-    let document = value.and_then(|value| match serde_json::from_value::<Document>(value) {
-        Ok(document) => Some(document),
-        Err(error) => {
-            report.error(root.at, "wrong_value", error.to_string());
-            None
+    Some(root)
+}
+
+/// An included document gives agents and tasks; all else is said by the one that includes it.
+fn only_tasks(root: &Node, report: &mut Report<'_>) {
+    const GIVES: [&str; 7] = ["$schema", "name", "description", "version", "metadata", "agents", "tasks"];
+    for (at, key, _) in root.entries() {
+        if !GIVES.contains(&key.as_str()) {
+            let message =
+                format!("an included document gives agents and tasks; `{key}` belongs to the one that includes it");
+            report.error(*at, "include", message);
         }
-    });
-    if let Some(document) = &document
-        && !document.include.is_empty()
-    {
-        let at = root.entry("include").map_or(root.at, |(at, _)| at);
-        report.error(at, "not_available", "`include` is not available in this version");
     }
-    let plan = document.and_then(|document| compile(&document, &root, &mut report));
-    let plan = plan.filter(|_| !report.failed());
-    (plan, meta, report.found)
+}
+
+/// The findings with the file and line of the document each is in.
+fn placed(mut found: Vec<Diagnostic>, parts: &[Part]) -> Vec<Diagnostic> {
+    for diagnostic in &mut found {
+        if let Some(part) = parts.iter().rev().find(|p| diagnostic.line > p.lines_before) {
+            diagnostic.line -= part.lines_before;
+            diagnostic.file = Some(part.path.clone());
+        }
+    }
+    found
 }
 
 /// What a document says about itself, also when something else is wrong with it.

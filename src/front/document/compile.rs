@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::graph;
+use super::inputs::{check_schema, inputs, validator};
 use super::names::{Place, check_refs, check_result};
 use super::plan::{Approval, END, Guard, Kind, Plan, Routes, Target, Task};
 use super::report::Report;
@@ -14,9 +15,20 @@ use crate::core::call::{ApprovalAsk, Ask, Retry, Site, WorkflowTarget};
 use crate::core::located::{At, Data, Node};
 use crate::front::script::close;
 
+/// A document among those that become one plan; the first is the one that runs.
+pub(super) struct Source<'n> {
+    /// What stands before the ids of an included one.
+    pub(super) prefix: Option<String>,
+    pub(super) document: Document,
+    pub(super) root: &'n Node,
+}
+
 /// A task as written, with its node.
 struct Written<'n> {
     id: String,
+    /// Which document it is of.
+    source: usize,
+    prefix: Option<String>,
     at: At,
     node: &'n Node,
     task: types::Task,
@@ -26,10 +38,14 @@ struct Written<'n> {
 pub(super) type Agents = HashMap<String, Agent>;
 
 /// Compiles; whatever is wrong is reported.
-pub(super) fn compile(document: &Document, root: &Node, report: &mut Report<'_>) -> Option<Plan> {
-    let agents = agents(document);
-    let written = written(document, root, report);
-    if document.tasks.is_some() == document.steps.is_some() {
+pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option<Plan> {
+    let (first, included) = sources.split_first()?;
+    let (document, root) = (&first.document, first.root);
+    let agents: Vec<Agents> = sources.iter().map(|s| agents(&s.document)).collect();
+    let written = written(sources, report);
+    let none = document.tasks.is_none() && document.steps.is_none();
+    let both = document.tasks.is_some() && document.steps.is_some();
+    if both || (none && included.is_empty()) {
         let message = match document.tasks {
             Some(_) => "a document has `tasks` or `steps`, not both",
             None => "a document needs `tasks` (by id) or `steps` (a list)",
@@ -111,9 +127,23 @@ fn agents(document: &Document) -> Agents {
     document.agents.iter().filter_map(parse).collect()
 }
 
-fn written<'n>(document: &Document, root: &'n Node, report: &mut Report<'_>) -> Vec<Written<'n>> {
+fn written<'n>(sources: &[Source<'n>], report: &mut Report<'_>) -> Vec<Written<'n>> {
     let mut out: Vec<Written<'n>> = Vec::new();
     let mut seen: HashMap<String, u32> = HashMap::new();
+    for (number, source) in sources.iter().enumerate() {
+        write(number, source, &mut out, &mut seen, report);
+    }
+    out
+}
+
+fn write<'n>(
+    number: usize,
+    source: &Source<'n>,
+    out: &mut Vec<Written<'n>>,
+    seen: &mut HashMap<String, u32>,
+    report: &mut Report<'_>,
+) {
+    let (document, root) = (&source.document, source.root);
     let mut push = |id: String, at: At, node: &'n Node, value: &Value, report: &mut Report<'_>| {
         if !is_id(&id) {
             let message = format!("`{id}` is no id: letters, digits and underscores, not beginning with a digit");
@@ -122,11 +152,12 @@ fn written<'n>(document: &Document, root: &'n Node, report: &mut Report<'_>) -> 
         if id == END {
             return report.error(at, "bad_id", "`END` ends a document; no task can have this id");
         }
+        let id = source.prefix.as_ref().map_or_else(|| id.clone(), |prefix| format!("{prefix}_{id}"));
         if let Some(line) = seen.insert(id.clone(), at.line) {
             return report.error(at, "duplicate_id", format!("the id `{id}` is there already, in line {line}"));
         }
         match serde_json::from_value::<types::Task>(value.clone()) {
-            Ok(task) => out.push(Written { id, at, node, task }),
+            Ok(task) => out.push(Written { id, source: number, prefix: source.prefix.clone(), at, node, task }),
             Err(error) => report.error(at, "wrong_value", error.to_string()),
         }
     };
@@ -148,7 +179,6 @@ fn written<'n>(document: &Document, root: &'n Node, report: &mut Report<'_>) -> 
             }
         }
     }
-    out
 }
 
 /// Whether a text can be the id of a task.
@@ -156,29 +186,6 @@ pub(super) fn is_id(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn inputs(document: &Document, root: &Node, report: &mut Report<'_>) -> Option<Value> {
-    let mut schema = document.inputs.clone()?;
-    let at = root.entry("inputs").map_or(root.at, |(at, _)| at);
-    schema.entry("type").or_insert_with(|| "object".into());
-    if schema.get("type") != Some(&Value::from("object")) {
-        report.error(at, "bad_schema", "`inputs` is the schema of an object: `type: object`, or no type");
-    }
-    let schema = Value::Object(schema);
-    check_schema(&schema, at, "`inputs`", report);
-    Some(schema)
-}
-
-fn check_schema(schema: &Value, at: At, what: &str, report: &mut Report<'_>) {
-    if let Err(message) = validator(schema) {
-        report.error(at, "bad_schema", format!("{what} is no JSON Schema that can be used: {message}"));
-    }
-}
-
-/// A validator of a schema of the document's author.
-pub(super) fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
-    jsonschema::options().should_validate_formats(false).offline().build(schema).map_err(|error| error.to_string())
 }
 
 fn guards(plan: &Plan, written: &[Written<'_>], report: &mut Report<'_>) {
@@ -237,7 +244,7 @@ fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, r
 /// Builds one task.
 struct Builder<'b, 'n, 'r, 's> {
     document: &'b Document,
-    agents: &'b Agents,
+    agents: &'b [Agents],
     plan: &'b Plan,
     one: &'b Written<'n>,
     report: &'r mut Report<'s>,
@@ -246,6 +253,14 @@ struct Builder<'b, 'n, 'r, 's> {
 impl Builder<'_, '_, '_, '_> {
     fn at(&self, key: &str) -> At {
         self.one.node.entry(key).map_or(self.one.at, |(at, _)| at)
+    }
+
+    fn known_agents(&self) -> impl Iterator<Item = &Agents> {
+        self.agents.get(self.one.source).into_iter().chain(self.agents.first())
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.plan.find(self.one.prefix.as_deref(), name)
     }
 
     fn error(&mut self, key: &str, code: &str, message: impl Into<String>) {
@@ -294,6 +309,7 @@ impl Builder<'_, '_, '_, '_> {
         let site = Site { line: self.one.at.line, column: self.one.at.column };
         let task = Task {
             id: self.one.id.clone(),
+            prefix: self.one.prefix.clone(),
             description: written.description.clone(),
             at: self.one.at,
             site,
@@ -371,15 +387,19 @@ impl Builder<'_, '_, '_, '_> {
     fn agent(&mut self, written: &types::Task) -> Kind {
         let agent = match &written.agent {
             None => Agent::default(),
-            Some(name) => self.agents.get(name).cloned().unwrap_or_else(|| {
-                let mut message = format!("there is no agent `{name}`");
-                let known: Vec<&str> = self.agents.keys().map(String::as_str).collect();
-                if let Some(near) = close(name, known.iter().copied()) {
-                    message = format!("{message}; did you mean `{near}`?");
+            // An included document may use the agents of the one that includes it.
+            Some(name) => {
+                let found = self.known_agents().find_map(|a| a.get(name)).cloned();
+                if found.is_none() {
+                    let known: Vec<String> = self.known_agents().flat_map(HashMap::keys).cloned().collect();
+                    let message = match close(name, known.iter().map(String::as_str)) {
+                        Some(near) => format!("there is no agent `{name}`; did you mean `{near}`?"),
+                        None => format!("there is no agent `{name}`"),
+                    };
+                    self.error("agent", "unknown_agent", message);
                 }
-                self.error("agent", "unknown_agent", message);
-                Agent::default()
-            }),
+                found.unwrap_or_default()
+            }
         };
         let prompt = written.prompt.clone().unwrap_or_default();
         let prompt = self.compiled("prompt", Template::text(&prompt));
@@ -478,12 +498,12 @@ impl Builder<'_, '_, '_, '_> {
                 Data::List(items) => items.get(number).map_or(v.at, |i| i.at),
                 _ => v.at,
             });
-            match self.plan.by_id.get(name) {
-                Some(found) if *found == index => {
+            match self.find(name) {
+                Some(found) if found == index => {
                     self.report.error(at, "self_dependency", format!("`{name}` cannot come after itself"));
                 }
-                Some(found) if out.contains(found) => {}
-                Some(found) => out.push(*found),
+                Some(found) if out.contains(&found) => {}
+                Some(found) => out.push(found),
                 None => {
                     let message = unknown_task(self.plan, name);
                     self.report.error(at, "unknown_task", message);
@@ -504,8 +524,8 @@ impl Builder<'_, '_, '_, '_> {
             places.push(at);
             if name == END {
                 targets.push((key.clone(), Target::End));
-            } else if let Some(found) = self.plan.by_id.get(name) {
-                targets.push((key.clone(), Target::Task(*found)));
+            } else if let Some(found) = self.find(name) {
+                targets.push((key.clone(), Target::Task(found)));
             } else {
                 targets.push((key.clone(), Target::End));
                 let message = format!("route `{key}`: {}", unknown_task(self.plan, name));
@@ -533,12 +553,10 @@ impl Builder<'_, '_, '_, '_> {
     }
 
     fn guard(&mut self, guard: &types::Guard) -> Option<Guard> {
-        match self.plan.by_id.get(&guard.retry_task) {
-            Some(retry) => Some(Guard {
-                retry: *retry,
-                max_attempts: guard.max_attempts.unwrap_or(2),
-                stagnation: guard.stagnation,
-            }),
+        match self.find(&guard.retry_task) {
+            Some(retry) => {
+                Some(Guard { retry, max_attempts: guard.max_attempts.unwrap_or(2), stagnation: guard.stagnation })
+            }
             None => {
                 let message = unknown_task(self.plan, &guard.retry_task);
                 self.error("guard", "unknown_task", message);

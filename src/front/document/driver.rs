@@ -126,7 +126,7 @@ impl DocumentDriver {
         let plan = std::mem::replace(&mut config.plan, Plan::empty());
         let run = json!({"id": config.run_id, "mode": plan.mode, "workflow": plan.name});
         let tasks = plan.tasks.iter().map(Progress::of).collect();
-        let state_check = plan.state_schema.as_ref().and_then(|s| super::compile::validator(s).ok());
+        let state_check = plan.state_schema.as_ref().and_then(|s| inputs::validator(s).ok());
         Self {
             state: plan.state.clone(),
             state_check,
@@ -218,8 +218,9 @@ impl DocumentDriver {
         output: Option<&TaskResult>,
         work: impl FnOnce(&Names<'_>) -> T,
     ) -> T {
+        let prefix = task.and_then(|t| self.plan.tasks[t].prefix.as_deref());
         let results = |id: &str| {
-            let index = *self.plan.by_id.get(id)?;
+            let index = self.plan.find(prefix, id)?;
             output.filter(|_| Some(index) == task).or(self.tasks[index].result.as_ref())
         };
         let progress = task.map(|t| &self.tasks[t]);

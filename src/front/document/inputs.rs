@@ -1,9 +1,11 @@
-//! The args of a document, checked against its inputs.
+//! The inputs of a document: their schema, and the args checked against it.
 
 use serde_json::{Map, Value};
 
-use super::compile::validator;
 use super::plan::Plan;
+use super::report::Report;
+use super::types::Document;
+use crate::core::located::{At, Node};
 
 /// The args with the defaults of the inputs filled in.
 ///
@@ -57,4 +59,29 @@ pub(super) fn complete(plan: &Plan, args: Value) -> Result<Value, Vec<String>> {
 pub fn check_args(text: &str, args: Option<&Value>) -> Result<(), Vec<String>> {
     let plan = super::check::plan(text).map_err(|message| vec![message])?;
     complete(&plan, args.cloned().unwrap_or(Value::Null)).map(|_| ())
+}
+
+/// The schema of the args, as declared.
+pub(super) fn inputs(document: &Document, root: &Node, report: &mut Report<'_>) -> Option<Value> {
+    let mut schema = document.inputs.clone()?;
+    let at = root.entry("inputs").map_or(root.at, |(at, _)| at);
+    schema.entry("type").or_insert_with(|| "object".into());
+    if schema.get("type") != Some(&Value::from("object")) {
+        report.error(at, "bad_schema", "`inputs` is the schema of an object: `type: object`, or no type");
+    }
+    let schema = Value::Object(schema);
+    check_schema(&schema, at, "`inputs`", report);
+    Some(schema)
+}
+
+/// Reports a schema that cannot be used.
+pub(super) fn check_schema(schema: &Value, at: At, what: &str, report: &mut Report<'_>) {
+    if let Err(message) = validator(schema) {
+        report.error(at, "bad_schema", format!("{what} is no JSON Schema that can be used: {message}"));
+    }
+}
+
+/// A validator of a schema of the document's author.
+pub(super) fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
+    jsonschema::options().should_validate_formats(false).offline().build(schema).map_err(|error| error.to_string())
 }

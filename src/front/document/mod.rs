@@ -1,5 +1,6 @@
 //! The document front-end: from the text of a YAML or JSON document to a checked plan, its driver, and its drawing.
 
+mod bundle;
 mod check;
 mod compile;
 mod draw;

@@ -86,18 +86,19 @@ fn tell(problem: Option<(&'static str, String)>, found: &Ref, node: &Node, repor
 
 fn task_ref(plan: &Plan, found: &Ref, place: Place) -> Option<(&'static str, String)> {
     let id = found.path.first()?;
-    let Some(index) = plan.by_id.get(id) else { return Some(("unknown_task", unknown_task(plan, id))) };
+    let prefix = plan.tasks[place.task].prefix.as_deref();
+    let Some(index) = plan.find(prefix, id) else { return Some(("unknown_task", unknown_task(plan, id))) };
     let own = &plan.tasks[place.task].id;
-    if *index == place.task {
+    if index == place.task {
         if place.output {
             return None;
         }
         return Some(("undeclared_dependency", format!("`{own}` has no result yet while it is being asked")));
     }
-    if plan.is_before(*index, place.task) {
+    if plan.is_before(index, place.task) {
         return None;
     }
-    let message = if plan.is_before(place.task, *index) {
+    let message = if plan.is_before(place.task, index) {
         format!("`{id}` comes after `{own}`, so it has no result yet")
     } else {
         format!("`{own}` does not come after `{id}`: add it to `after`")

@@ -45,6 +45,8 @@ pub struct Plan {
 #[derive(Debug, Clone)]
 pub(super) struct Task {
     pub(super) id: String,
+    /// What the names in its templates and fields have before them, in an included document.
+    pub(super) prefix: Option<String>,
     pub(super) description: Option<String>,
     /// Where its id stands.
     pub(super) at: At,
@@ -174,6 +176,14 @@ impl Plan {
             by_id: HashMap::new(),
             result: None,
             is_steps: false,
+        }
+    }
+
+    /// The task that a name means to one with this prefix.
+    pub(super) fn find(&self, prefix: Option<&str>, name: &str) -> Option<usize> {
+        match prefix {
+            Some(prefix) => self.by_id.get(&format!("{prefix}_{name}")).copied(),
+            None => self.by_id.get(name).copied(),
         }
     }
 

@@ -85,7 +85,11 @@ fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
     let pointer = error.instance_path().to_string();
     let path: Vec<String> = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
     let (at, node) = root.follow(path.iter().map(String::as_str));
-    let what = path.last().map_or_else(|| "the document".to_owned(), |last| format!("`{last}`"));
+    let what = match &path[..] {
+        [] => "the document".to_owned(),
+        [.., list, number] if number.parse::<usize>().is_ok() => format!("an item of `{list}`"),
+        [.., last] => format!("`{last}`"),
+    };
     match error.kind() {
         Kind::AdditionalProperties { unexpected } => {
             for name in unexpected {
