@@ -78,6 +78,7 @@ impl RunLoop {
             call_id,
             attempt,
             label: request.spec.label.clone(),
+            inline: prepared.provider.kind() == ProviderKind::Fake,
             patch: context.transcript.as_ref().map(|path| path.with_file_name("diff.patch")),
         });
         // Generated answers are a function of the request alone.

@@ -18,6 +18,8 @@ pub(crate) struct Isolation {
     pub(super) call_id: CallId,
     pub(super) attempt: u32,
     pub(super) label: String,
+    /// Whether the one who asks waits: generated answers come in the order of their calls.
+    pub(super) inline: bool,
     /// Where the difference is written for readers.
     pub(super) patch: Option<PathBuf>,
 }
@@ -26,6 +28,7 @@ pub(crate) struct Isolation {
 pub(crate) struct Isolated {
     home: PathBuf,
     record: Record,
+    inline: bool,
     patch: Option<PathBuf>,
     /// The directory the agent works in.
     pub(super) cwd: PathBuf,
@@ -50,13 +53,13 @@ impl Isolation {
     /// # Errors
     /// Of class `worktree`, whatever was wrong: then the provider must not be asked.
     pub(super) async fn begin(self) -> Result<Isolated, CallError> {
-        blocking(move || self.make())
+        blocking(self.inline, move || self.make())
             .await
             .unwrap_or_else(|| Err(failed("it could not be made", &"the task broke off")))
     }
 
     fn make(self) -> Result<Isolated, CallError> {
-        let Self { home, workspace, run, call_id, attempt, label, patch } = self;
+        let Self { home, workspace, run, call_id, attempt, label, inline, patch } = self;
         let again = if attempt > 1 { format!("-{attempt}") } else { String::new() };
         let branch = format!("owf/{}/{call_id}{again}", run.short());
         let dir = home.join(format!("worktrees/{run}/{call_id}-{attempt}"));
@@ -90,7 +93,7 @@ impl Isolation {
             let message = format!("worktrees start from commit {commit}: {what} not committed, and not in them");
             ("worktree_base".to_owned(), message)
         });
-        Ok(Isolated { home, record, patch, cwd, notice, open: true })
+        Ok(Isolated { home, record, inline, patch, cwd, notice, open: true })
     }
 }
 
@@ -99,7 +102,7 @@ impl Isolated {
     pub(super) async fn end(mut self) -> Left {
         self.open = false;
         let (home, record, patch) = (self.home.clone(), self.record.clone(), self.patch.take());
-        blocking(move || settle(&home, record, patch)).await.unwrap_or_default()
+        blocking(self.inline, move || settle(&home, record, patch)).await.unwrap_or_default()
     }
 }
 
@@ -193,7 +196,10 @@ fn failed(what: &str, why: &dyn std::fmt::Display) -> CallError {
 }
 
 /// Runs what waits for other processes away from the threads that must not wait. None when it panicked.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+async fn blocking<T: Send + 'static>(inline: bool, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    if inline {
+        return Some(work());
+    }
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Some(done),
         Err(error) => {

@@ -36,9 +36,9 @@ impl Plan {
         let git = Git::at(&self.workspace);
         match git.line(&["rev-parse", "--is-inside-work-tree"]) {
             Ok(inside) if inside == "true" => {}
-            Ok(_) => return Err(GitError::Refused(format!("{} is in no working tree", self.workspace.display()))),
+            Ok(_) => return Err(GitError::Refused("the workspace is in no working tree".to_owned())),
             Err(GitError::Failed { said, .. }) if said.starts_with("not a git repository") => {
-                return Err(GitError::Refused(format!("{} is in no git repository", self.workspace.display())));
+                return Err(GitError::Refused("the workspace is in no git repository".to_owned()));
             }
             Err(error) => return Err(error),
         }

@@ -16,6 +16,9 @@ impl Worktree {
         let copy = scratch.path().join("index");
         if index.is_file() {
             std::fs::copy(&index, &copy).map_err(io)?;
+            // By its time git knows which files may have changed since: a newer one would hide a change of the last moment.
+            let written = index.metadata().and_then(|facts| facts.modified()).map_err(io)?;
+            std::fs::File::options().write(true).open(&copy).and_then(|file| file.set_modified(written)).map_err(io)?;
         }
         let git = git.with_index(copy);
         git.run(&["-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false", "add", "--all", "--", ":/"])?;

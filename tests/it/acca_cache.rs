@@ -213,6 +213,7 @@ fn accept_010_failed_calls_are_executed_again() {
 #[test]
 fn accept_011_mutating_calls_bypass_the_cache_and_are_reused_by_a_resume() {
     let desk = Desk::new();
+    crate::support::git::Repo::new(desk.place.path(), &[]);
     desk.answers(ECHO);
     desk.workflow(
         "edits",

@@ -190,11 +190,15 @@ rules:
 
     let mut patch = request("patch");
     patch.spec.ask.isolation = Some(Isolation::Worktree);
+    let tree = tempfile::tempdir().unwrap();
+    let repo = crate::support::git::Repo::new(tree.path(), &[]);
+    patch.cwd.clone_from(&repo.0);
     let refused = ask(&provider, &patch).unwrap_err();
     assert_eq!(
-        (refused.error.class, refused.error.message.as_str()),
-        (ErrorClass::Worktree, "worktrees come with the real providers")
+        (refused.error.class, refused.error.hint.as_deref()),
+        (ErrorClass::Fixture, Some("set OWF_ALLOW_CRASH=1"))
     );
+    assert_eq!(repo.git(&["log", "-1", "--format=%s"]), "add x");
 
     let unmatched = ask(&provider, &request("else")).unwrap_err();
     assert_eq!((unmatched.error.class, unmatched.rule), (ErrorClass::Fixture, Some(0)));
