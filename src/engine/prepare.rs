@@ -165,7 +165,9 @@ impl RunLoop {
             {
                 return Some(hit);
             }
-            if policy.reads() && prepared.provider.wants_claim(&prepared.request) && real {
+            // Under a budget the order in which calls start decides which are refused: there they are planned one by one.
+            let any_order = real && !self.tree.settings.limits.any();
+            if policy.reads() && prepared.provider.wants_claim(&prepared.request) && any_order {
                 // A claim is on disk before it is one. Many at once are one write, as long as this thread waits for none.
                 let plan = run(CacheNote::default(), Some(record.clone()));
                 prepared.store_as = policy.writes().then(|| record.clone());
