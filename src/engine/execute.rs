@@ -561,5 +561,7 @@ fn incarnation(
     tree.send_all(|| Message::Interrupt);
     // Processes that were asked to end are given the time to; what is left then is killed with this process.
     tree.wait_for_attempts(WIND_DOWN);
+    // A process that leaves a paused run may end at once: the files of what is on record are written before it does.
+    tree.files.wait();
     Ok(end)
 }
