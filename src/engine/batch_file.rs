@@ -127,18 +127,28 @@ impl Records {
         self.0.join(format!("{name}.json"))
     }
 
-    /// Writes a record; returns when it is on disk.
-    pub(super) fn write(&self, record: &Record) -> Result<PathBuf, Failure> {
+    /// Writes a record; returns when it is on disk. A first one, without an id of the service, is not written over another unless
+    /// `again`.
+    pub(super) fn write(&self, record: &Record, again: bool) -> Result<PathBuf, Failure> {
         let path = self.path(record);
         let write = || -> std::io::Result<()> {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
             let mut file = tempfile::Builder::new().prefix(".owf-").tempfile_in(&self.0)?;
             file.write_all(&serde_json::to_vec(record)?)?;
             file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
+            if record.batch_id.is_none() && !again {
+                // Of two that send the same at once, one does.
+                file.persist_noclobber(&path).map_err(|error| error.error)?;
+            } else {
+                file.persist(&path).map_err(|error| error.error)?;
+            }
             Ok(())
         };
         write().map_err(|error| {
+            if error.kind() == std::io::ErrorKind::AlreadyExists {
+                return Failure::new(Code::Exists, "another process sends these prompts now")
+                    .hint("owf batch list shows what was sent");
+            }
             Failure::new(Code::NotWritable, format!("{} cannot be written: {error}", path.display()))
         })?;
         Ok(path)
@@ -183,6 +193,24 @@ pub(super) fn directory(data: Option<&str>, user_home: Option<&Path>) -> Option<
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn of_two_that_send_the_same_at_once_one_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records(dir.path().to_owned());
+        let record = Record {
+            owf_batch: 1,
+            batch_id: None,
+            provider: "openai".into(),
+            created_at: "2026-01-01T00:00:00.000Z".into(),
+            content: Hash::of("the same"),
+            word: None,
+            custom_ids: Vec::new(),
+        };
+        records.write(&record, false).unwrap();
+        assert_eq!(records.write(&record, false).unwrap_err().code, Code::Exists);
+        assert!(records.write(&record, true).is_ok());
+    }
 
     #[test]
     fn lines_are_strings_or_objects_and_every_bad_one_is_named() {

@@ -59,12 +59,12 @@ impl Engine {
             return Err(submitted_before(&earlier));
         }
         // On disk before anything is sent: whatever happens from here on, nothing is sent twice unasked.
-        records.write(&record)?;
+        records.write(&record, params.again == Some(true))?;
         match self.services().runtime.block_on(batches.submit(&rows)) {
             Ok(id) => {
                 let sending = record.clone();
                 record.batch_id = Some(id);
-                let path = records.write(&record)?;
+                let path = records.write(&record, true)?;
                 records.remove(&sending);
                 let mut view = view(&record, None);
                 view.file_path = Some(path.display().to_string());
@@ -168,7 +168,7 @@ impl Engine {
         let state = self.services().runtime.block_on(batches.state(id)).map_err(|error| of_call(&error))?;
         if record.word.as_ref() != Some(&state.word) {
             record.word = Some(state.word.clone());
-            records.write(&record)?;
+            records.write(&record, true)?;
         }
         Ok((batches, record, state))
     }

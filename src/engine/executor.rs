@@ -180,6 +180,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
             }
         }
     }
+    let was_cut_short = cut_short.is_some();
     if let Some(error) = cut_short {
         report.result = Err(error);
     }
@@ -200,7 +201,12 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         }
     }
     report.duration_ms = began.elapsed().as_millis() as u64;
-    report.charge = Charge { tokens: report.usage.output_tokens, cost_nanos: report.cost_nanos.unwrap_or(0), calls: 0 };
+    let cost_nanos = report.cost_nanos.unwrap_or_else(|| {
+        // Nobody knows what an attempt cost that was cut short; a budget counts what was set aside for it.
+        let unknown = was_cut_short && attempt.provider.kind() != ProviderKind::Fake;
+        if unknown { attempt.provider.reserve(&attempt.request).cost_nanos } else { 0 }
+    });
+    report.charge = Charge { tokens: report.usage.output_tokens, cost_nanos, calls: 0 };
     Some(report)
 }
 
@@ -247,6 +253,14 @@ async fn answer(attempt: &Attempt) -> Ended {
     stop.stop();
     let patience = attempt.provider.wind_down();
     let reply = if patience.is_zero() { None } else { tokio::time::timeout(patience, &mut call).await.ok() };
+    let written = context.tools.as_ref().is_some_and(|tools| !tools.changed_files().is_empty());
+    if timed_out && reply.is_none() && written {
+        // What an agent has written must not be written again by another attempt.
+        let message = format!("no answer in {}, after files were written", readable(attempt.request.timeout_ms));
+        let mut error = CallError::new(ErrorClass::Other, message);
+        error.hint = Some("look at the files before the call is made again".to_owned());
+        return Ended::Answered(Err(error.into()));
+    }
     if timed_out { Ended::TimedOut(reply) } else { Ended::Stopped(reply) }
 }
 

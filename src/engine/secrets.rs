@@ -107,12 +107,23 @@ impl Secrets {
             return;
         }
         self.option(&mut report.rejected);
+        self.option(&mut report.model);
+        self.option(&mut report.provenance.provider_version);
+        for name in &mut report.changed_files {
+            self.text(name);
+        }
+        for (_, message) in &mut report.notices {
+            self.text(message);
+        }
         for warning in &mut report.provenance.warnings {
             self.text(warning);
         }
         match &mut report.result {
             Ok(answer) => {
                 self.option_value(&mut answer.value);
+                for name in &mut answer.changed_files {
+                    self.text(name);
+                }
                 self.option(&mut answer.text);
             }
             Err(error) => {
@@ -144,5 +155,15 @@ mod tests {
         let mut value = json!({"a": ["x sk-0123456789 y", 1], "sk-0123456789": "short"});
         secrets.value(&mut value);
         assert_eq!(value, json!({"a": ["x [OPENAI_API_KEY] y", 1], "[OPENAI_API_KEY]": "short"}));
+        let key = || "sk-0123456789".to_owned();
+        let mut report = AttemptReport::new(Err(crate::core::outcome::CallError::new(
+            crate::core::outcome::ErrorClass::Other,
+            key(),
+        )));
+        (report.model, report.changed_files) = (Some(key()), vec![key()]);
+        report.provenance.provider_version = Some(key());
+        report.notices.push(("code".to_owned(), key()));
+        secrets.report(&mut report);
+        assert!(!format!("{report:?}").contains(&key()), "{report:?}");
     }
 }

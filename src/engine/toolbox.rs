@@ -27,12 +27,12 @@ pub(crate) fn of(request: &AttemptRequest, rules: &FileRules) -> Result<Option<A
     let offered =
         [(found.read, Kind::Read), (found.list, Kind::List), (found.search, Kind::Search), (found.write, Kind::Write)];
     let ask = &request.spec.ask;
-    let scope = |paths: &Option<Vec<String>>| paths.clone().filter(|paths| !paths.is_empty());
     let grant = Grant {
         tools: offered.into_iter().filter(|(on, _)| *on).map(|(_, kind)| kind).collect(),
-        read: scope(&ask.read_scope),
+        // An empty scope is a scope with nothing in it.
+        read: ask.read_scope.clone(),
         // In a worktree of its own, without a scope, everything may be written.
-        write: match scope(&ask.write_scope) {
+        write: match ask.write_scope.clone() {
             Some(paths) => Some(paths),
             None if ask.isolation.is_some() => None,
             None => Some(Vec::new()),

@@ -61,6 +61,14 @@ fn told(error: &toml::de::Error) -> String {
 /// The fields of a provider that a variable can set: the ending of its name.
 const FIELDS: [&str; 5] = ["_BASE_URL", "_API_KEY_ENV", "_MODEL", "_KIND", "_CONCURRENCY"];
 
+/// The variables whose values the table of an entry hands to its program: they may be keys.
+fn handed_on(entry: &Entry) -> Vec<String> {
+    let Some(table) = entry.cli.as_ref() else { return Vec::new() };
+    let listed = table.get("pass_env").and_then(toml::Value::as_array).into_iter().flatten();
+    let named = table.get("key_env").into_iter().chain(listed).filter_map(toml::Value::as_str);
+    named.filter(|variable| is_variable(variable)).map(str::to_owned).collect()
+}
+
 impl Configured {
     /// Merges tables of providers, each with where it comes from; later ones win, the environment wins over all.
     pub(super) fn of(tables: &[(String, toml::Table)], env: &Environment) -> Self {
@@ -75,6 +83,7 @@ impl Configured {
         for name in names {
             let Some(entry) = all.entries.get_mut(&name) else { continue };
             all.keys.extend(entry.api_key_env.clone().filter(|variable| is_variable(variable)));
+            all.keys.extend(handed_on(entry));
             if let Err(what) = check(&name, entry) {
                 all.broken.entry(name.clone()).or_insert(what);
             }

@@ -288,6 +288,21 @@ fn accept_083_a_question_for_a_person_is_not_answered_without_a_terminal() {
 }
 
 #[test]
+fn an_agent_with_a_terminal_of_its_own_is_no_person() {
+    let place = Place::new();
+    let view = paused_run(&place, ASK, &json!({"decider": "person"}));
+    for (marker, status) in [(Some("root/run/c0001/1"), "paused"), (None, "done")] {
+        let terminal = crate::support::pty::Pty::new();
+        let mut command = place.command(&["approve", id(&view), "--json"]);
+        if let Some(marker) = marker {
+            command.env("OWF_CALL_ID", marker);
+        }
+        command.stdin(terminal.slave()).output().unwrap();
+        assert_eq!(place.owf(&["wait", id(&view), "--json"]).json()["status"], status);
+    }
+}
+
+#[test]
 fn accept_088_a_childs_question_pauses_the_parent_and_is_decided_through_either() {
     for through_root in [true, false] {
         let place = Place::new();

@@ -17,7 +17,7 @@ use owf::providers::{
 };
 use serde_json::json;
 
-use crate::dialect_lab::{Lab, Outfit, inline};
+use crate::dialect_lab::{Lab, Outfit, Scripted, inline};
 
 /// Answers only when it is asked to end, and then takes a moment to say what it used.
 #[derive(Default)]
@@ -112,6 +112,24 @@ fn a_timeout_ends_politely_and_keeps_what_was_used() {
     let twice = Usage { input_tokens: 6, output_tokens: 14, ..Usage::default() };
     assert_eq!((outcome.attempts, outcome.usage, outcome.cost_nanos), (2, twice, Some(22)));
     assert_eq!(outcome.cost_source, CostSource::Reported);
+}
+
+#[test]
+fn a_budget_counts_what_was_set_aside_for_an_attempt_of_unknown_cost() {
+    let never = Scripted::new("slow", ProviderKind::Http, |_, _| Ok(ReplyAnswer::Text("late".to_owned())))
+        .slow(Duration::from_mins(2))
+        .costing(500);
+    let lab = Lab::with(Outfit { providers: vec![Arc::new(never)], ..Outfit::default() });
+    let ended = lab.body("return await agent('p', {provider: 'slow', timeoutMs: 40})");
+    let charges: Vec<(u64, Option<u64>)> = ended
+        .events
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::CallFinished { outcome, .. } => Some((outcome.charge.cost_nanos, outcome.cost_nanos)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(charges, [(1000, None)], "two attempts, each as dear as it may have been; what it cost is not known");
 }
 
 #[test]

@@ -195,6 +195,7 @@ pub(crate) struct Scripted {
     most: AtomicU32,
     delay: Duration,
     tokens: u64,
+    nanos: u64,
     answer: Box<Answering>,
 }
 
@@ -212,6 +213,7 @@ impl Scripted {
             most: AtomicU32::new(0),
             delay: Duration::ZERO,
             tokens: 10,
+            nanos: 0,
             answer: Box::new(answer),
         }
     }
@@ -219,6 +221,12 @@ impl Scripted {
     /// Each answer takes that long.
     pub(crate) fn slow(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self
+    }
+
+    /// Each attempt may cost that many billionths of a dollar.
+    pub(crate) fn costing(mut self, nanos: u64) -> Self {
+        self.nanos = nanos;
         self
     }
 
@@ -269,7 +277,7 @@ impl Provider for Scripted {
     }
 
     fn reserve(&self, _request: &AttemptRequest) -> Charge {
-        Charge { calls: 1, tokens: self.tokens, ..Charge::default() }
+        Charge { calls: 1, tokens: self.tokens, cost_nanos: self.nanos }
     }
 
     fn call<'a>(

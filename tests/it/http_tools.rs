@@ -194,6 +194,31 @@ fn after_a_write_a_failure_is_final_also_when_retries_were_asked_for() {
 }
 
 #[test]
+fn after_a_write_a_time_limit_is_final_too() {
+    let place = Place::new();
+    workflow(&place, "{ writeScope: 'out', timeoutMs: 1500, retry: { maxAttempts: 3 } }");
+    let mock = Mock::new(|seen| match seen.number {
+        0 => calls(&[("write_file", json!({"path": "out/a.md", "content": "once"}))]),
+        _ => text("late").after(std::time::Duration::from_mins(2)),
+    });
+    run(&place, &mock);
+    let call = call(&place, &mock);
+    assert_eq!(call["error"]["message"], "no answer in 1500 ms, after files were written", "{call}");
+    assert_eq!((&call["attempts"], mock.seen().len()), (&json!(1), 2), "{call}");
+}
+
+#[test]
+fn an_empty_scope_holds_nothing() {
+    let place = Place::new();
+    place.file("secret.md", "the plan");
+    workflow(&place, "{ readScope: [], tools: ['read_file'] }");
+    let mock = Mock::of(vec![calls(&[("read_file", json!({"path": "secret.md"}))]), text("done")]);
+    assert_eq!(run(&place, &mock)["output"], "done");
+    let told = results(&mock.seen());
+    assert!(told[0].starts_with("error: ") && !told[0].contains("the plan"), "{told:?}");
+}
+
+#[test]
 fn a_call_that_writes_is_told_in_the_same_conversation_what_is_wrong_with_its_answer() {
     let place = Place::new();
     workflow(

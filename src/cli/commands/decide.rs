@@ -44,7 +44,8 @@ pub fn run(ctx: &mut Context, args: &DecideArgs, decision: Decision) -> Outcome 
         home: None,
     };
     let by = ctx.term.user.clone();
-    let person = ctx.term.stdin;
+    // An agent of a run is no person, whatever terminal it has made itself.
+    let person = ctx.term.stdin && ctx.engine.services().env.get(crate::providers::MARKER).is_none();
     let view = ctx.engine.decide(&params, &by, "cli", person)?;
     ctx.reply(&view, |view, _| render::approvals::decided(view, &params.approval_id, decision))?;
     Ok(Exit::Done)

@@ -119,12 +119,17 @@ impl Claude {
         let key = self.key();
         // The shell of an agent sees the key otherwise. The CLI refuses to start with this where there is no bubblewrap.
         let bubblewrap = || find_program("bwrap", self.env.get("PATH").unwrap_or_default()).is_some();
-        if key.is_some() && tools.iter().any(|tool| tool == "Bash") && bubblewrap() {
+        if key.is_some() && has_shell(tools) && bubblewrap() {
             env.push(pair("CLAUDE_CODE_SUBPROCESS_ENV_SCRUB", "1"));
         }
         env.extend(key);
         env
     }
+}
+
+/// Whether a shell is among the tools, with a pattern or without.
+fn has_shell(tools: &[String]) -> bool {
+    tools.iter().any(|tool| tool.split('(').next() == Some("Bash"))
 }
 
 /// A tool by the CLI's name for it; owf's own names for the same things are known, too.
@@ -246,6 +251,12 @@ impl Agent for Claude {
             warnings.push(format!("the effort \"{word}\" is unknown to claude and was left out"));
         }
         let env = self.environment(request, &tools);
+        if has_shell(&tools)
+            && self.key().is_some()
+            && !env.iter().any(|(name, _)| name == "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB")
+        {
+            warnings.push("the agent's shell can see the key: bubblewrap (bwrap) is not installed".to_owned());
+        }
         let schema_mode = ask.schema.is_some().then_some("native");
         Ok(Invocation { args, env, input, schema_mode, warnings, files: None })
     }
