@@ -24,6 +24,8 @@ const AFTER_INTERRUPT: Duration = Duration::from_secs(5);
 const AFTER_TERMINATE: Duration = Duration::from_secs(3);
 /// How long what it wrote may take to arrive once it has ended: another process may hold the pipe open.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How long the end of the output may take to be seen when that time is up.
+const LAST_LOOK: Duration = Duration::from_millis(200);
 
 /// How long a program file may stay open for writing before that is a failure.
 const WHILE_WRITTEN: Duration = Duration::from_secs(2);
@@ -233,6 +235,10 @@ pub async fn run(
             }
             () = tokio::time::sleep_until(next), if waiting => {
                 if exit.is_some() {
+                    // What stands in the pipe is read all the same, however late this process got its turn.
+                    while reading && let Ok(got) = tokio::time::timeout(LAST_LOOK, lines.more(&mut line)).await {
+                        reading = got? && lines.read <= MOST_OUTPUT;
+                    }
                     break;
                 }
                 started.look();
@@ -268,7 +274,24 @@ pub async fn run(
     })
 }
 
+/// Sees to it that programs can be interrupted. A process that was started in the background of a script may ignore interrupts,
+/// its children would inherit that, and a shell among them cannot even undo it. A handler here, which does nothing, is not
+/// inherited.
+fn heed_interrupts() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+        let bit = 1 << (Signal::INT.as_raw() - 1);
+        if mask.is_some_and(|mask| mask & bit != 0) {
+            // Without it an interrupt is not heard, and the program is told to terminate instead.
+            let _ = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
+        }
+    });
+}
+
 async fn spawn(program: &Program) -> std::io::Result<Child> {
+    heed_interrupts();
     let mut command = Command::new(&program.path);
     command
         .args(&program.args)
