@@ -67,7 +67,7 @@ impl Isolation {
         let no = |error: GitError| failed("a worktree cannot be made", &error);
         let tree = plan.worktree().map_err(no)?;
         let uncommitted = plan.uncommitted().map_err(no)?;
-        let (branch, base) = (tree.branch.clone(), tree.base.clone());
+        let (branch, base, repository) = (tree.branch.clone(), tree.base.clone(), tree.repository.clone());
         let changed_files = Vec::new();
         let record = Record {
             run_id: run,
@@ -76,6 +76,7 @@ impl Isolation {
             label,
             branch,
             base,
+            repository,
             state: State::Open,
             commits: 0,
             changed_files,

@@ -76,7 +76,7 @@ pub(crate) fn look(dir: &Path, scope: Option<&[String]>, excluded: &[PathBuf]) -
         excluded.iter().any(|excluded| path.starts_with(excluded))
     };
     let status =
-        ["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none", "--"];
+        ["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty", "--"];
     let entries = git.run(&with(&status)).ok()?;
     let changed = entries.split(|byte| *byte == 0).filter_map(|entry| entry.get(3..));
     let changed: Vec<Vec<u8>> = changed.filter(|path| !is_excluded(path)).map(<[u8]>::to_vec).collect();
@@ -92,6 +92,13 @@ pub(crate) fn look(dir: &Path, scope: Option<&[String]>, excluded: &[PathBuf]) -
         let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };
         let (facts, path) = (String::from_utf8_lossy(&entry[..tab]), &entry[tab + 1..]);
         let id = facts.split(' ').nth(1).unwrap_or_default();
+        if facts.starts_with("160000 ") && !is_excluded(path) {
+            // What is in a submodule cannot be told without running what its own configuration names.
+            let mut inside = std::fs::read_dir(top.join(OsStr::from_bytes(path))).into_iter().flatten();
+            if inside.next().is_some() {
+                return None;
+            }
+        }
         if !is_excluded(path) {
             held.insert(path, id.to_owned());
         }

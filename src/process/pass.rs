@@ -30,12 +30,17 @@ const ALWAYS: &[&str] = &[
     "NODE_EXTRA_CA_CERTS",
 ];
 
+/// Whether a variable of this name is one that any program may need.
+pub fn is_plain(name: &str) -> bool {
+    ALWAYS.contains(&name) || name.starts_with("LC_")
+}
+
 /// The variables of `env` that a child gets: the ones above, `LC_*`, and those named in `more`; sorted by name.
 pub fn passed<'a>(env: &Environment, more: impl IntoIterator<Item = &'a str>) -> Vec<(String, String)> {
     let more: Vec<&str> = more.into_iter().collect();
     let mut out: Vec<(String, String)> = env
         .iter()
-        .filter(|(name, _)| ALWAYS.contains(name) || name.starts_with("LC_") || more.contains(name))
+        .filter(|(name, _)| is_plain(name) || more.contains(name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     out.sort();

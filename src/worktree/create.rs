@@ -25,6 +25,8 @@ pub struct Worktree {
     pub branch: String,
     /// The commit it started from.
     pub base: String,
+    /// The common directory of its repository; unknown for one that was made before this was recorded.
+    pub repository: Option<PathBuf>,
 }
 
 impl Plan {
@@ -48,7 +50,8 @@ impl Plan {
             ),
             other => other,
         })?;
-        Ok(Worktree { dir: self.dir.clone(), branch: self.free_branch(&git)?, base })
+        let common = git.path(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+        Ok(Worktree { dir: self.dir.clone(), branch: self.free_branch(&git)?, base, repository: Some(common) })
     }
 
     /// Where in the worktree an agent works: the same place as the workspace has in its own tree.

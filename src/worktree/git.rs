@@ -1,4 +1,5 @@
-//! The `git` program: no shell, English messages, no hooks, and no variable of the environment that points it elsewhere.
+//! The `git` program: no shell, English messages, no hooks, and only the variables of the environment that it needs: none that
+//! points it elsewhere, and no key that a program named in some configuration could read.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -8,14 +9,16 @@ use std::process::{Command, Stdio};
 
 use thiserror::Error;
 
-/// Variables of git that are the user's own settings; all others are about one repository and are taken away.
-const KEPT: [&str; 6] = [
+/// Variables of the user's own that git gets beside those that any program may need. `SUDO_UID` tells whose repositories are
+/// to be trusted; other variables of git are about one repository and stay behind.
+const KEPT: [&str; 7] = [
     "GIT_CEILING_DIRECTORIES",
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_NOSYSTEM",
     "GIT_CONFIG_SYSTEM",
     "GIT_DISCOVERY_ACROSS_FILESYSTEM",
     "GIT_EXEC_PATH",
+    "SUDO_UID",
 ];
 
 /// Settings of every command: nothing of the repository is executed, nothing is tidied up beside the work.
@@ -55,12 +58,25 @@ pub enum GitError {
 pub struct Git {
     dir: PathBuf,
     index: Option<PathBuf>,
+    fixed: Option<Fixed>,
+}
+
+/// The repository of a worktree that an agent has worked in: nothing in the worktree decides what git reads.
+#[derive(Debug, Clone)]
+struct Fixed {
+    git_dir: PathBuf,
+    common: PathBuf,
 }
 
 impl Git {
     /// Git in `dir`.
     pub fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), index: None }
+        Self { dir: dir.to_owned(), index: None, fixed: None }
+    }
+
+    /// Git in the worktree `dir` whose own git directory is `git_dir`, in the repository `common`; a `.git` in `dir` is not read.
+    pub(super) fn fixed(dir: &Path, git_dir: PathBuf, common: PathBuf) -> Self {
+        Self { fixed: Some(Fixed { git_dir, common }), ..Self::at(dir) }
     }
 
     /// The same with an index file of its own, so that the real one stays as it is.
@@ -84,12 +100,8 @@ impl Git {
     /// As [`Git::run`].
     pub fn feed<A: AsRef<OsStr>>(&self, args: &[A], input: Option<&[u8]>) -> Result<Vec<u8>, GitError> {
         let mut command = Command::new("git");
-        for (name, _) in std::env::vars_os() {
-            let about_git = name.to_str().is_some_and(|name| name.starts_with("GIT_") && !KEPT.contains(&name));
-            if about_git {
-                command.env_remove(&name);
-            }
-        }
+        command.env_clear();
+        command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_needed)));
         for setting in SETTINGS {
             command.arg("-c").arg(setting);
         }
@@ -103,6 +115,13 @@ impl Git {
             .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(fixed) = &self.fixed {
+            command
+                .env("GIT_DIR", &fixed.git_dir)
+                .env("GIT_COMMON_DIR", &fixed.common)
+                .env("GIT_WORK_TREE", &self.dir)
+                .env("GIT_NO_LAZY_FETCH", "1");
+        }
         if let Some(index) = &self.index {
             command.env("GIT_INDEX_FILE", index);
         }
@@ -163,6 +182,11 @@ impl Git {
     }
 }
 
+/// Whether git gets the variable of this name.
+fn is_needed(name: &str) -> bool {
+    KEPT.contains(&name) || crate::process::is_plain(name)
+}
+
 /// The last words of git's complaint, without its prefix.
 fn said(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
@@ -176,6 +200,12 @@ fn said(stderr: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn git_gets_no_key_and_nothing_that_points_it_elsewhere() {
+        let names = ["PATH", "HOME", "LC_TIME", "GIT_CONFIG_GLOBAL", "OPENAI_API_KEY", "GIT_DIR", "GIT_SSH_COMMAND"];
+        assert_eq!(names.map(is_needed), [true, true, true, true, false, false, false]);
+    }
 
     #[test]
     fn a_complaint_is_one_line_without_its_prefix() {

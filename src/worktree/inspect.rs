@@ -1,6 +1,7 @@
 //! What became of a worktree: commits and status together, so that neither hides the other.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::create::Worktree;
 use super::git::{Git, GitError};
@@ -22,23 +23,34 @@ impl Worktree {
     /// # Errors
     /// Git cannot tell; then the worktree is to be kept.
     pub fn changes(&self) -> Result<Changes, GitError> {
-        let git = Git::at(&self.dir);
+        let git = self.untouched()?;
         let status = git.records(&[
             "status",
             "--porcelain=v1",
             "-z",
             "--untracked-files=all",
             "--no-renames",
-            "--ignore-submodules=none",
+            "--ignore-submodules=dirty",
         ])?;
         let head = git.line(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])?;
-        let branch = self.tip();
+        let branch = self.tip(&git);
+        let inner = filled_links(&git, &self.dir)?;
         let moved = head != self.base || branch.as_ref().is_some_and(|tip| *tip != self.base);
         let mut files: BTreeSet<String> = BTreeSet::new();
         if moved || !status.is_empty() {
             // Tracked files as they are now, committed or not.
-            let args =
-                ["diff", "--name-only", "-z", "--no-renames", "--no-relative", "--no-ext-diff", &self.base, "--"];
+            let args = [
+                "diff",
+                "--name-only",
+                "-z",
+                "--no-renames",
+                "--no-relative",
+                "--no-ext-diff",
+                "--no-textconv",
+                "--ignore-submodules=dirty",
+                &self.base,
+                "--",
+            ];
             files.extend(git.records(&args)?.iter().map(|path| String::from_utf8_lossy(path).into_owned()));
             let untracked = status.iter().filter_map(|entry| entry.strip_prefix(b"?? "));
             files.extend(untracked.map(|path| String::from_utf8_lossy(path).into_owned()));
@@ -51,13 +63,32 @@ impl Worktree {
             args.push(&not);
             commits = git.line(&args)?.parse().unwrap_or(1);
         }
-        let any = moved || !status.is_empty();
+        let any = moved || !status.is_empty() || !inner.is_empty();
+        files.extend(inner);
         Ok(Changes { commits, files: files.into_iter().collect(), any })
     }
 
     /// The commit its branch is at; none when the branch is gone.
-    fn tip(&self) -> Option<String> {
+    fn tip(&self, git: &Git) -> Option<String> {
         let name = format!("refs/heads/{}^{{commit}}", self.branch);
-        Git::at(&self.dir).line(&["rev-parse", "--verify", "--quiet", &name]).ok()
+        git.line(&["rev-parse", "--verify", "--quiet", &name]).ok()
     }
+}
+
+/// Submodules that somebody has put files into: they are made empty. Git is not asked about what is in them, since that would
+/// run what their own configuration names; so all of it counts as work.
+fn filled_links(git: &Git, dir: &Path) -> Result<Vec<String>, GitError> {
+    let holds = |path: &String| std::fs::read_dir(dir.join(path)).is_ok_and(|mut entries| entries.next().is_some());
+    Ok(links(git)?.into_iter().filter(holds).collect())
+}
+
+/// The paths that are submodules in the index.
+pub(super) fn links(git: &Git) -> Result<Vec<String>, GitError> {
+    let listed = git.records(&["ls-files", "--stage", "-z", "--full-name"])?;
+    let path = |entry: &Vec<u8>| {
+        let entry = entry.strip_prefix(b"160000 ")?;
+        let tab = entry.iter().position(|byte| *byte == b'\t')?;
+        Some(String::from_utf8_lossy(&entry[tab + 1..]).into_owned())
+    };
+    Ok(listed.iter().filter_map(path).collect())
 }

@@ -4,6 +4,7 @@
 
 mod apply;
 mod create;
+mod fixed;
 mod git;
 mod inspect;
 mod lock;

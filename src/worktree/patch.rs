@@ -2,6 +2,7 @@
 
 use super::create::Worktree;
 use super::git::{Git, GitError};
+use super::inspect::links;
 
 impl Worktree {
     /// Everything that differs from its base, as git's own patch with binary files in it.
@@ -10,7 +11,7 @@ impl Worktree {
     /// Git said no, or a temporary file could not be written.
     pub fn patch(&self) -> Result<Vec<u8>, GitError> {
         let io = |error: std::io::Error| GitError::Io(error.to_string());
-        let git = Git::at(&self.dir);
+        let git = self.git()?;
         let index = git.path(&["rev-parse", "--path-format=absolute", "--git-path", "index"])?;
         let scratch = tempfile::tempdir().map_err(io)?;
         let copy = scratch.path().join("index");
@@ -21,7 +22,7 @@ impl Worktree {
             std::fs::File::options().write(true).open(&copy).and_then(|file| file.set_modified(written)).map_err(io)?;
         }
         let git = git.with_index(copy);
-        git.run(&["-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false", "add", "--all", "--", ":/"])?;
+        stage(&git)?;
         git.run(&[
             "diff",
             "--cached",
@@ -32,6 +33,7 @@ impl Worktree {
             "--no-color",
             "--no-ext-diff",
             "--no-textconv",
+            "--ignore-submodules=dirty",
             "--src-prefix=a/",
             "--dst-prefix=b/",
             &self.base,
@@ -44,9 +46,12 @@ impl Worktree {
     /// # Errors
     /// Git said no.
     pub fn save(&self, message: &str) -> Result<bool, GitError> {
-        let git = Git::at(&self.dir);
-        git.run(&["add", "--all", "--", ":/"])?;
-        if git.records(&["diff", "--cached", "--name-only", "-z", "HEAD", "--"])?.is_empty() {
+        let git = self.untouched()?;
+        stage(&git)?;
+        if git
+            .records(&["diff", "--cached", "--name-only", "-z", "--no-ext-diff", "--no-textconv", "HEAD", "--"])?
+            .is_empty()
+        {
             return Ok(false);
         }
         git.run(&[
@@ -62,4 +67,21 @@ impl Worktree {
         ])?;
         Ok(true)
     }
+}
+
+/// Puts everything into the index. Of a submodule only the commit it is at: git would look for changes in it otherwise, and run
+/// what its own configuration names.
+fn stage(git: &Git) -> Result<(), GitError> {
+    let links = links(git)?;
+    let mut add = ["-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false", "add", "--all", "--", ":/"]
+        .map(str::to_owned)
+        .to_vec();
+    add.extend(links.iter().map(|path| format!(":(exclude,top,literal){path}")));
+    git.run(&add)?;
+    if !links.is_empty() {
+        let mut update = ["update-index", "--remove", "--replace", "--"].map(str::to_owned).to_vec();
+        update.extend(links);
+        git.run(&update)?;
+    }
+    Ok(())
 }

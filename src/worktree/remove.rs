@@ -1,6 +1,6 @@
 //! Removing a worktree: its directory, what git knows of it, and its branch.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::create::Worktree;
 use super::git::{Git, GitError};
@@ -12,7 +12,7 @@ impl Worktree {
     /// # Errors
     /// The directory cannot be removed.
     pub fn remove(&self) -> Result<(), GitError> {
-        let repository = self.repository()?;
+        let repository = self.common()?;
         self.remove_from(&repository)
     }
 
@@ -21,13 +21,8 @@ impl Worktree {
     /// # Errors
     /// The directory cannot be removed.
     pub fn remove_directory(&self) -> Result<(), GitError> {
-        let repository = self.repository()?;
+        let repository = self.common()?;
         self.take_away(&repository)
-    }
-
-    /// The common directory of its repository, as its own files tell.
-    fn repository(&self) -> Result<PathBuf, GitError> {
-        Git::at(&self.dir).path(&["rev-parse", "--path-format=absolute", "--git-common-dir"])
     }
 
     /// Removes it by way of a directory of the same repository.

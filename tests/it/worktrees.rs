@@ -15,6 +15,7 @@ use owf::providers::{
     AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer,
     ReplyError,
 };
+use owf::worktree::{Plan, Worktree, create};
 use serde_json::{Value, json};
 
 use crate::acca_support::{Desk, engine_over, texts};
@@ -471,4 +472,67 @@ fn hooks_of_the_repository_and_variables_of_git_do_not_reach_worktrees() {
     let printed = crate::support::cli::printed(&command.output().unwrap());
     assert_eq!(printed.json()["output"], json!(["b.txt"]), "{printed:?}");
     assert!(!repo.0.join(".git/hooked").exists());
+}
+
+#[test]
+fn an_agent_that_deletes_the_git_file_of_its_worktree_keeps_its_work_and_the_users_tree_is_untouched() {
+    let (desk, repo) =
+        desk_in_repo(&[("a.txt", "one\n"), (".gitignore", "*.js\n*.yaml\n*.jsonl\nhome/\n.workflows/\n")]);
+    desk.answers("  - write: { b.txt: \"b\\n\" }\n    delete: [.git]\n    text: done");
+    desk.workflow("edit", EDIT);
+    for users in ["one\n", "the user's own\n"] {
+        repo.write("a.txt", users);
+        let before = (repo.status(), repo.git(&["rev-parse", "HEAD"]));
+        let view = desk.run("edit");
+        let run = view["run_id"].as_str().unwrap();
+        let dir = desk.place.home().join("worktrees").join(run).join("c0001-1");
+        assert_eq!(std::fs::read_to_string(dir.join("b.txt")).unwrap(), "b\n", "{view}");
+        assert_eq!((&view["output"]["status"], &view["output"]["files"]), (&json!("done"), &json!([])));
+        let patch = desk.place.owf(&["worktree", "diff", run, "--json"]).out;
+        assert!(!patch.contains("the user's own"), "{patch}");
+        let saved = desk.place.owf(&["worktree", "remove", &format!("{run}/c0001"), "--keep-branch"]);
+        assert!(saved.code != 0 && dir.join("b.txt").exists(), "{saved:?}");
+        assert_eq!(((repo.status(), repo.git(&["rev-parse", "HEAD"])), repo.read("a.txt")), (before, users.to_owned()));
+    }
+}
+
+#[test]
+fn a_filter_that_an_agent_planted_in_a_submodule_does_not_run_and_its_work_counts() {
+    let place = Place::new();
+    let repo = Repo::new(&place.path().join("repo"), &[("a.txt", "one\n")]);
+    let dir = place.path().canonicalize().unwrap().join("home/tree");
+    let plan = Plan { workspace: repo.0.clone(), dir, branch: "owf/x/c0001".to_owned() };
+    let tree = plan.worktree().unwrap();
+    create(&plan, &tree).unwrap();
+    let ran = place.path().join("ran");
+    let sub = Repo::new(&tree.dir.join("sub"), &[("s.txt", "s\n"), (".gitattributes", "* filter=x\n")]);
+    let linked = format!("160000,{},sub", sub.git(&["rev-parse", "HEAD"]));
+    let inside = Repo(tree.dir.clone());
+    inside.git(&["update-index", "--add", "--cacheinfo", &linked]);
+    sub.git(&["config", "filter.x.clean", &format!("touch {}; cat", ran.display())]);
+    sub.write("s.txt", "S\n");
+    let changes = tree.changes().unwrap();
+    assert_eq!((changes.any, changes.files, ran.exists()), (true, vec!["sub".to_owned()], false));
+    let patch = String::from_utf8(tree.patch().unwrap()).unwrap();
+    assert!(patch.contains("new file mode 160000"), "{patch}");
+    // Committed, what is in it still counts.
+    assert_eq!((tree.save("work").unwrap(), ran.exists()), (true, false));
+    let same = Worktree { base: inside.git(&["rev-parse", "HEAD"]), ..tree };
+    assert_eq!(same.changes().unwrap().files, ["sub"]);
+    assert!(!ran.exists());
+}
+
+#[test]
+fn a_filter_of_the_repository_sees_no_key() {
+    let (desk, repo) = desk_in_repo(&[("a.txt", "one\n"), (".gitattributes", "*.txt filter=x\n")]);
+    let seen = desk.place.path().join("seen");
+    repo.git(&["config", "filter.x.clean", &format!("env >> {}; cat", seen.display())]);
+    desk.answers("  - write: { b.txt: \"b\\n\" }\n    text: done");
+    desk.workflow("edit", EDIT);
+    let mut command = desk.place.command(&["run", "edit.js", "--fixtures", "answers.yaml", "--no-input", "--json"]);
+    command.env("OPENAI_API_KEY", "sk-canary").env("GIT_SSH_COMMAND", "sk-canary");
+    let printed = crate::support::cli::printed(&command.output().unwrap());
+    assert_eq!(printed.json()["output"]["files"], json!(["b.txt"]), "{printed:?}");
+    let seen = std::fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("PATH=") && !seen.contains("canary"), "{seen}");
 }
