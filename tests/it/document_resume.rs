@@ -46,6 +46,11 @@ fn accept_072_a_killed_run_goes_on_in_place() {
     );
     let mut child = place.spawn(&["run", "flow.yaml", "--fixtures", "answers.yaml"]);
     eventually(Duration::from_secs(2), "b is asked", || place.log("calls.jsonl").len() == 2);
+    // An attempt that changes nothing does not wait for the disk; one that is not on record is the first once more.
+    eventually(Duration::from_secs(2), "its start is on record", || {
+        let calls = place.json(&["calls", "latest", "--json"])["calls"].clone();
+        calls.as_array().unwrap().iter().any(|call| call["label"] == "b" && call["attempts"] == 1)
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     let view = place.json(&["resume", "latest", "--json"]);
