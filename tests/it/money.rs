@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use owf::store::{OpenMode, RunFilter, Store};
 use serde_json::{Value, json};
 
-use crate::support::cli::{Place, Printed, printed};
+use crate::support::cli::{Place, Printed, eventually, printed};
 use crate::support::http_mock::{Answer, Mock, Seen};
 
 /// A script of `n` calls at once.
@@ -82,21 +87,34 @@ fn accept_048_a_price_override_is_what_calls_cost_and_an_unknown_model_costs_not
 
 #[test]
 fn accept_028_a_cost_budget_reserves_before_a_start_and_never_spends_more() {
-    let (place, mock) = (Place::new(), service(200, 1_000));
+    let place = Place::new();
     place.file("many.js", &script(20));
+    // Nothing is answered before all others are refused: what a start reserves is what is tested, not how fast answers are.
+    let refusals = Arc::new(AtomicU64::new(15));
+    let (home, wanted) = (place.home(), Arc::clone(&refusals));
+    let mock = Mock::new(move |seen: &Seen| {
+        let store = Store::open(&home, OpenMode::ReadOnly).unwrap();
+        eventually(Duration::from_secs(3), "the other calls are refused", || {
+            let newest = store.runs(&RunFilter::default()).unwrap().rows.remove(0);
+            store.counts(&newest.run_id).unwrap().failed == wanted.load(Ordering::SeqCst)
+        });
+        Answer::json(200, &answer(seen.body["model"].as_str().unwrap_or("none"), 200, 1_000))
+    });
+    let ended = |view: &Value, status: &str| {
+        view["output"].as_array().unwrap().iter().filter(|ended| **ended == status).count()
+    };
     let view = run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.05", "--concurrency", "20"]);
-    let all: Vec<Value> = view["output"].as_array().unwrap().clone();
-    let done = all.iter().filter(|status| **status == "done").count();
-    let refused = all.iter().filter(|status| **status == "budget_exhausted").count();
     // The high estimate of a call is about 1,030 tokens in and 1,800 out: 0.0089 dollars.
-    assert_eq!((done, refused), (5, 15), "{view}");
+    assert_eq!((ended(&view, "done"), ended(&view, "budget_exhausted")), (5, 15), "{view}");
     assert_eq!(mock.seen().len(), 5);
     let spent = view["budget"]["cost_usd"]["spent"].as_f64().unwrap();
     assert!(spent <= 0.05, "{view}");
+    // Of tokens 1,800 are reserved.
+    refusals.store(18, Ordering::SeqCst);
     let tokens =
         run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-tokens", "4000", "--cache-policy", "refresh"]);
-    let done = tokens["output"].as_array().unwrap().iter().filter(|status| **status == "done").count();
-    assert_eq!(done, 2, "{tokens}");
+    assert_eq!((ended(&tokens, "done"), ended(&tokens, "budget_exhausted")), (2, 18), "{tokens}");
+    assert_eq!(mock.seen().len(), 7);
 }
 
 #[test]
