@@ -19,6 +19,7 @@ mod canary;
 mod cli_args;
 mod cli_claude;
 mod cli_codex;
+mod cli_pace;
 mod cli_screens;
 mod cli_signals;
 mod cli_support;

@@ -10,11 +10,13 @@ use crate::core::environment::Environment;
 use crate::core::outcome::{CallError, ErrorClass};
 use crate::process::{Program, find_program, passed, run, version_of};
 use crate::providers::estimate::Estimates;
+use crate::providers::pace::Pace;
 use crate::providers::{
     AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyError, Setup,
 };
 
 use super::agent::Agent;
+use super::classify::wait_in;
 use super::profile::Profile;
 
 /// How long an attempt may take to end when it is asked to: the steps of `process::run`, and a second to read what is left.
@@ -59,6 +61,13 @@ impl CliProvider {
         };
         let profile = self.agent.profile(request);
         let invocation = self.agent.invoke(request, profile)?;
+        let pace = Pace::of(&format!("{} {}", self.agent.name(), path.display()));
+        let sent = tokio::select! {
+            sent = pace.turn(self.agent.name()) => sent?,
+            () = context.stop.stopped() => {
+                return Err(CallError::new(ErrorClass::Cancelled, "ended on request before it was started").into());
+            }
+        };
         let mut env = self.environment();
         env.retain(|(name, _)| !invocation.env.iter().any(|(own, _)| own == name));
         env.extend(invocation.env);
@@ -92,6 +101,13 @@ impl CliProvider {
                 Err(CallError::new(ErrorClass::Other, message).into())
             }
         };
+        if let Err(failure) = &mut result
+            && failure.error.class == ErrorClass::RateLimited
+        {
+            let told = failure.error.retry_after_ms;
+            failure.error.retry_after_ms = told.or_else(|| wait_in(&failure.error.message));
+        }
+        pace.heard(sent, result.as_ref().err().map(|failure| &failure.error));
         let (provenance, kept) = match &mut result {
             Ok(reply) => (&mut reply.provenance, &mut reply.transcript),
             Err(failure) => (&mut failure.provenance, &mut failure.transcript),
