@@ -159,7 +159,7 @@ fn failure(said: &str) -> CallError {
     };
     let message = told.unwrap_or(said);
     let message = if message.is_empty() { "codex failed and said nothing" } else { message };
-    let mut error = CallError::new(class, clip(message, 2_000));
+    let mut error = CallError::new(class, message);
     if class == ErrorClass::Auth {
         error.hint = Some("run `codex login`, or set the key of the provider".to_owned());
     }
