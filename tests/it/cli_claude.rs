@@ -494,10 +494,13 @@ fn claude_key_is_scrubbed_from_the_shell_of_an_agent_only_where_bubblewrap_is() 
 /// A stub for which no bubblewrap is to be found, whatever this machine has: its PATH has nothing but what its script needs.
 fn without_bubblewrap() -> Stub {
     let mut stub = ending(&json!({}), 0).var("ANTHROPIC_API_KEY", "sk-ant-1");
+    let tools = stub.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
     for tool in ["env", "cat"] {
-        std::os::unix::fs::symlink(format!("/usr/bin/{tool}"), stub.path().join(tool)).unwrap();
+        // No link: what is written to a link is written to the system's own file.
+        crate::cli_support::write_program(&tools.join(tool), &format!("#!/bin/sh\nexec /usr/bin/{tool} \"$@\"\n"));
     }
-    stub.search = Some(stub.path().display().to_string());
+    stub.search = Some(format!("{}:{}", tools.display(), stub.path().display()));
     stub
 }
 
