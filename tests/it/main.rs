@@ -45,6 +45,7 @@ mod document_include;
 mod document_property;
 mod document_resume;
 mod document_runs;
+mod document_storm;
 mod document_support;
 mod drift;
 mod dry_run;
