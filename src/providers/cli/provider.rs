@@ -59,7 +59,8 @@ impl CliProvider {
         };
         let profile = self.agent.profile(request);
         let invocation = self.agent.invoke(request, profile)?;
-        let mut env = self.environment();
+        let secrets = request.spec.ask.secrets.iter().flatten().map(String::as_str);
+        let mut env = passed(&self.env, self.agent.passes().into_iter().chain(secrets));
         env.retain(|(name, _)| !invocation.env.iter().any(|(own, _)| own == name));
         env.extend(invocation.env);
         let program = Program {
