@@ -25,6 +25,7 @@ mod cli_signals;
 mod cli_support;
 mod cli_table;
 mod cli_watch;
+mod commands;
 mod config_files;
 mod dialect_agent;
 mod dialect_e2e_agent;

@@ -226,6 +226,11 @@ fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, r
     }
     match &task.kind {
         Kind::Agent { prompt, .. } => check(prompt, inside, node(&["prompt"])),
+        Kind::Command(command) => {
+            for template in command.argv.iter().chain(&command.cwd).chain(&command.input) {
+                check(template, inside, node(&["run"]));
+            }
+        }
         Kind::Expr { value, .. } => check(value, inside, node(&["expr"])),
         Kind::Workflow { args: Some(args), .. } => check(args, inside, node(&["args"])),
         Kind::Workflow { args: None, .. } | Kind::Approval => {}
@@ -306,6 +311,7 @@ impl Builder<'_, '_, '_, '_> {
         let approval = written.approval.as_ref().map(|form| self.approval(form));
         let guard = written.guard.as_ref().and_then(|guard| self.guard(guard));
         let is_agent = matches!(kind, Kind::Agent { .. });
+        let is_work = is_agent || matches!(kind, Kind::Command(_));
         let site = Site { line: self.one.at.line, column: self.one.at.column };
         let task = Task {
             id: self.one.id.clone(),
@@ -331,7 +337,7 @@ impl Builder<'_, '_, '_, '_> {
             guard,
             allow_failure: written.allow_failure,
             retry: written.retry.as_ref().or(self.document.defaults.retry.as_ref().filter(|_| is_agent)).map(retry),
-            timeout_ms: written.timeout.or(self.document.defaults.timeout.filter(|_| is_agent)).map(|t| t.ms.max(1)),
+            timeout_ms: written.timeout.or(self.document.defaults.timeout.filter(|_| is_work)).map(|t| t.ms.max(1)),
             cache: written.cache.or(self.document.defaults.cache.filter(|_| is_agent)),
             metadata: written.metadata.clone(),
         };

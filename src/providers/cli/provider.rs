@@ -84,7 +84,8 @@ impl CliProvider {
                 return Err(CallError::new(ErrorClass::Cancelled, "ended on request before it was started").into());
             }
         };
-        let mut env = self.environment();
+        let secrets = request.spec.ask.secrets.iter().flatten().map(String::as_str);
+        let mut env = passed(&self.env, self.agent.passes().into_iter().chain(secrets));
         env.retain(|(name, _)| !invocation.env.iter().any(|(own, _)| own == name));
         env.extend(invocation.env);
         let program = Program {
