@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::policies::{self, HookForm};
 use super::project::{self, Project};
 use super::trust::Trust;
 use crate::core::call::Decider;
@@ -42,6 +43,8 @@ pub(super) struct File {
     pub(super) commands: bool,
     /// Questions to a person.
     pub(super) approvals: Approvals,
+    /// Programs that judge calls.
+    pub(super) hooks: BTreeMap<String, HookForm>,
 }
 
 /// Who decides questions.
@@ -174,7 +177,7 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     setup.problems.splice(0..0, problems);
     setup.add_aliases(user.aliases.clone());
     setup.add_aliases(file.aliases.clone());
-    let wrong = |what| Failure::new(Code::InvalidArguments, format!("the configuration is wrong: {what}"));
+    let wrong = |what: String| Failure::new(Code::InvalidArguments, format!("the configuration is wrong: {what}"));
     let ceilings = user.limits.ceilings().map_err(wrong)?;
     let ceilings = ceilings.lowest(file.limits.ceilings().unwrap_or_default());
     let defaults = defaults(env, &user, &file, &mut facts);
@@ -189,8 +192,19 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     if person_decides {
         facts.push(fact("approvals", Health::Ok, "only a person decides".to_owned(), None));
     }
+    let hooks = policies::hooks(user.hooks, file.hooks).map_err(wrong)?;
+    facts.extend(hooks.iter().map(|hook| {
+        let when = if hook.always { "every run" } else { "documents that name it" };
+        fact(
+            "hooks",
+            Health::Ok,
+            format!("{}: {}, for {when}", hook.name, hook.command.first().map_or("", String::as_str)),
+            None,
+        )
+    }));
     let config = Configured {
         commands,
+        hooks,
         person_decides,
         setup,
         ceilings,

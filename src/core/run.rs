@@ -317,6 +317,15 @@ pub struct RunSpec {
     /// What was worth a word when the run was asked for, as code and sentence: an argument that lost, a hidden file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<(String, String)>,
+    /// For whom it runs, as the user said: told to hooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// Configured hooks that its document names beside those that judge every call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<String>,
+    /// Configured event sinks that its document names beside those that hear of every run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
     /// What a child run's script reads as spent before its first call.
     #[serde(default, skip_serializing_if = "crate::core::call::is_default")]
     pub budget_base: crate::core::budget::Charge,

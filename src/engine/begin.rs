@@ -24,6 +24,13 @@ pub(super) struct Running {
     stop: Option<Stop>,
 }
 
+impl Running {
+    /// A task that is dropped when its end is asked for.
+    pub(super) fn of<T>(task: &tokio::task::JoinHandle<T>) -> Self {
+        Self { task: task.abort_handle(), stop: None }
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         match &self.stop {

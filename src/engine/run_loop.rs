@@ -175,8 +175,8 @@ impl RunLoop {
             }
             match effect {
                 Effect::Prepare { call_id } => {
-                    if let Some(plan) = self.plan(call_id) {
-                        self.feed(Input::Prepared { call_id, plan });
+                    if !self.ask_before(call_id) {
+                        self.prepare(call_id);
                     }
                 }
                 Effect::Acquire { call_id } => self.acquire(call_id),
@@ -294,7 +294,14 @@ impl RunLoop {
             let (answer, errors) = (report.rejected.take(), error.schema_errors.clone());
             prepared.feedback = Some(Feedback { answer, errors, message: error.message.clone() });
         }
-        self.feed(Input::AttemptEnded { call_id, attempt, report });
+        self.report(call_id, attempt, report);
+    }
+
+    /// Finds out what is to become of a call, unless that comes later as a message.
+    pub(super) fn prepare(&mut self, call_id: CallId) {
+        if let Some(plan) = self.plan(call_id) {
+            self.planned(call_id, plan);
+        }
     }
 
     fn permitted(&mut self, call_id: CallId) {
@@ -433,8 +440,10 @@ impl RunLoop {
                 if let Some(prepared) = self.prepared.get_mut(&call_id) {
                     prepared.claim = claim;
                 }
-                self.feed(Input::Prepared { call_id, plan: *plan });
+                self.planned(call_id, *plan);
             }
+            Message::Allowed { call_id, judged } => self.allowed(call_id, judged),
+            Message::Accepted { call_id, judged, what } => self.accepted(call_id, judged, *what),
             Message::Permit(call_id) => self.permitted(call_id),
             Message::Timer(call_id) => {
                 self.attempts.remove(&call_id);

@@ -145,6 +145,7 @@ impl RunFold {
             | Event::Phase { .. }
             | Event::Swallowed { .. }
             | Event::Pinned { .. }
+            | Event::PolicyDecided { .. }
             | Event::Warning { .. } => {}
         }
         self.last_seq = seq;
@@ -304,6 +305,7 @@ impl CallFold {
             | Event::Phase { .. }
             | Event::Swallowed { .. }
             | Event::Pinned { .. }
+            | Event::PolicyDecided { .. }
             | Event::Warning { .. } => Delta::default(),
         }
     }

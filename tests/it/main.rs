@@ -85,6 +85,7 @@ mod money;
 mod nested_owf;
 mod numbers;
 mod packaging;
+mod policies;
 mod process;
 mod readme;
 mod report;

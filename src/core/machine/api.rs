@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::core::budget::{Charge, Limits};
 use crate::core::call::Decision;
-use crate::core::event::{ApprovalNote, CacheRecord, Event};
+use crate::core::event::{ApprovalNote, CacheRecord, Event, PolicyVerdict};
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::op::{DriverState, Op};
 use crate::core::outcome::{CacheNote, CallError, CallRef, CostSource, Outcome, Provenance, Usage, WorktreeNote};
@@ -54,6 +54,17 @@ pub enum Input {
         attempt: u32,
         /// One short sentence.
         message: String,
+    },
+    /// A policy that the shell asked decided something about a call that has no outcome yet.
+    Policy {
+        /// The call.
+        call_id: CallId,
+        /// Which policy.
+        policy: String,
+        /// What it decided.
+        verdict: PolicyVerdict,
+        /// Why.
+        reason: Option<String>,
     },
     /// A timer fired.
     TimerFired {

@@ -182,6 +182,11 @@ impl RunMachine {
                     self.emit(Event::AttemptProgress { call_id, attempt, message });
                 }
             }
+            Input::Policy { call_id, policy, verdict, reason } => {
+                if self.unsettled.contains(&call_id.0) {
+                    self.emit(Event::PolicyDecided { call_id, policy, verdict, reason });
+                }
+            }
             Input::TimerFired { call_id } => self.timer_fired(call_id, ledger),
             Input::Decided(decision) => self.decided(decision, ledger),
             Input::Cancel { call_id: None, by, reason } => self.cancel_run(&by, reason, false, ledger),

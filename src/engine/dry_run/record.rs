@@ -121,6 +121,7 @@ impl Record {
             | Event::AttemptProgress { .. }
             | Event::Log { .. }
             | Event::Phase { .. }
+            | Event::PolicyDecided { .. }
             | Event::Pinned { .. } => {}
         }
     }
