@@ -11,6 +11,7 @@ mod collapse;
 mod configured;
 mod control;
 mod dry_run;
+mod effects;
 #[expect(clippy::module_inception, reason = "the handle has the name of its module")]
 mod engine;
 mod execute;

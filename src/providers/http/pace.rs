@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The longest wait that is sat out; beyond it a request fails at once.
+/// The longest wait that is sat out when nothing else is configured; beyond it a request fails at once.
 pub(super) const CEILING: Duration = Duration::from_mins(1);
 /// The wait after a refusal without a hint; each further refusal doubles it.
 const FIRST: Duration = Duration::from_millis(500);
@@ -49,8 +49,8 @@ impl Pace {
     /// Waits for this request's turn. Returns when it may go.
     ///
     /// # Errors
-    /// How long the wait would be, when it is more than [`CEILING`].
-    pub(super) async fn turn(&self) -> Result<Instant, Duration> {
+    /// How long the wait would be, when it is more than `most`.
+    pub(super) async fn turn(&self, most: Duration) -> Result<Instant, Duration> {
         loop {
             let wait = {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +64,7 @@ impl Pace {
                     Some(next) => next - now,
                 }
             };
-            if wait > CEILING {
+            if wait > most {
                 return Err(wait);
             }
             tokio::time::sleep(wait).await;
@@ -115,7 +115,7 @@ mod tests {
             let pace = Pace::default();
             let began = Instant::now();
             for _ in 0..1000 {
-                pace.turn().await.unwrap();
+                pace.turn(CEILING).await.unwrap();
                 pace.answered();
             }
             assert!(began.elapsed() < Duration::from_millis(500));
@@ -126,13 +126,13 @@ mod tests {
     fn one_refusal_makes_every_sibling_wait_and_come_one_by_one() {
         run(async {
             let pace = Pace::default();
-            let sent = pace.turn().await.unwrap();
+            let sent = pace.turn(CEILING).await.unwrap();
             pace.refused(sent, Some(Duration::from_millis(100)));
             // The second refusal of the same burst adds nothing.
             pace.refused(sent, Some(Duration::from_millis(80)));
             let began = Instant::now();
-            let first = pace.turn().await.unwrap();
-            let second = pace.turn().await.unwrap();
+            let first = pace.turn(CEILING).await.unwrap();
+            let second = pace.turn(CEILING).await.unwrap();
             assert!(first - began >= Duration::from_millis(95), "{:?}", first - began);
             assert!(second - first >= Duration::from_millis(19), "{:?}", second - first);
         });
@@ -143,7 +143,7 @@ mod tests {
         run(async {
             let pace = Pace::default();
             pace.refused(Instant::now(), Some(Duration::from_hours(1)));
-            let wait = pace.turn().await.unwrap_err();
+            let wait = pace.turn(CEILING).await.unwrap_err();
             assert!(wait > Duration::from_secs(3500), "{wait:?}");
         });
     }
