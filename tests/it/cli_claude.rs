@@ -849,8 +849,9 @@ fn what_claude_reports_while_it_is_being_ended_counts_for_the_call_that_was_canc
     let place = Place::new();
     let ended = std::thread::scope(|scope| {
         let running = scope.spawn(|| owf_run(&stub, &place, "return await agent('2 + 2')"));
-        eventually(std::time::Duration::from_secs(20), "the stub runs", || stub.path().join("ready").exists());
-        let view = stub.json(&place, &["cancel", "latest", "--json"]);
+        eventually(std::time::Duration::from_secs(3), "the stub runs", || stub.path().join("ready").exists());
+        let run = stub.json(&place, &["status", "latest", "--json"])["run_id"].as_str().unwrap().to_owned();
+        let view = stub.json(&place, &["cancel", &run, "--json"]);
         running.join().unwrap();
         view
     });

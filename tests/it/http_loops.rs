@@ -46,9 +46,13 @@ fn write(path: &str) -> Answer {
 
 /// The events of the latest run of one kind.
 fn events(place: &Place, mock: &Mock, kind: &str) -> Vec<Value> {
-    let lines = owf(place, mock, &["events", "latest", "--json"]).out;
+    let lines = owf(place, mock, &["events", "latest"]).out;
     let all = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     all.filter(|event| event["type"] == kind).collect()
+}
+
+fn latest(place: &Place, mock: &Mock) -> String {
+    owf(place, mock, &["status", "latest", "--json"]).json()["run_id"].as_str().unwrap().to_owned()
 }
 
 fn budgeted(place: &Place, mock: &Mock) -> Value {
@@ -142,7 +146,7 @@ fn killed(place: &Place, mock: &Mock, turns: usize) {
     let mut command = place.command(&["run", "w.js", "--provider", "openai", "--json"]);
     command.env("OPENAI_API_KEY", "sk-canary-0123456789abcdef").env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1"));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    eventually(Duration::from_secs(20), "the next turn is asked for", || mock.seen().len() >= turns);
+    eventually(Duration::from_secs(3), "the next turn is asked for", || mock.seen().len() >= turns);
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -171,8 +175,8 @@ fn a_loop_that_was_killed_after_it_wrote_is_asked_about_with_what_it_wrote() {
     let lost = call(&place, &next)["attempts_list"][0].clone();
     assert_eq!(lost["effects"], json!(["write_file out/a.md: wrote 4 bytes to out/a.md"]), "{lost}");
 
-    owf(&place, &next, &["approve", "latest", "a1"]);
-    eventually(Duration::from_secs(20), "the run goes on", || {
+    owf(&place, &next, &["approve", &latest(&place, &next), "a1"]);
+    eventually(Duration::from_secs(3), "the run goes on", || {
         owf(&place, &next, &["status", "latest", "--json"]).json()["status"] == "done"
     });
     assert_eq!(next.seen().len(), 2);
@@ -247,8 +251,8 @@ fn a_loop_that_is_cancelled_counts_what_it_used_and_what_was_under_way() {
     let mut command = place.command(&["run", "w.js", "--provider", "openai", "--budget-cost-usd", "1", "--json"]);
     command.env("OPENAI_API_KEY", "sk-canary-0123456789abcdef").env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1"));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    eventually(Duration::from_secs(20), "the second turn is asked for", || mock.seen().len() == 2);
-    let view = owf(&place, &mock, &["cancel", "latest", "--json"]).json();
+    eventually(Duration::from_secs(3), "the second turn is asked for", || mock.seen().len() == 2);
+    let view = owf(&place, &mock, &["cancel", &latest(&place, &mock), "--json"]).json();
     child.wait().unwrap();
     assert_eq!(view["status"], "cancelled", "{view}");
     let call = call(&place, &mock);
@@ -259,7 +263,7 @@ fn a_loop_that_is_cancelled_counts_what_it_used_and_what_was_under_way() {
     assert_eq!((call.get("cost_usd"), &call["cost_source"]), (None, &json!("unknown")), "{call}");
     let (aside, charged) = charged(&place, &mock);
     assert_eq!(charged, TWO_TURNS / 2 + aside);
-    let kinds: Vec<Value> = owf(&place, &mock, &["events", "latest", "--json"])
+    let kinds: Vec<Value> = owf(&place, &mock, &["events", "latest"])
         .out
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].clone())
