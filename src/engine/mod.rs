@@ -12,6 +12,7 @@ mod commands;
 mod configured;
 mod control;
 mod dry_run;
+mod effects;
 #[expect(clippy::module_inception, reason = "the handle has the name of its module")]
 mod engine;
 mod execute;

@@ -435,6 +435,20 @@ impl RunLoop {
                 self.tree.services.secrets.text(&mut message);
                 self.feed(Input::Progressed { call_id, attempt, message });
             }
+            Message::ToolStarted { call_id, attempt, number, tool, mut target, recorded } => {
+                self.tree.services.secrets.option(&mut target);
+                if self.machine.is_running(call_id, attempt) {
+                    self.feed(Input::ToolStarted { call_id, attempt, number, tool, target });
+                    if let Some(ticket) = self.journal.barrier() {
+                        // A tool whose time is up does not wait any more; then nothing follows from it.
+                        let _ = recorded.send(ticket);
+                    }
+                }
+            }
+            Message::ToolFinished { call_id, attempt, number, ok, mut message } => {
+                self.tree.services.secrets.text(&mut message);
+                self.feed(Input::ToolFinished { call_id, attempt, number, ok, message });
+            }
             Message::Written => self.written(),
             Message::Planned { call_id, plan, claim } => {
                 if let Some(prepared) = self.prepared.get_mut(&call_id) {

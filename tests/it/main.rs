@@ -58,6 +58,7 @@ mod http_accept;
 mod http_dialect_tools;
 mod http_docs;
 mod http_llama;
+mod http_loops;
 mod http_retry;
 mod http_run;
 mod http_schema;

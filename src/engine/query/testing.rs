@@ -208,6 +208,7 @@ impl Run {
             cache,
             due_at: None,
             child_run: None,
+            reserve_nanos: 0,
         });
     }
 
