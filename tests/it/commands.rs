@@ -222,7 +222,7 @@ fn accept_070_a_command_gets_little_environment_and_its_secrets_which_are_found_
         "name: x
 tasks:
   bare: {run: [sh, -c, 'env | cut -d= -f1 | sort']}
-  told: {after: bare, run: [sh, -c, 'echo \"it is $DEPLOY_TOKEN\"; echo ${#DEPLOY_TOKEN}'], secrets: [DEPLOY_TOKEN]}
+  told: {after: bare, run: [sh, -c, 'echo \"it is $DEPLOY_TOKEN\"; printf %s $DEPLOY_TOKEN | wc -c'], secrets: [DEPLOY_TOKEN]}
   asks: {after: told, prompt: 'they say {{ tasks.told }}', secrets: [DEPLOY_TOKEN]}
   fails: {after: told, run: [sh, -c, 'echo $DEPLOY_TOKEN >&2; exit 1'], secrets: [DEPLOY_TOKEN], allow_failure: true}
   end: {after: [asks, fails], expr: '{{ tasks.told }}'}
