@@ -29,6 +29,7 @@ mod lookups;
 mod message;
 mod money;
 mod nested;
+mod outputs;
 pub mod params;
 mod personas;
 mod prepare;
