@@ -29,6 +29,7 @@ base_url = "${url}"
 api_key_env = "TEAM_KEY"
 [providers.claude.cli]
 allow = ["Bash"]
+shell_sees_key = true
 `,
     structured: value => [{ tool: 'StructuredOutput', arguments: value }, { text: 'There it is.' }],
     read: file => ({ tool: 'Read', arguments: { file_path: file } }),

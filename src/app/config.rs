@@ -39,6 +39,8 @@ pub(super) struct File {
     pub(super) providers: toml::Table,
     /// What the file tools may touch.
     pub(super) files: FileRules,
+    /// Whether workflows may run commands.
+    pub(super) commands: bool,
     /// Questions to a person.
     pub(super) approvals: Approvals,
     /// Programs that judge calls.
@@ -184,6 +186,10 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     setup.most_at_once = ceilings.concurrency;
     facts.extend(ceilings.in_words().map(|text| fact("limits", Health::Ok, text, None)));
     let files = if trusted { rules(user.files, file.files) } else { user.files };
+    let commands = user.commands || (trusted && file.commands);
+    if commands {
+        facts.push(fact("commands", Health::Ok, "workflows may run them".to_owned(), None));
+    }
     let person_decides = [user.approvals, file.approvals].iter().any(|a| a.decider == Decider::Person);
     if person_decides {
         facts.push(fact("approvals", Health::Ok, "only a person decides".to_owned(), None));
@@ -205,6 +211,7 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     }));
     let config = Configured {
         sinks,
+        commands,
         hooks,
         person_decides,
         setup,

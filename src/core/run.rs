@@ -167,6 +167,9 @@ pub struct Settings {
     pub max_calls: u64,
     /// Whether a cost budget may be used with a model of unknown price.
     pub allow_unpriced: bool,
+    /// Whether a person at a terminal allowed this run to execute commands.
+    #[serde(skip_serializing_if = "crate::core::call::is_default")]
+    pub allow_commands: bool,
     /// Calls at once, per provider; none = by provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
@@ -196,6 +199,7 @@ impl Default for Settings {
             limits: Limits::default(),
             max_calls: 1000,
             allow_unpriced: false,
+            allow_commands: false,
             concurrency: None,
             cache_policy: CachePolicy::Auto,
             if_workspace_changed: IfWorkspaceChanged::Reuse,

@@ -89,7 +89,8 @@ impl RunLoop {
             patch: context.transcript.as_ref().map(|path| path.with_file_name("diff.patch")),
         });
         // Generated answers are a function of the request alone.
-        let breaker = (prepared.provider.kind() != ProviderKind::Fake).then(|| {
+        let of_agent = request.spec.kind == crate::core::call::CallKind::Agent;
+        let breaker = (of_agent && prepared.provider.kind() != ProviderKind::Fake).then(|| {
             let limits = self.tree.settings.engine;
             let rule = Rule { failures: limits.breaker_failures, open: Duration::from_millis(limits.breaker_open_ms) };
             (Arc::clone(&self.tree.services.breakers), rule)

@@ -20,6 +20,8 @@ pub struct Configured {
     pub ceilings: Ceilings,
     /// What the file tools may touch.
     pub files: Arc<FileRules>,
+    /// Whether workflows may run commands.
+    pub commands: bool,
     /// Programs that judge calls, in the order in which they are asked.
     pub hooks: Vec<super::hooks::Hook>,
     /// Files and programs that hear of events.

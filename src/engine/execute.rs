@@ -270,6 +270,7 @@ fn execute(
         // Its driver compiles it and says the same.
         WorkflowKind::Document => (None, String::from_utf8_lossy(&source).into_owned()),
     };
+    super::commands::learn_secrets(spec.kind, &body, &tree.services);
     let script = ScriptConfig {
         body,
         file_name,

@@ -66,12 +66,8 @@ impl RunLoop {
         match spec.kind {
             CallKind::Workflow => Some(self.plan_child(call_id, &spec)),
             CallKind::Agent => self.plan_agent(call_id, &spec),
-            CallKind::Tool
-            | CallKind::Command
-            | CallKind::Expr
-            | CallKind::Approval
-            | CallKind::Timer
-            | CallKind::Turn => {
+            CallKind::Command => Some(self.plan_command(call_id, &spec)),
+            CallKind::Tool | CallKind::Expr | CallKind::Approval | CallKind::Timer | CallKind::Turn => {
                 let message = format!("calls of kind {} cannot be executed yet", spec.kind.as_str());
                 Some(Plan::Refuse(CallError::new(ErrorClass::Other, message)))
             }
@@ -92,6 +88,9 @@ impl RunLoop {
         if !available.available && provider.kind() != ProviderKind::Http {
             let message = available.message.unwrap_or_else(|| format!("provider \"{wanted}\" cannot be used here"));
             return Some(Plan::Refuse(CallError::new(ErrorClass::NotInstalled, message)));
+        }
+        if let Err(error) = super::commands::secrets_set(spec, &self.tree.services.env) {
+            return Some(Plan::Refuse(error));
         }
         let schema = match spec.ask.schema.as_ref().map(|schema| self.tree.schema(schema)) {
             None => None,

@@ -23,6 +23,8 @@ pub(crate) struct Stub {
     pub(crate) vars: Vec<(String, String)>,
     /// What the providers file says of it.
     pub(crate) entry: Entry,
+    /// A PATH of its own instead of the usual one.
+    pub(crate) search: Option<String>,
     said: Arc<Mutex<Vec<String>>>,
 }
 
@@ -38,7 +40,14 @@ impl Stub {
              env -0 >\"$dir/env\"\ncat >\"$dir/stdin\"\necho c >>\"$dir/calls\"\n{behave}\n"
         );
         write_program(&dir.path().join(name), &script);
-        Self { dir, name: name.to_owned(), vars: Vec::new(), entry: Entry::default(), said: Arc::default() }
+        Self {
+            dir,
+            name: name.to_owned(),
+            vars: Vec::new(),
+            entry: Entry::default(),
+            search: None,
+            said: Arc::default(),
+        }
     }
 
     /// A stub that prints these events and ends with this code.
@@ -60,7 +69,7 @@ impl Stub {
 
     /// A PATH with the stub first.
     pub(crate) fn search_path(&self) -> String {
-        format!("{}:/usr/bin:/bin", self.dir.path().display())
+        self.search.clone().unwrap_or_else(|| format!("{}:/usr/bin:/bin", self.dir.path().display()))
     }
 
     pub(crate) fn var(mut self, name: &str, value: &str) -> Self {
@@ -181,7 +190,7 @@ pub(crate) fn owf_run(stub: &Stub, place: &Place, body: &str) -> Value {
 pub(crate) fn write_program(path: &Path, script: &str) {
     use std::io::Write as _;
     let mut child = std::process::Command::new("/bin/sh")
-        .args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"])
+        .args(["-c", "rm -f \"$1\" && cat >\"$1\" && chmod 755 \"$1\"", "sh"])
         .arg(path)
         .stdin(std::process::Stdio::piped())
         .spawn()

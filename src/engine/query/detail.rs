@@ -132,10 +132,11 @@ impl Query<'_> {
 
 fn asked(detail: &mut CallDetail, request: &CallRequest) {
     let ask = &request.spec.ask;
-    let text = match (&ask.prompt, &ask.approval) {
-        (Some(prompt), _) => prompt.clone(),
-        (None, Some(approval)) => approval.message.clone(),
-        (None, None) => String::new(),
+    let text = match (&ask.prompt, &ask.approval, &ask.command) {
+        (Some(prompt), ..) => prompt.clone(),
+        (None, Some(approval), _) => approval.message.clone(),
+        (None, None, Some(command)) => command.line(),
+        (None, None, None) => String::new(),
     };
     detail.prompt_bytes = ask.prompt_text().map_or(text.len(), |whole| whole.len()) as u64;
     detail.prompt_preview = clip(&text, PREVIEW);

@@ -7,6 +7,7 @@ mod draw;
 mod driver;
 mod graph;
 mod inputs;
+mod kinds;
 mod names;
 mod plan;
 mod progress;

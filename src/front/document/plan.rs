@@ -100,6 +100,8 @@ pub(super) enum Kind {
         source: Value,
         value: Template,
     },
+    /// Runs a program. The request is complete but for its words.
+    Command(Box<Command>),
     /// Runs a child.
     Workflow { target: WorkflowTarget, args: Option<Template> },
     /// Asks a person; the decision is its value.
@@ -112,10 +114,22 @@ impl Kind {
         match self {
             Self::Agent { .. } => "agent",
             Self::Expr { .. } => "expr",
+            Self::Command(_) => "command",
             Self::Workflow { .. } => "workflow",
             Self::Approval => "approval",
         }
     }
+}
+
+/// A program to be run.
+#[derive(Debug, Clone)]
+pub(super) struct Command {
+    pub(super) argv: Vec<Template>,
+    pub(super) cwd: Option<Template>,
+    pub(super) input: Option<Template>,
+    pub(super) read_only: bool,
+    /// The rest of the request.
+    pub(super) ask: Ask,
 }
 
 /// A question before a task.
@@ -221,6 +235,21 @@ impl Plan {
             }
         }
         false
+    }
+
+    /// The ids of the tasks that run programs.
+    pub fn commands(&self) -> Vec<&str> {
+        self.tasks.iter().filter(|t| matches!(t.kind, Kind::Command(_))).map(|t| t.id.as_str()).collect()
+    }
+
+    /// The names of all secrets that its tasks are given.
+    pub fn secrets(&self) -> Vec<&str> {
+        let asks = self.tasks.iter().filter_map(|task| match &task.kind {
+            Kind::Agent { ask, .. } => Some(ask.as_ref()),
+            Kind::Command(command) => Some(&command.ask),
+            Kind::Expr { .. } | Kind::Workflow { .. } | Kind::Approval => None,
+        });
+        asks.filter_map(|ask| ask.secrets.as_ref()).flatten().map(String::as_str).collect()
     }
 
     /// The tasks nothing comes after.

@@ -261,11 +261,16 @@ pub(super) struct Task {
     pub agent: Option<String>,
     /// What the agent is asked: a text with templates.
     pub prompt: Option<String>,
-    /// The JSON Schema its answer must satisfy: an object.
+    /// The JSON Schema its answer, or what the program prints, must satisfy: an object.
     pub schema: Option<Map<String, Value>>,
     /// An expression (`input.a + 1`), a text with templates, or a value with such texts in it.
     #[serde(default, deserialize_with = "present")]
     pub expr: Option<Value>,
+    /// A program that is run, without a shell: its words, or a map with everything about it. Its text is what it prints.
+    pub run: Option<RunForm>,
+    /// Names of variables that the environment of the program, or of the agent's program, is given; no text ever holds their values.
+    #[schemars(length(min = 1))]
+    pub secrets: Option<Vec<String>>,
     /// A child workflow: a name, or a path with a slash or an ending.
     pub workflow: Option<String>,
     /// The args of the child: a value with templates in it.
@@ -316,6 +321,32 @@ pub(super) struct Task {
     pub write_scope: Option<OneOrMany>,
     /// Stored with the calls.
     pub metadata: Option<Value>,
+}
+
+/// A program to be run.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RunForm {
+    /// The program and its arguments, each a text with templates.
+    Words(#[schemars(length(min = 1))] Vec<String>),
+    /// With everything about it.
+    Full(Run),
+}
+
+/// A program to be run.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Run {
+    /// The program and its arguments, each a text with templates.
+    #[schemars(length(min = 1))]
+    pub argv: Vec<String>,
+    /// The directory it runs in, relative to the workspace and never outside it.
+    pub cwd: Option<String>,
+    /// What it reads: a text with templates.
+    pub input: Option<String>,
+    /// Whether it changes nothing: then it needs no word of a person to be run again.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// One text or several.
@@ -407,11 +438,9 @@ fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Erro
 pub(super) const LATER: &[(Place, &str)] = &[
     (Place::Document, "tools"),
     (Place::Document, "secrets"),
-    (Place::Task, "run"),
     (Place::Task, "tool"),
     (Place::Task, "messages"),
     (Place::Task, "outputs"),
-    (Place::Task, "secrets"),
     (Place::Task, "idempotency_key"),
     (Place::Task, "undo"),
     (Place::Task, "turns"),

@@ -11,7 +11,7 @@ use crate::process::{Exit, Finished};
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
-use super::agent::{Reader, clip, no_result, relative, short};
+use super::agent::{Reader, no_result, relative, short};
 use super::classify::{of_status, of_words};
 use super::claude_schema::CliSchema;
 
@@ -234,7 +234,7 @@ impl ClaudeReader {
             (ErrorClass::Budget, true) => "the agent passed its budget; what it had written is lost".to_owned(),
             (ErrorClass::Schema, true) => "no answer satisfied the schema in five tries".to_owned(),
             (_, true) => format!("{} failed: {subtype}", self.name),
-            (_, false) => clip(&said, 2_000),
+            (_, false) => said,
         };
         let mut error = CallError::new(class, message);
         if class == ErrorClass::Auth {
@@ -253,7 +253,7 @@ impl ClaudeReader {
 }
 
 fn tail(finished: &Finished) -> String {
-    if finished.errors.is_empty() { String::new() } else { format!(": {}", clip(&finished.errors, 1_000)) }
+    if finished.errors.is_empty() { String::new() } else { format!(": {}", finished.errors) }
 }
 
 /// Usage in the shape of the Messages API: the prompt without what is read from or written to a cache.
