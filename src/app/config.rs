@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::policies::{self, HookForm};
+use super::policies::{self, HookForm, SinkForm};
 use super::project::{self, Project};
 use super::trust::Trust;
 use crate::core::call::Decider;
@@ -45,6 +45,8 @@ pub(super) struct File {
     pub(super) approvals: Approvals,
     /// Programs that judge calls.
     pub(super) hooks: BTreeMap<String, HookForm>,
+    /// Who hears of events.
+    pub(super) events: BTreeMap<String, SinkForm>,
 }
 
 /// Who decides questions.
@@ -202,7 +204,13 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
             None,
         )
     }));
+    let sinks = policies::sinks(user.events, file.events).map_err(wrong)?;
+    facts.extend(sinks.iter().map(|sink| {
+        let when = if sink.always { "every run" } else { "documents that name it" };
+        fact("event sinks", Health::Ok, format!("{}, for {when}", sink.name), None)
+    }));
     let config = Configured {
+        sinks,
         commands,
         hooks,
         person_decides,

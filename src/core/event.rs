@@ -246,6 +246,29 @@ pub enum Event {
 }
 
 impl Event {
+    /// All the words of [`Event::kind`].
+    pub const TYPES: [&str; 19] = [
+        "run_created",
+        "run_started",
+        "settings_changed",
+        "run_paused",
+        "cancel_requested",
+        "run_finished",
+        "call_requested",
+        "attempt_started",
+        "attempt_failed",
+        "attempt_progress",
+        "call_finished",
+        "approval_asked",
+        "approval_decided",
+        "log",
+        "phase",
+        "swallowed",
+        "pinned",
+        "policy_decided",
+        "warning",
+    ];
+
     /// The `type` word of the event.
     pub fn kind(&self) -> &'static str {
         match self {

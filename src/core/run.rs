@@ -395,6 +395,8 @@ pub enum RunErrorCode {
     FixtureRuleUnused,
     /// A task of a document failed.
     TaskFailed,
+    /// Events did not reach a sink that they must reach.
+    EventSinkFailed,
 }
 
 impl RunErrorCode {
@@ -414,6 +416,7 @@ impl RunErrorCode {
             Self::ProviderUnavailable => "provider_unavailable",
             Self::FixtureRuleUnused => "fixture_rule_unused",
             Self::TaskFailed => "task_failed",
+            Self::EventSinkFailed => "event_sink_failed",
         }
     }
 }

@@ -92,12 +92,17 @@ pub(crate) struct Judged {
 /// # Errors
 /// `invalid_arguments`, with the configured names.
 pub(crate) fn check(services: &Services, spec: &RunSpec) -> Result<(), Failure> {
-    let hooks: Vec<&str> = services.config.hooks.iter().map(|h| h.name.as_str()).collect();
-    let Some(missing) = spec.hooks.iter().find(|name| !hooks.contains(&name.as_str())) else { return Ok(()) };
-    let message = format!("the document names the hook `{missing}`, which is not configured here");
-    Err(Failure::new(Code::InvalidArguments, message)
-        .hint("hooks stand in the user's configuration, or in that of a project the user trusts")
-        .allowed(hooks.iter().map(ToString::to_string)))
+    let hooks: Vec<String> = services.config.hooks.iter().map(|h| h.name.clone()).collect();
+    let sinks: Vec<String> = services.config.sinks.iter().map(|s| s.name.clone()).collect();
+    for (what, named, known) in [("hook", &spec.hooks, hooks), ("event sink", &spec.events, sinks)] {
+        if let Some(missing) = named.iter().find(|name| !known.contains(name)) {
+            let message = format!("the document names the {what} `{missing}`, which is not configured here");
+            return Err(Failure::new(Code::InvalidArguments, message)
+                .hint("it stands in the user's configuration, or in that of a project the user trusts")
+                .allowed(known));
+        }
+    }
+    Ok(())
 }
 
 /// What a hook prints.
@@ -214,6 +219,14 @@ async fn ask(hook: &Hook, asking: &Asking) -> Result<Option<Option<String>>, Str
 impl RunLoop {
     /// Asks the hooks before a call; whether there are any. Their word comes as a message.
     pub(super) fn ask_before(&mut self, call_id: CallId) -> bool {
+        let configured = &self.tree.services.config.hooks;
+        // Also here: a run may be taken up by a process that is configured otherwise.
+        if let Some(missing) = self.spec.hooks.iter().find(|name| configured.iter().all(|h| h.name != **name)) {
+            let message = format!("the document names the hook `{missing}`, which is not configured here");
+            let error = CallError::new(ErrorClass::Policy, message);
+            self.feed(Input::Prepared { call_id, plan: Plan::Refuse(error) });
+            return true;
+        }
         let Some(asking) = self.asking(call_id, HookPlace::Before, None) else { return false };
         self.spawn_hooks(call_id, asking, move |judged| Message::Allowed { call_id, judged });
         true

@@ -152,9 +152,10 @@ impl RunLoop {
         }
         let mut ops = step.ops;
         let mut state = match step.state {
-            DriverState::Returned(value) => match self.unused_rules_error() {
+            DriverState::Returned(value) => match self.sinks_error().or_else(|| self.unused_rules_error()) {
                 Some(error) => DriverState::Failed(error),
                 None => {
+                    ops.extend(self.sinks_warnings());
                     ops.extend(self.unused_rules_warning());
                     DriverState::Returned(value)
                 }
@@ -319,6 +320,23 @@ impl RunLoop {
             Err(error) => self.lost(error),
             Ok(()) => self.end = Some(RunEnd::fault("the journal could not be written")),
         }
+    }
+
+    /// The error of a run whose events did not reach a sink that they must reach.
+    fn sinks_error(&mut self) -> Option<RunError> {
+        if self.parent.is_some() || !self.tree.sinks.any() {
+            return None;
+        }
+        self.hand_over();
+        self.tree.sinks.wait(self.tree.sinks.patience());
+        self.tree.sinks.failed().map(|message| RunError::new(RunErrorCode::EventSinkFailed, message))
+    }
+
+    /// The warnings about sinks that failed and may.
+    fn sinks_warnings(&self) -> Vec<Op> {
+        let ignored = if self.parent.is_none() { self.tree.sinks.ignored() } else { Vec::new() };
+        let warning = |message| Op::Warning { code: "event_sink_failed".to_owned(), message };
+        ignored.into_iter().map(warning).collect()
     }
 
     /// The error of a run whose strict fixtures hold a rule that never answered.

@@ -53,6 +53,7 @@ mod document_storm;
 mod document_support;
 mod drift;
 mod dry_run;
+mod event_sinks;
 mod fixtures;
 mod http_accept;
 mod http_dialect_tools;
