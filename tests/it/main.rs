@@ -50,6 +50,7 @@ mod drift;
 mod dry_run;
 mod fixtures;
 mod http_accept;
+mod http_dialect;
 mod http_dialect_tools;
 mod http_docs;
 mod http_llama;
