@@ -74,6 +74,7 @@ const BY_TABLE = {
       writeFileSync(join(project, 'opencode.json'), JSON.stringify({ mcp }))
     },
     untrusted: ({ view }) => view.output === 'swordfish',
+    follows: true,
   },
   'gemini-cli': {
     configuration: url => `[providers.gemini-cli]\nbase_url = "${url}"\napi_key_env = "TEAM_KEY"\ndefault_model = "gemini-3.5-flash"\n`,
@@ -97,6 +98,7 @@ const BY_TABLE = {
       writeFileSync(join(project, '.qwen', 'settings.json'), JSON.stringify(HOOKED(command)))
     },
     untrusted: ({ view }) => view.output === 'swordfish',
+    follows: true,
   },
 }
 
@@ -358,6 +360,9 @@ const MORE_CASES = {
     const steps = [{ text: 'swordfish' }]
     const kept = await probe(at, 'hostile', body, steps, [], { hostile: true })
     kept.holds('the project had no say', BY_TABLE[at.name].untrusted(kept))
+    if (!BY_TABLE[at.name].follows) return
+    const led = await probe(at, 'led', body, steps, [], { hostile: true, trusted: true })
+    led.holds('where it is trusted, it has', existsSync(marker(led.place.dir)))
   },
 }
 
