@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::policies::{self, HookForm, SinkForm};
 use super::project::{self, Project};
 use super::trust::Trust;
 use crate::core::call::Decider;
@@ -38,8 +39,14 @@ pub(super) struct File {
     pub(super) providers: toml::Table,
     /// What the file tools may touch.
     pub(super) files: FileRules,
+    /// Whether workflows may run commands.
+    pub(super) commands: bool,
     /// Questions to a person.
     pub(super) approvals: Approvals,
+    /// Programs that judge calls.
+    pub(super) hooks: BTreeMap<String, HookForm>,
+    /// Who hears of events.
+    pub(super) events: BTreeMap<String, SinkForm>,
 }
 
 /// Who decides questions.
@@ -175,19 +182,47 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     setup.trusted_project = project_dir.filter(|_| trusted);
     setup.add_aliases(user.aliases.clone());
     setup.add_aliases(file.aliases.clone());
-    let wrong = |what| Failure::new(Code::InvalidArguments, format!("the configuration is wrong: {what}"));
+    let wrong = |what: String| Failure::new(Code::InvalidArguments, format!("the configuration is wrong: {what}"));
     let ceilings = user.limits.ceilings().map_err(wrong)?;
     let ceilings = ceilings.lowest(file.limits.ceilings().unwrap_or_default());
     let defaults = defaults(env, &user, &file, &mut facts);
     setup.most_at_once = ceilings.concurrency;
     facts.extend(ceilings.in_words().map(|text| fact("limits", Health::Ok, text, None)));
     let files = if trusted { rules(user.files, file.files) } else { user.files };
+    let commands = user.commands || (trusted && file.commands);
+    if commands {
+        facts.push(fact("commands", Health::Ok, "workflows may run them".to_owned(), None));
+    }
     let person_decides = [user.approvals, file.approvals].iter().any(|a| a.decider == Decider::Person);
     if person_decides {
         facts.push(fact("approvals", Health::Ok, "only a person decides".to_owned(), None));
     }
-    let config =
-        Configured { person_decides, setup, ceilings, files: std::sync::Arc::new(files), facts, dir: places.dir };
+    let hooks = policies::hooks(user.hooks, file.hooks).map_err(wrong)?;
+    facts.extend(hooks.iter().map(|hook| {
+        let when = if hook.always { "every run" } else { "documents that name it" };
+        fact(
+            "hooks",
+            Health::Ok,
+            format!("{}: {}, for {when}", hook.name, hook.command.first().map_or("", String::as_str)),
+            None,
+        )
+    }));
+    let sinks = policies::sinks(user.events, file.events).map_err(wrong)?;
+    facts.extend(sinks.iter().map(|sink| {
+        let when = if sink.always { "every run" } else { "documents that name it" };
+        fact("event sinks", Health::Ok, format!("{}, for {when}", sink.name), None)
+    }));
+    let config = Configured {
+        sinks,
+        commands,
+        hooks,
+        person_decides,
+        setup,
+        ceilings,
+        files: std::sync::Arc::new(files),
+        facts,
+        dir: places.dir,
+    };
     Ok(Configuration { defaults, config })
 }
 

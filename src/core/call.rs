@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::core::ids::Hash;
+use crate::core::work::{CommandAsk, OutputsAsk};
 
 /// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -106,6 +107,15 @@ pub struct Ask {
     /// The delay of a `timer` call in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timer_ms: Option<u64>,
+    /// The program of a `command` call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandAsk>,
+    /// Names of variables whose values only the environment of the child process holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Vec<String>>,
+    /// Files that the call is to make.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<OutputsAsk>,
 }
 
 impl Ask {
@@ -389,7 +399,7 @@ impl CallSpec {
     /// Whether an attempt of this call may change something outside the run.
     pub fn is_mutating(&self) -> bool {
         match self.kind {
-            CallKind::Command => true,
+            CallKind::Command => self.ask.command.as_ref().is_none_or(|command| !command.read_only),
             _ => self.ask.isolation.is_some() || self.ask.write_scope.as_ref().is_some_and(|s| !s.is_empty()),
         }
     }

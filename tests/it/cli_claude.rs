@@ -886,3 +886,28 @@ fn what_a_reader_should_know_about_an_answer_is_shown_with_its_call() {
     assert!(shown.contains("  program  2.1.332   read\n"), "{shown}");
     assert!(shown.contains("  note     the tool Bash was denied: {\"command\":\"ls\"}\n"), "{shown}");
 }
+
+#[test]
+fn what_claude_reports_while_it_is_being_ended_counts_for_the_call_that_was_cancelled() {
+    let behave = "head -n 1 \"$dir/events\"; trap 'tail -n 1 \"$dir/events\"; exit 0' INT; echo >\"$dir/ready\"\n\
+                  while :; do sleep 0.05; done";
+    let stub = Stub::doing("claude", VERSION, behave);
+    let aborted = json!({"subtype": "error_during_execution", "terminal_reason": "aborted_tools", "is_error": false});
+    stub.events(&[init(), result(&aborted)]);
+    let place = Place::new();
+    let ended = std::thread::scope(|scope| {
+        let running = scope.spawn(|| owf_run(&stub, &place, "return await agent('2 + 2')"));
+        eventually(std::time::Duration::from_secs(3), "the stub runs", || stub.path().join("ready").exists());
+        let run = stub.json(&place, &["status", "latest", "--json"])["run_id"].as_str().unwrap().to_owned();
+        let view = stub.json(&place, &["cancel", &run, "--json"]);
+        running.join().unwrap();
+        view
+    });
+    assert_eq!(ended["status"], json!("cancelled"), "{ended}");
+    let call = &stub.json(&place, &["calls", "latest", "1", "--json"])["call"];
+    assert_eq!(
+        (&call["status"], &call["output_tokens"], &call["cost_usd"], &call["cost_source"]),
+        (&json!("cancelled"), &json!(7), &json!(0.0123), &json!("reported")),
+        "{call}"
+    );
+}

@@ -194,7 +194,7 @@ pub(crate) fn owf_run(stub: &Stub, place: &Place, body: &str) -> Value {
 pub(crate) fn write_program(path: &Path, script: &str) {
     use std::io::Write as _;
     let mut child = std::process::Command::new("/bin/sh")
-        .args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"])
+        .args(["-c", "rm -f \"$1\" && cat >\"$1\" && chmod 755 \"$1\"", "sh"])
         .arg(path)
         .stdin(std::process::Stdio::piped())
         .spawn()

@@ -32,9 +32,9 @@ fn asked(place: &Place) -> String {
 
 /// A document of `count` tasks with a question each.
 fn questions(count: usize) -> String {
-    let tasks: String =
-        (0..count).map(|i| format!("  t{i}: {{approval: 'May t{i}?', prompt: p{i}, allow_failure: true}}\n")).collect();
-    format!("name: x\ntasks:\n{tasks}")
+    let task = |i| format!("  t{i}: {{approval: 'May t{i}?', prompt: p{i}, allow_failure: true}}");
+    let tasks: Vec<String> = (0..count).map(task).collect();
+    format!("name: x\ntasks:\n{}\n", tasks.join("\n"))
 }
 
 /// Everything that is asked in a store: the answer to each, ready to be sent.
@@ -168,7 +168,7 @@ tasks:
         assert_eq!((end.code, &end.json()["error"]["code"]), (2, &json!("already_decided")), "{end:?}");
     }
     let view = place.owf(&["wait", &run, "--json"]).json();
-    let approved = winners[0] % 2 == 0;
+    let approved = winners[0].is_multiple_of(2);
     assert_eq!(view["status"], if approved { "done" } else { "failed" }, "{view}");
     let mut asked = labels(&place);
     asked.sort();

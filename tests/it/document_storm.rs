@@ -248,6 +248,7 @@ impl Provider for Storm {
                     answer: ReplyAnswer::Text(format!("<{}>", request.spec.ask.prompt.as_deref().unwrap_or_default())),
                     usage: Usage::default(),
                     cost_nanos: Some(0),
+                    charge_nanos: None,
                     cost_source: CostSource::Reported,
                     model: None,
                     rule: None,
@@ -324,8 +325,7 @@ fn checked(events: &[Value], made: &[Made], concurrency: usize) -> BTreeMap<Stri
                 let index: usize = label[1..].parse().unwrap();
                 let status = match event["outcome"]["decision"]["decision"].as_str() {
                     // The question before a task is not its end.
-                    Some("approve") if made[index].work != Work::Question => continue,
-                    Some("deny") if made[index].work != Work::Question => continue,
+                    Some("approve" | "deny") if made[index].work != Work::Question => continue,
                     Some("deny") => "denied",
                     _ => event["outcome"]["status"].as_str().unwrap(),
                 };

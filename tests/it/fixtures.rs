@@ -97,6 +97,7 @@ fn without_rules_a_text_names_the_label_and_echoes_the_prompt() {
             usage: Usage { input_tokens: 5, output_tokens: expected.len().div_ceil(4) as u64, ..Usage::default() },
             cost_nanos: Some(0),
             cost_source: CostSource::Simulated,
+            charge_nanos: None,
             model: None,
             rule: Some(0),
             changed_files: Vec::new(),

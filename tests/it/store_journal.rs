@@ -411,6 +411,7 @@ impl Play {
                 error: CallError::new(ErrorClass::Overloaded, "é".repeat(500)),
                 usage: Usage { output_tokens: tokens, ..Usage::default() },
                 cost_nanos: Some(tokens),
+                charge_nanos: None,
                 retry_in_ms: None,
                 duration_ms: 3,
                 rule: None,

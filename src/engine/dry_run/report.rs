@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::core::budget::Limits;
 use crate::core::outcome::{CostSource, ErrorClass};
 use crate::core::run::{RunError, RunOutcome};
+use crate::core::work::CommandAsk;
 use crate::engine::answer::clip;
 use crate::engine::view::{
     DryOutcome, DryRunView, ErrorView, Estimate, Notice, ProviderRow, Unreached, Usd, WorkflowName, WorstCase,
@@ -255,10 +256,21 @@ fn warnings(
         let message = format!("A run would ask a person {asks}, answered here with approve: {}", listed.join(", "));
         out.push(Notice::new("approvals", message));
     }
+    out.extend(commands(record));
     out.extend(failures(record));
     out.extend(unused_rules(input, stage));
     out.extend(record.warnings.iter().cloned());
     out
+}
+
+/// Commands that a run would execute, and that nothing executed here.
+fn commands(record: &Record) -> Option<Notice> {
+    let lines: Vec<String> =
+        record.calls.iter().filter_map(|c| c.spec.ask.command.as_ref()).map(CommandAsk::line).collect();
+    let listed: Vec<String> = lines.iter().take(5).map(|line| clip(line, 120)).collect();
+    let what = if lines.len() == 1 { "1 command".to_owned() } else { format!("{} commands", lines.len()) };
+    let message = format!("A run would run {what}, none of them run here: {}", listed.join("; "));
+    (!lines.is_empty()).then(|| Notice::new("commands", message))
 }
 
 /// Calls that failed here: by a fixture rule, the budget, a bad schema or an unknown provider.

@@ -73,6 +73,7 @@ pub(super) fn play(stage: &mut Stage, scene: Scene, against: Option<&Against>) -
         linger: true,
         budget_base: scene.budget_base,
         person_decides: false,
+        waits: crate::core::run::EngineLimits::default().into(),
     };
     let driver = driver(stage, &scene);
     let mut shell = Shell {
@@ -261,13 +262,9 @@ impl Shell<'_> {
         };
         match spec.kind {
             CallKind::Workflow => self.plan_child(stage, call_id, &spec),
-            CallKind::Agent => self.plan_agent(stage, call_id, &spec),
-            CallKind::Tool
-            | CallKind::Command
-            | CallKind::Expr
-            | CallKind::Approval
-            | CallKind::Timer
-            | CallKind::Turn => {
+            // A command is never run here: its answer is a rule's, or generated.
+            CallKind::Agent | CallKind::Command => self.plan_agent(stage, call_id, &spec),
+            CallKind::Tool | CallKind::Expr | CallKind::Approval | CallKind::Timer | CallKind::Turn => {
                 let message = format!("calls of kind {} cannot be executed yet", spec.kind.as_str());
                 Plan::Refuse(CallError::new(ErrorClass::Other, message))
             }

@@ -66,6 +66,7 @@ fn worst(book: &mut Book) -> Run {
             cache: None,
             due_at: None,
             child_run: None,
+            reserve_nanos: 0,
         });
         if n < 980 {
             events.push(Event::CallFinished {

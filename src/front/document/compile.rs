@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::graph;
 use super::inputs::{check_schema, inputs, validator};
 use super::names::{Place, check_refs, check_result};
-use super::plan::{Approval, END, Guard, Kind, Plan, Routes, Target, Task};
+use super::plan::{Approval, END, Guard, Kind, Outputs, Plan, Routes, Target, Task};
 use super::report::Report;
 use super::template::Template;
 use super::types::{self, Agent, ApprovalForm, Condition, Document, ListForm, OneOrMany};
@@ -71,6 +71,7 @@ pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option
         state_schema: document.state.as_ref().and_then(|s| s.schema.clone()).map(Value::Object),
         on_failure: document.on_failure.or(document.defaults.on_failure).unwrap_or_default(),
         concurrency: document.concurrency,
+        policies: document.into(),
         tasks: Vec::with_capacity(written.len()),
         by_id,
         result: None,
@@ -226,9 +227,17 @@ fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, r
     }
     match &task.kind {
         Kind::Agent { prompt, .. } => check(prompt, inside, node(&["prompt"])),
+        Kind::Command(command) => {
+            for template in command.argv.iter().chain(&command.cwd).chain(&command.input) {
+                check(template, inside, node(&["run"]));
+            }
+        }
         Kind::Expr { value, .. } => check(value, inside, node(&["expr"])),
         Kind::Workflow { args: Some(args), .. } => check(args, inside, node(&["args"])),
         Kind::Workflow { args: None, .. } | Kind::Approval => {}
+    }
+    for template in task.outputs.iter().flat_map(Outputs::templates) {
+        check(template, inside, node(&["outputs"]));
     }
     if let Some(until) = &task.until {
         check(until, behind, node(&["until"]));
@@ -306,6 +315,7 @@ impl Builder<'_, '_, '_, '_> {
         let approval = written.approval.as_ref().map(|form| self.approval(form));
         let guard = written.guard.as_ref().and_then(|guard| self.guard(guard));
         let is_agent = matches!(kind, Kind::Agent { .. });
+        let is_work = is_agent || matches!(kind, Kind::Command(_));
         let site = Site { line: self.one.at.line, column: self.one.at.column };
         let task = Task {
             id: self.one.id.clone(),
@@ -331,9 +341,10 @@ impl Builder<'_, '_, '_, '_> {
             guard,
             allow_failure: written.allow_failure,
             retry: written.retry.as_ref().or(self.document.defaults.retry.as_ref().filter(|_| is_agent)).map(retry),
-            timeout_ms: written.timeout.or(self.document.defaults.timeout.filter(|_| is_agent)).map(|t| t.ms.max(1)),
+            timeout_ms: written.timeout.or(self.document.defaults.timeout.filter(|_| is_work)).map(|t| t.ms.max(1)),
             cache: written.cache.or(self.document.defaults.cache.filter(|_| is_agent)),
             metadata: written.metadata.clone(),
+            outputs: self.outputs(&written),
         };
         (task, places)
     }

@@ -6,7 +6,7 @@ use minijinja::Value;
 use serde_json::{Map, Value as Json, json};
 
 use super::inputs;
-use super::plan::{Kind, Plan};
+use super::plan::{Command, Kind, Outputs, Plan};
 use super::progress::{End, Progress, Stand};
 use super::template::{Template, from_json};
 use super::values::{Names, TaskResult};
@@ -17,6 +17,7 @@ use crate::core::machine::BudgetView;
 use crate::core::op::{DriverState, Op};
 use crate::core::outcome::{CallError, CallStatus, ErrorClass, Outcome};
 use crate::core::run::{RunError, RunErrorCode};
+use crate::core::work::{CommandAsk, OutputsAsk};
 use crate::front::driver::{Driver, DriverStep};
 
 /// What [`DocumentDriver`] needs to run one document.
@@ -274,6 +275,7 @@ impl DocumentDriver {
             // That a call went well and its task did not is no fact of the agent.
             (_, CallStatus::Failed) | (Kind::Expr { .. } | Kind::Approval, _) => CallKind::Expr,
             (Kind::Agent { .. }, _) => CallKind::Agent,
+            (Kind::Command(_), _) => CallKind::Command,
             (Kind::Workflow { .. }, _) => CallKind::Workflow,
         };
         let ask = Ask { extra: Some(json!({"task": written.id, "ended": status.as_str()})), ..Ask::default() };
@@ -290,15 +292,12 @@ impl DocumentDriver {
         let generation = self.tasks[task].generation;
         let made = match &written.kind {
             Kind::Agent { ask, prompt, .. } => {
-                self.within(Some(task), of, None, |n| prompt.eval_text(n)).map(|prompt| {
-                    let ask = Ask { prompt: Some(prompt), ..Ask::clone(ask) };
-                    let mut spec = self.spec(task, CallKind::Agent, ask);
-                    spec.timeout_ms = written.timeout_ms;
-                    spec.retry.clone_from(&written.retry);
-                    spec.cache = written.cache;
-                    (spec, true)
+                self.within(Some(task), of, None, |n| prompt.eval_text(n)).and_then(|prompt| {
+                    let ask = Ask { prompt: Some(prompt), outputs: self.outputs(task, of)?, ..Ask::clone(ask) };
+                    Ok((self.work(task, CallKind::Agent, ask), true))
                 })
             }
+            Kind::Command(command) => self.command(task, of, command).map(|spec| (spec, true)),
             Kind::Expr { source, value } => {
                 let ask = Ask { extra: Some(json!({"task": written.id, "expr": source})), ..Ask::default() };
                 let outcome = match self.eval(value, Some(task), of, None) {
@@ -333,6 +332,41 @@ impl DocumentDriver {
             }
             Err(message) => self.not_made(task, item, message),
         }
+    }
+
+    /// A request of a task that attempts are made at.
+    fn work(&self, task: usize, kind: CallKind, ask: Ask) -> CallSpec {
+        let written = &self.plan.tasks[task];
+        CallSpec {
+            timeout_ms: written.timeout_ms,
+            retry: written.retry.clone(),
+            cache: written.cache,
+            ..self.spec(task, kind, ask)
+        }
+    }
+
+    /// The files a task is to make.
+    fn outputs(&self, task: usize, item: Option<usize>) -> Result<Option<OutputsAsk>, String> {
+        let text = |template: &Template| self.within(Some(task), item, None, |n| template.eval_text(n));
+        Ok(match &self.plan.tasks[task].outputs {
+            None => None,
+            Some(Outputs::Files(files)) => Some(OutputsAsk::Files(files.iter().map(text).collect::<Result<_, _>>()?)),
+            Some(Outputs::Pattern(pattern)) => Some(OutputsAsk::Pattern(text(pattern)?)),
+            Some(Outputs::From(path)) => Some(OutputsAsk::From(path.clone())),
+        })
+    }
+
+    /// The request of a program, each word of it evaluated for itself: what a template gives never becomes two words.
+    fn command(&self, task: usize, item: Option<usize>, command: &Command) -> Result<CallSpec, String> {
+        let text = |template: &Template| self.within(Some(task), item, None, |n| template.eval_text(n));
+        let asked = CommandAsk {
+            argv: command.argv.iter().map(text).collect::<Result<_, _>>()?,
+            cwd: command.cwd.as_ref().map(text).transpose()?,
+            input: command.input.as_ref().map(text).transpose()?,
+            read_only: command.read_only,
+        };
+        let ask = Ask { command: Some(asked), outputs: self.outputs(task, item)?, ..command.ask.clone() };
+        Ok(self.work(task, CallKind::Command, ask))
     }
 
     /// The agent file a request names, pinned at its first use.

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::compile::Builder;
 use super::inputs::check_schema;
-use super::plan::Kind;
+use super::plan::{Command, Kind, Outputs};
 use super::template::Template;
-use super::types::{self, Agent, OneOrMany};
+use super::types::{self, Agent, OneOrMany, OutputsForm, Run, RunForm};
 use crate::core::call::{Ask, WorkflowTarget};
+use crate::core::work::stays_below;
 use crate::front::script::close;
 
 impl Builder<'_, '_, '_, '_> {
@@ -17,6 +18,7 @@ impl Builder<'_, '_, '_, '_> {
     pub(super) fn kind(&mut self, written: &types::Task) -> Kind {
         let given: Vec<&str> = [
             ("prompt", written.prompt.is_some()),
+            ("run", written.run.is_some()),
             ("expr", written.expr.is_some()),
             ("workflow", written.workflow.is_some()),
         ]
@@ -25,6 +27,7 @@ impl Builder<'_, '_, '_, '_> {
         .collect();
         match given[..] {
             ["prompt"] => self.agent(written),
+            ["run"] => self.command(written),
             ["expr"] => {
                 let source = written.expr.clone().unwrap_or(Value::Null);
                 let made = match &source {
@@ -46,8 +49,10 @@ impl Builder<'_, '_, '_, '_> {
             [] => {
                 // What is missing may be a field of a later version, which has been named already.
                 if !self.one.node.entries().iter().any(|(_, k, _)| types::LATER.iter().any(|(_, name)| k == name)) {
-                    let message =
-                        format!("`{}` does nothing: it needs `prompt`, `expr`, `workflow` or `approval`", self.one.id);
+                    let message = format!(
+                        "`{}` does nothing: it needs `prompt`, `run`, `expr`, `workflow` or `approval`",
+                        self.one.id
+                    );
                     self.report.error(self.one.at, "missing_field", message);
                 }
                 Kind::Approval
@@ -79,16 +84,7 @@ impl Builder<'_, '_, '_, '_> {
         };
         let prompt = written.prompt.clone().unwrap_or_default();
         let prompt = self.compiled("prompt", Template::text(&prompt));
-        let schema = written.schema.clone().map(Value::Object);
-        if let Some(schema) = &schema {
-            let at = self.at("schema");
-            if schema.get("type") == Some(&Value::from("object")) {
-                check_schema(schema, at, "`schema`", self.report);
-            } else {
-                let message = "the root of `schema` must say `type: object`: wrap another value in a property";
-                self.report.error(at, "bad_schema", message);
-            }
-        }
+        let schema = self.schema(written);
         let role = agent.role.as_deref().map(|role| format!("You are {role}."));
         let system = [role, agent.system_prompt.clone()].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
         let scope = |paths: &Option<OneOrMany>| paths.as_ref().map(OneOrMany::list);
@@ -103,19 +99,86 @@ impl Builder<'_, '_, '_, '_> {
             read_scope: scope(&written.read_scope),
             write_scope: scope(&written.write_scope),
             agent_type: agent.persona.clone(),
+            secrets: self.secrets(written),
             ..Ask::default()
         };
         Kind::Agent { agent: written.agent.clone(), ask: Box::new(ask), prompt }
     }
 
+    fn command(&mut self, written: &types::Task) -> Kind {
+        let run = match written.run.clone() {
+            Some(RunForm::Full(run)) => run,
+            Some(RunForm::Words(argv)) => Run { argv, cwd: None, input: None, read_only: false },
+            None => return Kind::Approval,
+        };
+        if let Some(cwd) = run.cwd.as_deref().filter(|cwd| !cwd.contains("{{") && !stays_below(cwd)) {
+            let at = self.one.node.follow(["run", "cwd"]).0;
+            let message = format!("`cwd` must stay in the workspace: a relative path without `..`, not `{cwd}`");
+            self.report.error(at, "bad_path", message);
+        }
+        let argv = run.argv.iter().map(|word| self.compiled("run", Template::text(word))).collect();
+        let cwd = run.cwd.as_ref().map(|text| self.compiled("run", Template::text(text)));
+        let input = run.input.as_ref().map(|text| self.compiled("run", Template::text(text)));
+        let (schema, secrets) = (self.schema(written), self.secrets(written));
+        let ask = Ask { schema, secrets, ..Ask::default() };
+        Kind::Command(Box::new(Command { argv, cwd, input, read_only: run.read_only, ask }))
+    }
+
+    fn schema(&mut self, written: &types::Task) -> Option<Value> {
+        let schema = written.schema.clone().map(Value::Object)?;
+        let at = self.at("schema");
+        if schema.get("type") == Some(&Value::from("object")) {
+            check_schema(&schema, at, "`schema`", self.report);
+        } else {
+            let message = "the root of `schema` must say `type: object`: wrap another value in a property";
+            self.report.error(at, "bad_schema", message);
+        }
+        Some(schema)
+    }
+
+    /// The files it makes.
+    pub(super) fn outputs(&mut self, written: &types::Task) -> Option<Outputs> {
+        let names = match written.outputs.clone()? {
+            OutputsForm::One(name) => vec![name],
+            OutputsForm::Many(names) => names,
+            OutputsForm::Found(types::Outputs { pattern: Some(pattern), from: None }) => {
+                return Some(Outputs::Pattern(self.compiled("outputs", Template::text(&pattern))));
+            }
+            OutputsForm::Found(types::Outputs { pattern: None, from: Some(from) }) => return Some(Outputs::From(from)),
+            OutputsForm::Found(_) => {
+                self.error("outputs", "bad_outputs", "`outputs` is names, or a map with `pattern` or with `from`");
+                return None;
+            }
+        };
+        for name in names.iter().filter(|name| !name.contains("{{") && !stays_below(name)) {
+            let message = format!("an output must stay in the workspace: a relative path without `..`, not `{name}`");
+            self.error("outputs", "bad_path", message);
+        }
+        Some(Outputs::Files(names.iter().map(|name| self.compiled("outputs", Template::text(name))).collect()))
+    }
+
+    /// The names of its secrets, sorted: their order means nothing.
+    fn secrets(&mut self, written: &types::Task) -> Option<Vec<String>> {
+        let mut names = written.secrets.clone()?;
+        for name in &names {
+            let mut chars = name.chars();
+            let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+            if !first || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                let message = format!("`{name}` is no name of a variable; `secrets` holds names, never values");
+                self.error("secrets", "bad_secret", message);
+            }
+        }
+        names.sort();
+        names.dedup();
+        Some(names)
+    }
+
     /// Fields that mean nothing for this kind of task.
     pub(super) fn misplaced(&mut self, written: &types::Task, kind: &Kind) {
         let is_agent = matches!(kind, Kind::Agent { .. });
+        let is_command = matches!(kind, Kind::Command(_));
         let only_agents: &[(&str, bool)] = &[
-            ("schema", written.schema.is_some()),
             ("agent", written.agent.is_some()),
-            ("retry", written.retry.is_some()),
-            ("timeout", written.timeout.is_some()),
             ("cache", written.cache.is_some()),
             ("isolation", written.isolation.is_some()),
             ("read_scope", written.read_scope.is_some()),
@@ -123,6 +186,16 @@ impl Builder<'_, '_, '_, '_> {
         ];
         for (key, _) in only_agents.iter().filter(|(_, given)| *given && !is_agent) {
             self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt`"));
+        }
+        let only_work: &[(&str, bool)] = &[
+            ("schema", written.schema.is_some()),
+            ("retry", written.retry.is_some()),
+            ("timeout", written.timeout.is_some()),
+            ("secrets", written.secrets.is_some()),
+            ("outputs", written.outputs.is_some()),
+        ];
+        for (key, _) in only_work.iter().filter(|(_, given)| *given && !is_agent && !is_command) {
+            self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt` or `run`"));
         }
         if written.args.is_some() && written.workflow.is_none() {
             self.error("args", "misplaced", "`args` belongs to a task with a `workflow`");
@@ -156,7 +229,7 @@ impl Builder<'_, '_, '_, '_> {
             && retry.max_attempts > 1
         {
             let at = self.at("retry");
-            let message = "`retry` without `on` tries again after every error that may pass: rate_limited, overloaded, transport, timeout, schema, no_output";
+            let message = "`retry` without `on` tries again after every error that may pass: rate_limited, overloaded, transport, timeout, schema, no_output, exit";
             self.report.warning(at, "retry_all", message);
         }
     }

@@ -12,7 +12,7 @@ use crate::core::outcome::{CallError, ErrorClass};
 use crate::core::redact::Redactor;
 use crate::process::{Program, find_program, passed, run, version_of};
 use crate::providers::estimate::Estimates;
-use crate::providers::pace::Pace;
+use crate::providers::pace::{CEILING, Pace};
 use crate::providers::{
     AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyError, Setup,
 };
@@ -79,12 +79,13 @@ impl CliProvider {
         let invocation = self.agent.invoke(request, profile)?;
         let pace = Pace::of(&format!("{} {}", self.agent.name(), path.display()));
         let sent = tokio::select! {
-            sent = pace.turn(self.agent.name()) => sent?,
+            sent = pace.turn(self.agent.name(), CEILING) => sent?,
             () = context.stop.stopped() => {
                 return Err(CallError::new(ErrorClass::Cancelled, "ended on request before it was started").into());
             }
         };
-        let mut env = self.environment();
+        let secrets = request.spec.ask.secrets.iter().flatten().map(String::as_str);
+        let mut env = passed(&self.env, self.agent.passes().into_iter().chain(secrets));
         env.retain(|(name, _)| !invocation.env.iter().any(|(own, _)| own == name));
         env.extend(invocation.env);
         let program = Program {
