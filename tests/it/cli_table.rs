@@ -190,6 +190,11 @@ fn gemini_cli_error_on_stderr_with_its_exit_code_is_a_matter_of_login() {
     let stub = gemini(&format!("echo 'Loaded cached credentials.' >&2; echo '{said}' >&2; exit 41"));
     let error = stub.failure().error;
     assert_eq!((error.class, error.message.as_str()), (ErrorClass::Auth, "Please set an Auth method"));
+    // Over several lines, after a trace with braces of its own, and with a status as its exit code: as 0.61.0 ends.
+    let trace = "[API] _ApiError: {\"error\":{}}\n    at async Turn.run (chunk.js:1:24) {\n  status: 400\n}";
+    let said = "{\n  \"session_id\": \"s\",\n  \"error\": {\n    \"type\": \"Error\",\n    \"message\": \"no luck\",\n    \"code\": 400\n  }\n}";
+    let error = gemini(&format!("echo '{trace}\n{said}' >&2; exit 144")).failure().error;
+    assert_eq!((error.class, error.message.as_str()), (ErrorClass::BadRequest, "no luck"));
 }
 
 #[test]
