@@ -203,7 +203,7 @@ fn a_program_that_is_not_there_is_an_error() {
 /// What a nested owf leaves when it is killed: an agent with a marker of its own, and what that one started and lost; beside
 /// them a detached run. Notes their ids, and that of the nested owf.
 const NESTED: &str = "echo $$ >nested
-    OWF_CALL_ID=$0/nested/1/1 sh -c 'sh -c \"setsid sleep 300 >/dev/null 2>&1 & echo \\$! >lost\"; echo $$ >agent; exec sleep 300' &
+    OWF_CALL_ID=$0x/nested/1/1 sh -c 'sh -c \"setsid sleep 300 >/dev/null 2>&1 & echo \\$! >lost\"; echo $$ >agent; exec sleep 300' &
     env -u OWF_CALL_ID OWF_DETACHED=1 setsid sh -c 'OWF_CALL_ID=other/run/1/1 sleep 300 & echo $! >inner; echo $$ >detached; exec sleep 300' &
     wait";
 
