@@ -911,3 +911,41 @@ fn what_claude_reports_while_it_is_being_ended_counts_for_the_call_that_was_canc
         "{call}"
     );
 }
+
+/// A run of one call in a worktree in which the stub does what these shell lines say, and its repository.
+fn isolated(does: &str, files: &[(&str, &str)]) -> (Place, crate::support::git::Repo, Value) {
+    let git = "git -c user.name=Ada -c user.email=ada@example.invalid";
+    let stub =
+        Stub::doing("claude", VERSION, &format!("git() {{ command {git} \"$@\"; }}\n{does}\ncat \"$dir/events\""));
+    stub.events(&[init(), result(&json!({}))]);
+    let place = Place::new();
+    place.file(".gitignore", "home\nuser\n");
+    place.file("w.js", "");
+    let repo = crate::support::git::Repo::new(place.path(), files);
+    let run = owf_run(&stub, &place, "return await agent('x', { isolation: 'worktree' })");
+    assert_eq!((&run["status"], &run["output"]), (&json!("done"), &json!("four")), "{run}");
+    let call = stub.json(&place, &["calls", "latest", "1", "--json"])["call"].clone();
+    (place, repo, call)
+}
+
+#[test]
+fn acceptance_037_what_claude_commits_in_a_worktree_survives_and_is_reported() {
+    let does = "echo b >b.txt; git add b.txt; git commit --quiet --message='add b'";
+    let (_place, repo, call) = isolated(does, &[("a.txt", "one\n")]);
+    assert_eq!(call["changed_files"], json!(["b.txt"]), "{call}");
+    let branch = call["worktree_branch"].as_str().unwrap();
+    assert_eq!(repo.git(&["log", "--format=%s", branch]), "add b\nfirst");
+    assert_eq!(repo.git(&["show", &format!("{branch}:b.txt")]), "b");
+}
+
+#[test]
+fn acceptance_039_what_claude_renames_deletes_and_adds_is_exact() {
+    let files = [("old name.txt", "the same text\n"), ("gone.txt", "x\n"), ("größe/ä.txt", "1\n"), ("kept.txt", "k\n")];
+    let does = "git mv 'old name.txt' 'new name.txt'; rm gone.txt; echo 2 >größe/ä.txt; mkdir 新しい; echo n >新しい/ファイル.txt";
+    let (_place, _repo, call) = isolated(does, &files);
+    assert_eq!(
+        call["changed_files"],
+        json!(["gone.txt", "größe/ä.txt", "new name.txt", "old name.txt", "新しい/ファイル.txt"]),
+        "{call}"
+    );
+}

@@ -56,6 +56,7 @@ mod dry_run;
 mod event_sinks;
 mod fixtures;
 mod http_accept;
+mod http_dialect;
 mod http_dialect_tools;
 mod http_docs;
 mod http_llama;
