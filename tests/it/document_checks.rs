@@ -147,12 +147,11 @@ fn fields_of_a_later_version_are_refused_by_name() {
 hooks: []
 tasks:
   a: {prompt: hi, idempotency_key: k, messages: []}
-  c: {tool: t}
 ";
     let all = found(text);
     assert!(all.iter().all(|(_, _, code, _)| code == "not_available"), "{all:?}");
     let names: Vec<&str> = all.iter().map(|(_, _, _, message)| message.split('`').nth(1).unwrap()).collect();
-    assert_eq!(names, ["hooks", "idempotency_key", "messages", "tool"]);
+    assert_eq!(names, ["hooks", "idempotency_key", "messages"]);
 }
 
 #[test]

@@ -4,10 +4,10 @@ use serde_json::json;
 
 use crate::core::budget::Ledger;
 use crate::core::call::{CallKind, Decider, Decision};
-use crate::core::event::{ApprovalNote, Event};
+use crate::core::event::{ApprovalKind, ApprovalNote, Event};
 use crate::core::ids::{ApprovalId, CallId, Hash};
 use crate::core::json::canonical;
-use crate::core::outcome::{CallStatus, DecisionNote, Outcome};
+use crate::core::outcome::{CallError, CallStatus, DecisionNote, ErrorClass, Outcome};
 
 use super::api::{DecisionInput, Effect};
 use super::state::{CallState, RunMachine};
@@ -41,20 +41,24 @@ impl RunMachine {
 
     fn question(&self, call_id: CallId, approval_id: ApprovalId) -> Option<ApprovalNote> {
         let call = self.call(call_id)?;
-        let kind = Self::question_kind(call.spec.kind);
-        let (message, metadata, decider, expires_at, on_timeout) = match &call.spec.ask.approval {
-            Some(ask) => {
-                let expires_at = ask.expires_in_ms.map(|ms| self.now.plus(ms));
-                (ask.message.clone(), ask.metadata.clone(), ask.decider, expires_at, ask.on_timeout)
-            }
-            None => {
-                let label = &call.spec.label;
-                let message = format!(
-                    "`{label}` ({call_id}) was changing files when the process that ran it ended: run it again?"
-                );
-                (message, None, Decider::Any, None, Decision::Deny)
-            }
+        let kind = match call.question {
+            Some(_) => ApprovalKind::Tool,
+            None => Self::question_kind(call.spec.kind),
         };
+        let (message, metadata, decider, expires_at, on_timeout) =
+            match call.spec.ask.approval.as_ref().or(call.question.as_deref()) {
+                Some(ask) => {
+                    let expires_at = ask.expires_in_ms.map(|ms| self.now.plus(ms));
+                    (ask.message.clone(), ask.metadata.clone(), ask.decider, expires_at, ask.on_timeout)
+                }
+                None => {
+                    let label = &call.spec.label;
+                    let message = format!(
+                        "`{label}` ({call_id}) was changing files when the process that ran it ended: run it again?"
+                    );
+                    (message, None, Decider::Any, None, Decision::Deny)
+                }
+            };
         let decider = if self.config.person_decides { Decider::Person } else { decider };
         let content = canonical(&json!({
             "source": self.config.source_hash.to_string(),
@@ -121,6 +125,12 @@ impl RunMachine {
                 call.repeat_agreed = true;
                 call.state = CallState::Held;
                 self.held.insert(call_id.0);
+            }
+            (_, Decision::Deny) if call.question.is_some() => {
+                let why = note.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                let error = CallError::new(ErrorClass::Denied, format!("denied by {}{why}", note.by));
+                let outcome = Outcome { decision: Some(note), ..Outcome::failed(call_id, error) };
+                self.settle(call_id, outcome, None, ledger);
             }
             (_, Decision::Deny) => {
                 let outcome = Outcome { decision: Some(note), ..Outcome::new(call_id, CallStatus::Skipped) };
