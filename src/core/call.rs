@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::core::ids::Hash;
-use crate::core::work::{CommandAsk, OutputsAsk};
+use crate::core::work::{CommandAsk, OutputsAsk, ToolAsk};
 
 /// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -110,6 +110,9 @@ pub struct Ask {
     /// The program of a `command` call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandAsk>,
+    /// The tool of a `tool` call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<ToolAsk>,
     /// Names of variables whose values only the environment of the child process holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<String>>,
@@ -404,6 +407,7 @@ impl CallSpec {
     pub fn is_mutating(&self) -> bool {
         match self.kind {
             CallKind::Command => self.ask.command.as_ref().is_none_or(|command| !command.read_only),
+            CallKind::Tool => self.ask.tool.as_ref().is_none_or(|tool| !tool.read_only),
             _ => self.ask.isolation.is_some() || self.ask.write_scope.as_ref().is_some_and(|s| !s.is_empty()),
         }
     }

@@ -171,6 +171,7 @@ impl RunLoop {
             other => other,
         };
         self.tree.services.secrets.ops(&mut ops, &mut state);
+        super::tools::mark(&mut ops, &self.tree.services.config.tools);
         self.feed(Input::Ran { ops, state });
     }
 

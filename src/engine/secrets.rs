@@ -111,6 +111,9 @@ impl Secrets {
             Some(OutputsAsk::Pattern(text) | OutputsAsk::From(text)) => self.text(text),
             None => {}
         }
+        if let Some(tool) = &mut ask.tool {
+            self.value(&mut tool.args);
+        }
         if let Some(command) = &mut ask.command {
             command.argv.iter_mut().for_each(|word| self.text(word));
             self.option(&mut command.cwd);

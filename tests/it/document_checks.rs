@@ -146,12 +146,12 @@ fn fields_of_a_later_version_are_refused_by_name() {
     let text = "name: x
 tasks:
   a: {prompt: hi, idempotency_key: k}
-  c: {tool: t}
+  c: {prompt: hi, turns: []}
 ";
     let all = found(text);
     assert!(all.iter().all(|(_, _, code, _)| code == "not_available"), "{all:?}");
     let names: Vec<&str> = all.iter().map(|(_, _, _, message)| message.split('`').nth(1).unwrap()).collect();
-    assert_eq!(names, ["idempotency_key", "tool"]);
+    assert_eq!(names, ["idempotency_key", "turns"]);
 }
 
 #[test]

@@ -109,6 +109,7 @@ mod store_journal;
 mod store_owner;
 mod store_support;
 mod support;
+mod tools;
 mod views;
 mod workspace_cache;
 mod worktree_cli;

@@ -135,6 +135,7 @@ impl RunMachine {
             unclear: false,
             over_cap,
             repeat_agreed: false,
+            question: None,
             spec: Arc::new(spec),
         };
         if let Some((_, outcome)) = recorded.and_then(|r| r.outcome.as_ref()) {

@@ -238,8 +238,10 @@ fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, r
             }
         }
         Kind::Expr { value, .. } => check(value, inside, node(&["expr"])),
-        Kind::Workflow { args: Some(args), .. } => check(args, inside, node(&["args"])),
-        Kind::Workflow { args: None, .. } | Kind::Approval => {}
+        Kind::Tool { args: Some(args), .. } | Kind::Workflow { args: Some(args), .. } => {
+            check(args, inside, node(&["args"]));
+        }
+        Kind::Tool { args: None, .. } | Kind::Workflow { args: None, .. } | Kind::Approval => {}
     }
     for template in task.outputs.iter().flat_map(Outputs::templates) {
         check(template, inside, node(&["outputs"]));
@@ -334,7 +336,7 @@ impl Builder<'_, '_, '_, '_> {
         let approval = written.approval.as_ref().map(|form| self.approval(form));
         let guard = written.guard.as_ref().and_then(|guard| self.guard(guard));
         let is_agent = matches!(kind, Kind::Agent { .. });
-        let is_work = is_agent || matches!(kind, Kind::Command(_));
+        let is_work = is_agent || matches!(kind, Kind::Command(_) | Kind::Tool { .. });
         let site = Site { line: self.one.at.line, column: self.one.at.column };
         let task = Task {
             id: self.one.id.clone(),

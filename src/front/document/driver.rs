@@ -17,7 +17,7 @@ use crate::core::machine::BudgetView;
 use crate::core::op::{DriverState, Op};
 use crate::core::outcome::{CallError, CallStatus, ErrorClass, Outcome};
 use crate::core::run::{RunError, RunErrorCode};
-use crate::core::work::{CommandAsk, OutputsAsk};
+use crate::core::work::{CommandAsk, OutputsAsk, ToolAsk};
 use crate::front::driver::{Driver, DriverStep};
 
 /// What [`DocumentDriver`] needs to run one document.
@@ -282,6 +282,7 @@ impl DocumentDriver {
             (_, CallStatus::Failed) | (Kind::Expr { .. } | Kind::Approval, _) => CallKind::Expr,
             (Kind::Agent { .. }, _) => CallKind::Agent,
             (Kind::Command(_), _) => CallKind::Command,
+            (Kind::Tool { .. }, _) => CallKind::Tool,
             (Kind::Workflow { .. }, _) => CallKind::Workflow,
         };
         let ask = Ask { extra: Some(json!({"task": written.id, "ended": status.as_str()})), ..Ask::default() };
@@ -306,6 +307,7 @@ impl DocumentDriver {
                 })
             }
             Kind::Command(command) => self.command(task, of, command).map(|spec| (spec, true)),
+            Kind::Tool { name, args } => self.tool(task, of, name, args.as_ref()).map(|spec| (spec, true)),
             Kind::Expr { source, value } => {
                 let ask = Ask { extra: Some(json!({"task": written.id, "expr": source})), ..Ask::default() };
                 let outcome = match self.eval(value, Some(task), of, None) {
@@ -387,6 +389,17 @@ impl DocumentDriver {
         })?;
         // None said before is the same request as none.
         Ok((!said.is_empty()).then_some(said))
+    }
+
+    /// The request of a tool, in the mode of the document.
+    fn tool(&self, task: usize, item: Option<usize>, name: &str, args: Option<&Template>) -> Result<CallSpec, String> {
+        let args = args.map(|args| self.eval(args, Some(task), item, None)).transpose()?.unwrap_or_else(|| json!({}));
+        if !args.is_object() {
+            return Err(format!("the arguments of a tool are an object, not {args}"));
+        }
+        let asked = ToolAsk { name: name.to_owned(), args, mode: self.plan.mode.clone(), read_only: false };
+        let ask = Ask { tool: Some(asked), outputs: self.outputs(task, item)?, ..Ask::default() };
+        Ok(self.work(task, CallKind::Tool, ask))
     }
 
     /// The agent file a request names, pinned at its first use.

@@ -270,6 +270,8 @@ pub(super) struct Task {
     pub expr: Option<Value>,
     /// A program that is run, without a shell: its words, or a map with everything about it. Its text is what it prints.
     pub run: Option<RunForm>,
+    /// A tool of the user's configuration, by its name.
+    pub tool: Option<String>,
     /// Names of variables that the environment of the program, or of the agent's program, is given; no text ever holds their values.
     #[schemars(length(min = 1))]
     pub secrets: Option<Vec<String>>,
@@ -278,7 +280,7 @@ pub(super) struct Task {
     pub outputs: Option<OutputsForm>,
     /// A child workflow: a name, or a path with a slash or an ending.
     pub workflow: Option<String>,
-    /// The args of the child: a value with templates in it.
+    /// The args of the child, or the arguments of the tool: a value with templates in it.
     #[serde(default, deserialize_with = "present")]
     pub args: Option<Value>,
     /// A person is asked first; alone it is a task of its own, whose value is the decision.
@@ -500,7 +502,6 @@ fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Erro
 pub(super) const LATER: &[(Place, &str)] = &[
     (Place::Document, "tools"),
     (Place::Document, "secrets"),
-    (Place::Task, "tool"),
     (Place::Task, "idempotency_key"),
     (Place::Task, "undo"),
     (Place::Task, "turns"),
