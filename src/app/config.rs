@@ -160,7 +160,9 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     }
     let prices = || Prices::of_user(places.dir.as_deref());
     let own = Setup::configured(env.clone(), &tables).with_prices(prices());
-    let Project { file, trusted, facts: of_project } = match project::read(workspace) {
+    let found = project::read(workspace);
+    let project_dir = found.as_ref().map(|found| PathBuf::from(&found.dir));
+    let Project { file, trusted, facts: of_project } = match found {
         None => Project::default(),
         Some(found) => {
             let trust = places.dir.as_deref().map(Trust::of).unwrap_or_default();
@@ -177,6 +179,7 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
         Setup::configured(env.clone(), &tables).with_prices(prices())
     };
     setup.problems.splice(0..0, problems);
+    setup.trusted_project = project_dir.filter(|_| trusted);
     setup.add_aliases(user.aliases.clone());
     setup.add_aliases(file.aliases.clone());
     let wrong = |what: String| Failure::new(Code::InvalidArguments, format!("the configuration is wrong: {what}"));

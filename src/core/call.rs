@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::core::ids::Hash;
-use crate::core::work::CommandAsk;
+use crate::core::work::{CommandAsk, OutputsAsk};
 
 /// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -113,6 +113,9 @@ pub struct Ask {
     /// Names of variables whose values only the environment of the child process holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<String>>,
+    /// Files that the call is to make.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<OutputsAsk>,
 }
 
 impl Ask {

@@ -85,6 +85,9 @@ pub enum Event {
         /// The run of a child workflow.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         child_run: Option<RunId>,
+        /// Billionths of a US dollar set aside for it, when it asks a provider that bills: what it counts for when its owner dies.
+        #[serde(default, skip_serializing_if = "is_default")]
+        reserve_nanos: u64,
     },
     /// An attempt failed and the call goes on: another attempt follows, or the run pauses.
     AttemptFailed {
@@ -100,6 +103,10 @@ pub enum Event {
         /// What it cost, in billionths of a US dollar.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cost_nanos: Option<u64>,
+        /// What it counts for against a cost budget, when that is not what it is known to have cost: nobody knows what an attempt
+        /// cost that was cut short, so what was set aside for it counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        charge_nanos: Option<u64>,
         /// The worktree it left, when it changed something in one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worktree: Option<WorktreeNote>,
@@ -120,6 +127,33 @@ pub enum Event {
         /// The attempt.
         attempt: u32,
         /// One short sentence.
+        message: String,
+    },
+    /// A tool of a running attempt is about to change something. On disk before it does.
+    ToolStarted {
+        /// The call.
+        call_id: CallId,
+        /// The attempt.
+        attempt: u32,
+        /// Which of the attempt's effects, from 1.
+        number: u32,
+        /// The tool.
+        tool: String,
+        /// What it changes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
+    },
+    /// It has changed it, or has not.
+    ToolFinished {
+        /// The call.
+        call_id: CallId,
+        /// The attempt.
+        attempt: u32,
+        /// Which of the attempt's effects.
+        number: u32,
+        /// Whether it did what it was to do.
+        ok: bool,
+        /// What the model was told.
         message: String,
     },
     /// A call ended. The order of these events is the order of delivery.
@@ -248,6 +282,8 @@ impl Event {
             Self::AttemptStarted { .. } => "attempt_started",
             Self::AttemptFailed { .. } => "attempt_failed",
             Self::AttemptProgress { .. } => "attempt_progress",
+            Self::ToolStarted { .. } => "tool_started",
+            Self::ToolFinished { .. } => "tool_finished",
             Self::CallFinished { .. } => "call_finished",
             Self::ApprovalAsked { .. } => "approval_asked",
             Self::ApprovalDecided { .. } => "approval_decided",
@@ -268,6 +304,8 @@ impl Event {
             | Self::AttemptFailed { call_id, .. }
             | Self::AttemptProgress { call_id, .. }
             | Self::PolicyDecided { call_id, .. }
+            | Self::ToolStarted { call_id, .. }
+            | Self::ToolFinished { call_id, .. }
             | Self::CallFinished { call_id, .. } => Some(*call_id),
             Self::CancelRequested { call_id, .. } => *call_id,
             Self::ApprovalAsked { approval } => Some(approval.call_id),

@@ -243,6 +243,10 @@ pub struct EngineLimits {
     pub breaker_failures: u32,
     /// Milliseconds for which it is.
     pub breaker_open_ms: u64,
+    /// Milliseconds that a provider may ask to be left alone for: beyond it the call fails, and a resume asks again.
+    pub retry_ceiling_ms: u64,
+    /// Milliseconds from a call's first attempt after which it is not tried again where its provider was busy or gone.
+    pub retry_total_ms: u64,
 }
 
 impl Default for EngineLimits {
@@ -257,6 +261,8 @@ impl Default for EngineLimits {
             call_folders: 2000,
             breaker_failures: 5,
             breaker_open_ms: 30_000,
+            retry_ceiling_ms: 60_000,
+            retry_total_ms: 900_000,
         }
     }
 }

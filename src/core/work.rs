@@ -35,6 +35,18 @@ impl CommandAsk {
     }
 }
 
+/// Files that a call is to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputsAsk {
+    /// These, each of which must be there when the call has ended.
+    Files(Vec<String>),
+    /// Those that the pattern matches then.
+    Pattern(String),
+    /// Those that the call's value names at this path.
+    From(String),
+}
+
 /// Whether a path is written so that it stays below where it starts: relative, and never upwards.
 pub fn stays_below(path: &str) -> bool {
     let parts = Path::new(path).components();

@@ -254,6 +254,7 @@ fn execute(
         linger: tree.linger || parent.is_some(),
         budget_base: spec.budget_base,
         person_decides: tree.services.config.person_decides,
+        waits: tree.settings.engine.into(),
     };
     let file_name = spec
         .source_path

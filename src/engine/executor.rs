@@ -10,6 +10,7 @@ use crate::core::budget::Charge;
 use crate::core::file_rules::FileRules;
 use crate::core::machine::{Answer, AttemptReport};
 use crate::core::outcome::{CallError, CostSource, ErrorClass};
+use crate::core::work::OutputsAsk;
 use crate::providers::schema::CompiledSchema;
 use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError};
 use crate::store::Ticket;
@@ -17,6 +18,7 @@ use crate::store::Ticket;
 use super::answer::checked;
 use super::breaker::{Breakers, Rule, refused};
 use super::collapse::said;
+use super::effects::Effects;
 use super::isolation::{Isolated, Isolation};
 use super::secrets::Secrets;
 use super::toolbox;
@@ -41,6 +43,8 @@ pub(crate) struct Attempt {
     pub(crate) isolation: Option<Isolation>,
     /// What file tools may touch, for providers that bring none.
     pub(crate) files: Arc<FileRules>,
+    /// Where those tools say what they are about to change.
+    pub(crate) effects: Arc<Effects>,
 }
 
 /// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
@@ -112,7 +116,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     }
     // Only now: the directory the attempt works in is known for sure.
     let tools = match attempt.provider.kind() {
-        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files),
+        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files, &attempt.effects),
         ProviderKind::Cli | ProviderKind::Fake => Ok(None),
     };
     let ended = match tools {
@@ -138,11 +142,15 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         Ended::Stopped(reply) => (reply, Some(CallError::new(ErrorClass::Cancelled, "ended on request"))),
     };
     let mut transcript = None;
+    let mut charge_nanos = None;
+    let mut outputs = None;
+    let was_cut_short = cut_short.is_some();
     match reply {
         None => {}
         Some(Err(failure)) => {
             report.usage = failure.usage;
             report.cost_nanos = failure.cost_nanos;
+            charge_nanos = failure.charge_nanos;
             if failure.cost_source != CostSource::Unknown {
                 report.cost_source = failure.cost_source;
             }
@@ -157,6 +165,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         Some(Ok(reply)) => {
             report.usage = reply.usage;
             report.cost_nanos = reply.cost_nanos;
+            charge_nanos = reply.charge_nanos;
             report.cost_source = reply.cost_source;
             report.rule = reply.rule;
             if reply.model.is_some() {
@@ -173,14 +182,22 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
                 value: Some(value),
                 text,
                 changed_files: reply.changed_files,
-                workspace: attempt.workspace,
+                workspace: attempt.workspace.clone(),
             });
             if report.result.is_err() {
                 report.rejected = said;
             }
+            let made = match (&report.result, &attempt.request.spec.ask.outputs) {
+                (Ok(answer), Some(asked)) if !was_cut_short => Some(made(&attempt, asked, answer).await),
+                _ => None,
+            };
+            match made {
+                None => {}
+                Some(Ok(files)) => outputs = Some(files),
+                Some(Err(error)) => report.result = Err(error),
+            }
         }
     }
-    let was_cut_short = cut_short.is_some();
     if let Some(error) = cut_short {
         report.result = Err(error);
     }
@@ -193,6 +210,9 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         report.changed_files = left.changed_files;
         report.provenance.warnings.extend(left.warning);
     }
+    if let (Ok(answer), Some(files)) = (&mut report.result, outputs) {
+        answer.changed_files = files;
+    }
     if let (Some(path), Some(mut transcript)) = (&attempt.context.transcript, transcript) {
         attempt.secrets.text(&mut transcript);
         // A transcript is for readers; an answer is not thrown away because it could not be written.
@@ -201,13 +221,31 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         }
     }
     report.duration_ms = began.elapsed().as_millis() as u64;
-    let cost_nanos = report.cost_nanos.unwrap_or_else(|| {
+    let crashed = report.result.as_ref().is_err_and(|error| error.class == ErrorClass::Crashed);
+    let cost_nanos = report.cost_nanos.or(charge_nanos).unwrap_or_else(|| {
         // Nobody knows what an attempt cost that was cut short; a budget counts what was set aside for it.
-        let unknown = was_cut_short && attempt.provider.kind() != ProviderKind::Fake;
+        let unknown = (was_cut_short || crashed) && attempt.provider.kind() != ProviderKind::Fake;
         if unknown { attempt.provider.reserve(&attempt.request).cost_nanos } else { 0 }
     });
     report.charge = Charge { tokens: report.usage.output_tokens, cost_nanos, calls: 0 };
     Some(report)
+}
+
+/// The files of an answer. Nobody makes those of an invented answer, so they count as named.
+async fn made(attempt: &Attempt, asked: &OutputsAsk, answer: &Answer) -> Result<Vec<String>, CallError> {
+    let (dir, rules) = (attempt.request.cwd.clone(), Arc::clone(&attempt.files));
+    let value = answer.value.clone().unwrap_or_default();
+    match (attempt.provider.kind(), asked) {
+        (ProviderKind::Fake, OutputsAsk::Files(files)) => Ok(files.clone()),
+        (ProviderKind::Fake, _) => Ok(super::outputs::collect(&dir, asked, &rules, &value).unwrap_or_default()),
+        (ProviderKind::Cli | ProviderKind::Http, _) => {
+            let asked = asked.clone();
+            // A large directory takes its time, and others use this thread.
+            let look = move || super::outputs::collect(&dir, &asked, &rules, &value);
+            let broke_off = |_| Err(CallError::new(ErrorClass::Crashed, "looking for the outputs broke off"));
+            tokio::task::spawn_blocking(look).await.unwrap_or_else(broke_off)
+        }
+    }
 }
 
 /// How a provider's part of an attempt ended.
@@ -234,16 +272,13 @@ impl Ended {
 /// Asks the provider. An attempt that is cut short may wind down and say what it used, where its provider can.
 async fn answer(attempt: &Attempt) -> Ended {
     let limit = Duration::from_millis(attempt.request.timeout_ms);
-    let mut context = attempt.context.clone();
-    if attempt.provider.kind() == ProviderKind::Http {
-        // Only now: the directory the attempt works in is known for sure.
-        match toolbox::of(&attempt.request, &attempt.files) {
-            Ok(tools) => context.tools = tools,
-            Err(why) => return Ended::Answered(Err(CallError::new(ErrorClass::BadRequest, why).into())),
-        }
-    }
+    let context = &attempt.context;
     let stop = &context.stop;
-    let mut call = attempt.provider.call(&attempt.request, &context);
+    if stop.is_stopped() {
+        // The end was asked for while its worktree was made.
+        return Ended::Stopped(None);
+    }
+    let mut call = attempt.provider.call(&attempt.request, context);
     let timed_out = tokio::select! {
         biased;
         reply = &mut call => return Ended::Answered(reply),
@@ -254,12 +289,16 @@ async fn answer(attempt: &Attempt) -> Ended {
     let patience = attempt.provider.wind_down();
     let reply = if patience.is_zero() { None } else { tokio::time::timeout(patience, &mut call).await.ok() };
     let written = context.tools.as_ref().is_some_and(|tools| !tools.changed_files().is_empty());
-    if timed_out && reply.is_none() && written {
+    if timed_out && written {
         // What an agent has written must not be written again by another attempt.
         let message = format!("no answer in {}, after files were written", readable(attempt.request.timeout_ms));
         let mut error = CallError::new(ErrorClass::Other, message);
         error.hint = Some("look at the files before the call is made again".to_owned());
-        return Ended::Answered(Err(error.into()));
+        let failure = match reply {
+            Some(Err(failure)) => ReplyError { error, ..failure },
+            Some(Ok(_)) | None => error.into(),
+        };
+        return Ended::Answered(Err(failure));
     }
     if timed_out { Ended::TimedOut(reply) } else { Ended::Stopped(reply) }
 }

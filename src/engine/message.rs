@@ -28,6 +28,34 @@ pub(crate) enum Message {
         /// One short sentence.
         message: String,
     },
+    /// A tool of an attempt is about to change something, and waits until that is on record.
+    ToolStarted {
+        /// The call.
+        call_id: CallId,
+        /// Its attempt.
+        attempt: u32,
+        /// Which of the attempt's effects.
+        number: u32,
+        /// The tool.
+        tool: String,
+        /// What it changes.
+        target: Option<String>,
+        /// What to wait for; dropped when the attempt is not wanted any more.
+        recorded: tokio::sync::oneshot::Sender<crate::store::Ticket>,
+    },
+    /// It has changed it, or has not.
+    ToolFinished {
+        /// The call.
+        call_id: CallId,
+        /// Its attempt.
+        attempt: u32,
+        /// Which of the attempt's effects.
+        number: u32,
+        /// Whether it did what it was to do.
+        ok: bool,
+        /// What the model was told.
+        message: String,
+    },
     /// The journal has reached the disk as far as some attempt waits for.
     Written,
     /// A plan that could not be made at once.

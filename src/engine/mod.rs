@@ -14,6 +14,7 @@ mod commands;
 mod configured;
 mod control;
 mod dry_run;
+mod effects;
 #[expect(clippy::module_inception, reason = "the handle has the name of its module")]
 mod engine;
 mod execute;
@@ -30,6 +31,7 @@ mod lookups;
 mod message;
 mod money;
 mod nested;
+mod outputs;
 pub mod params;
 mod personas;
 mod prepare;

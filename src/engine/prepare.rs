@@ -52,10 +52,12 @@ impl Prepared {
         self.provider.reserve(&self.request)
     }
 
-    pub(super) fn context(run_dir: &std::path::Path, call_id: CallId, folders: u32) -> CallContext {
+    pub(super) fn context(run_dir: &std::path::Path, call_id: CallId, limits: EngineLimits) -> CallContext {
+        let folders = limits.call_folders;
+        let retry_ceiling = Some(Duration::from_millis(limits.retry_ceiling_ms));
         let transcript =
             (call_id.0 <= folders).then(|| run_dir.join("calls").join(call_id.to_string()).join("transcript.jsonl"));
-        CallContext { transcript, ..CallContext::default() }
+        CallContext { transcript, retry_ceiling, ..CallContext::default() }
     }
 }
 
@@ -89,7 +91,7 @@ impl RunLoop {
             let message = available.message.unwrap_or_else(|| format!("provider \"{wanted}\" cannot be used here"));
             return Some(Plan::Refuse(CallError::new(ErrorClass::NotInstalled, message)));
         }
-        if let Err(error) = super::commands::secrets_set(spec, &self.tree.services.env) {
+        if let Err(error) = self.admissible(spec) {
             return Some(Plan::Refuse(error));
         }
         let schema = match spec.ask.schema.as_ref().map(|schema| self.tree.schema(schema)) {
@@ -145,6 +147,9 @@ impl RunLoop {
         let blind = prepared.provider.reads_workspace(&prepared.request) && prepared.workspace.is_none();
         let plan = if spec.is_mutating() {
             run(note(CacheStatus::Bypassed, ReasonCode::Mutating), None)
+        } else if spec.ask.outputs.is_some() {
+            // An answer of another run made its files then, not now.
+            run(note(CacheStatus::Bypassed, ReasonCode::Policy), None)
         } else if policy == CachePolicy::Disabled {
             run(note(CacheStatus::Disabled, ReasonCode::Policy), None)
         } else if blind {

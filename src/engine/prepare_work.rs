@@ -1,5 +1,6 @@
 //! How calls that no agent answers are to be executed: which of them may, and by what.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::core::call::CallSpec;
@@ -9,6 +10,7 @@ use crate::core::outcome::{CacheNote, CacheStatus, CallError, ErrorClass, Reason
 use crate::providers::Provider;
 
 use super::commands::{self, Commands, HOW_TO_ALLOW, allowed, secrets_set};
+use super::outputs;
 use super::prepare::Prepared;
 use super::run_loop::RunLoop;
 
@@ -25,11 +27,17 @@ impl RunLoop {
             error.hint = Some(HOW_TO_ALLOW.to_owned());
             return Plan::Refuse(error);
         }
-        if let Err(error) = secrets_set(spec, &services.env) {
+        if let Err(error) = self.admissible(spec) {
             return Plan::Refuse(error);
         }
         let runner = Arc::new(Commands::new(services.env.clone()));
         self.plan_work(call_id, spec, runner, commands::NAME)
+    }
+
+    /// What every call must have before anything is asked: its secrets, and outputs that may be made.
+    pub(super) fn admissible(&self, spec: &CallSpec) -> Result<(), CallError> {
+        secrets_set(spec, &self.tree.services.env)?;
+        outputs::check(Path::new(&self.spec.workspace), &spec.ask, &self.tree.services.config.files)
     }
 
     /// The plan of a call that `provider` carries out: never from the cache, which only answers of agents are kept in.

@@ -182,6 +182,9 @@ impl RunLoop {
             if self.journal.standing() == Standing::Failed {
                 return self.store_failed();
             }
+            if self.cancelling.is_some() && begins(&effect) {
+                continue;
+            }
             match effect {
                 Effect::Prepare { call_id } => {
                     if !self.ask_before(call_id) {
@@ -465,6 +468,20 @@ impl RunLoop {
                 self.tree.services.secrets.text(&mut message);
                 self.feed(Input::Progressed { call_id, attempt, message });
             }
+            Message::ToolStarted { call_id, attempt, number, tool, mut target, recorded } => {
+                self.tree.services.secrets.option(&mut target);
+                if self.machine.is_running(call_id, attempt) {
+                    self.feed(Input::ToolStarted { call_id, attempt, number, tool, target });
+                    if let Some(ticket) = self.journal.barrier() {
+                        // A tool whose time is up does not wait any more; then nothing follows from it.
+                        let _ = recorded.send(ticket);
+                    }
+                }
+            }
+            Message::ToolFinished { call_id, attempt, number, ok, mut message } => {
+                self.tree.services.secrets.text(&mut message);
+                self.feed(Input::ToolFinished { call_id, attempt, number, ok, message });
+            }
             Message::Written => self.written(),
             Message::Planned { call_id, plan, claim } => {
                 if let Some(prepared) = self.prepared.get_mut(&call_id) {
@@ -502,5 +519,23 @@ impl RunLoop {
             Message::StoreFailed => self.store_failed(),
             Message::Fail(error) => self.feed(Input::Ran { ops: Vec::new(), state: DriverState::Failed(error) }),
         }
+    }
+}
+
+/// Whether an effect begins something: a run that is about to end does not.
+fn begins(effect: &Effect) -> bool {
+    match effect {
+        Effect::Prepare { .. }
+        | Effect::Acquire { .. }
+        | Effect::Start { .. }
+        | Effect::StartTimer { .. }
+        | Effect::Ask { .. }
+        | Effect::Deliver { .. } => true,
+        Effect::Release { .. }
+        | Effect::Abort { .. }
+        | Effect::Finished { .. }
+        | Effect::Pause { .. }
+        | Effect::Waiting { .. }
+        | Effect::Diverged { .. } => false,
     }
 }

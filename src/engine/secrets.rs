@@ -9,6 +9,7 @@ use crate::core::environment::Environment;
 use crate::core::machine::AttemptReport;
 use crate::core::op::{DriverState, Op};
 use crate::core::redact::Redactor;
+use crate::core::work::OutputsAsk;
 
 /// What is known to be secret, taken out of everything a run records.
 #[derive(Debug, Clone, Default)]
@@ -105,6 +106,11 @@ impl Secrets {
         self.option(&mut ask.system);
         self.option_value(&mut ask.schema);
         self.option_value(&mut ask.extra);
+        match &mut ask.outputs {
+            Some(OutputsAsk::Files(files)) => files.iter_mut().for_each(|file| self.text(file)),
+            Some(OutputsAsk::Pattern(text) | OutputsAsk::From(text)) => self.text(text),
+            None => {}
+        }
         if let Some(command) = &mut ask.command {
             command.argv.iter_mut().for_each(|word| self.text(word));
             self.option(&mut command.cwd);

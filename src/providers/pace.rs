@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::core::outcome::{CallError, ErrorClass};
 
-/// The longest wait that is sat out; beyond it a request fails at once.
+/// The longest wait that is sat out when nothing else is configured; beyond it a request fails at once.
 pub(super) const CEILING: Duration = Duration::from_mins(1);
 /// The wait after a refusal without a hint; each further refusal doubles it.
 const FIRST: Duration = Duration::from_millis(500);
@@ -51,8 +51,8 @@ impl Pace {
     /// Waits for this request's turn. Returns when it may go.
     ///
     /// # Errors
-    /// Of `name`, as it asked for a wait of more than [`CEILING`].
-    pub(super) async fn turn(&self, name: &str) -> Result<Instant, CallError> {
+    /// Of `name`, as it asked for a wait of more than `most`.
+    pub(super) async fn turn(&self, name: &str, most: Duration) -> Result<Instant, CallError> {
         loop {
             let wait = {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +66,7 @@ impl Pace {
                     Some(next) => next - now,
                 }
             };
-            if wait > CEILING {
+            if wait > most {
                 let message = format!("{name} asked for a pause of {} s", wait.as_secs());
                 let mut error = CallError::new(ErrorClass::RateLimited, message);
                 error.retry_after_ms = Some(wait.as_millis() as u64);
@@ -131,7 +131,7 @@ mod tests {
             let pace = Pace::default();
             let began = Instant::now();
             for _ in 0..1000 {
-                pace.turn("x").await.unwrap();
+                pace.turn("x", CEILING).await.unwrap();
                 pace.answered();
             }
             assert!(began.elapsed() < Duration::from_millis(500));
@@ -142,13 +142,13 @@ mod tests {
     fn one_refusal_makes_every_sibling_wait_and_come_one_by_one() {
         run(async {
             let pace = Pace::default();
-            let sent = pace.turn("x").await.unwrap();
+            let sent = pace.turn("x", CEILING).await.unwrap();
             pace.refused(sent, Some(Duration::from_millis(100)));
             // The second refusal of the same burst adds nothing.
             pace.refused(sent, Some(Duration::from_millis(80)));
             let began = Instant::now();
-            let first = pace.turn("x").await.unwrap();
-            let second = pace.turn("x").await.unwrap();
+            let first = pace.turn("x", CEILING).await.unwrap();
+            let second = pace.turn("x", CEILING).await.unwrap();
             assert!(first - began >= Duration::from_millis(95), "{:?}", first - began);
             assert!(second - first >= Duration::from_millis(19), "{:?}", second - first);
         });
@@ -159,7 +159,7 @@ mod tests {
         run(async {
             let pace = Pace::default();
             pace.refused(Instant::now(), Some(Duration::from_hours(1)));
-            let wait = pace.turn("x").await.unwrap_err().retry_after_ms;
+            let wait = pace.turn("x", CEILING).await.unwrap_err().retry_after_ms;
             assert!(wait > Some(3_500_000), "{wait:?}");
         });
     }

@@ -138,6 +138,8 @@ impl RunFold {
             | Event::AttemptStarted { .. }
             | Event::AttemptFailed { .. }
             | Event::AttemptProgress { .. }
+            | Event::ToolStarted { .. }
+            | Event::ToolFinished { .. }
             | Event::CallFinished { .. }
             | Event::ApprovalAsked { .. }
             | Event::ApprovalDecided { .. }
@@ -300,6 +302,8 @@ impl CallFold {
             | Event::RunFinished { .. }
             | Event::CallRequested { .. }
             | Event::AttemptProgress { .. }
+            | Event::ToolStarted { .. }
+            | Event::ToolFinished { .. }
             | Event::ApprovalDecided { .. }
             | Event::Log { .. }
             | Event::Phase { .. }

@@ -4,6 +4,7 @@ mod bounds;
 mod files;
 mod glob;
 mod list;
+mod outputs;
 mod path;
 mod search;
 mod specs;
@@ -12,3 +13,4 @@ mod write;
 
 pub use bounds::Bounds;
 pub use files::{Files, Grant, Kind};
+pub use outputs::Outputs;

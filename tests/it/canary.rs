@@ -342,7 +342,7 @@ fn accept_047_no_batch_gets_its_key_written_down() {
         }
     }
     let fetched = owf(&["batch", "fetch", "msgbatch_1"]);
-    assert_eq!(fetched.matches("[ANTHROPIC_API_KEY]").count() > 5, true, "nothing was repeated: {fetched}");
+    assert!(fetched.matches("[ANTHROPIC_API_KEY]").count() > 5, "nothing was repeated: {fetched}");
     owf(&["batch", "list", "--json"]);
     for (command, text) in &printed_all {
         assert_eq!(leaks(text), [""; 0], "owf {command}: {text}");

@@ -886,3 +886,66 @@ fn what_a_reader_should_know_about_an_answer_is_shown_with_its_call() {
     assert!(shown.contains("  program  2.1.332   read\n"), "{shown}");
     assert!(shown.contains("  note     the tool Bash was denied: {\"command\":\"ls\"}\n"), "{shown}");
 }
+
+#[test]
+fn what_claude_reports_while_it_is_being_ended_counts_for_the_call_that_was_cancelled() {
+    let behave = "head -n 1 \"$dir/events\"; trap 'tail -n 1 \"$dir/events\"; exit 0' INT; echo >\"$dir/ready\"\n\
+                  while :; do sleep 0.05; done";
+    let stub = Stub::doing("claude", VERSION, behave);
+    let aborted = json!({"subtype": "error_during_execution", "terminal_reason": "aborted_tools", "is_error": false});
+    stub.events(&[init(), result(&aborted)]);
+    let place = Place::new();
+    let ended = std::thread::scope(|scope| {
+        let running = scope.spawn(|| owf_run(&stub, &place, "return await agent('2 + 2')"));
+        eventually(std::time::Duration::from_secs(3), "the stub runs", || stub.path().join("ready").exists());
+        let run = stub.json(&place, &["status", "latest", "--json"])["run_id"].as_str().unwrap().to_owned();
+        let view = stub.json(&place, &["cancel", &run, "--json"]);
+        running.join().unwrap();
+        view
+    });
+    assert_eq!(ended["status"], json!("cancelled"), "{ended}");
+    let call = &stub.json(&place, &["calls", "latest", "1", "--json"])["call"];
+    assert_eq!(
+        (&call["status"], &call["output_tokens"], &call["cost_usd"], &call["cost_source"]),
+        (&json!("cancelled"), &json!(7), &json!(0.0123), &json!("reported")),
+        "{call}"
+    );
+}
+
+/// A run of one call in a worktree in which the stub does what these shell lines say, and its repository.
+fn isolated(does: &str, files: &[(&str, &str)]) -> (Place, crate::support::git::Repo, Value) {
+    let git = "git -c user.name=Ada -c user.email=ada@example.invalid";
+    let stub =
+        Stub::doing("claude", VERSION, &format!("git() {{ command {git} \"$@\"; }}\n{does}\ncat \"$dir/events\""));
+    stub.events(&[init(), result(&json!({}))]);
+    let place = Place::new();
+    place.file(".gitignore", "home\nuser\n");
+    place.file("w.js", "");
+    let repo = crate::support::git::Repo::new(place.path(), files);
+    let run = owf_run(&stub, &place, "return await agent('x', { isolation: 'worktree' })");
+    assert_eq!((&run["status"], &run["output"]), (&json!("done"), &json!("four")), "{run}");
+    let call = stub.json(&place, &["calls", "latest", "1", "--json"])["call"].clone();
+    (place, repo, call)
+}
+
+#[test]
+fn acceptance_037_what_claude_commits_in_a_worktree_survives_and_is_reported() {
+    let does = "echo b >b.txt; git add b.txt; git commit --quiet --message='add b'";
+    let (_place, repo, call) = isolated(does, &[("a.txt", "one\n")]);
+    assert_eq!(call["changed_files"], json!(["b.txt"]), "{call}");
+    let branch = call["worktree_branch"].as_str().unwrap();
+    assert_eq!(repo.git(&["log", "--format=%s", branch]), "add b\nfirst");
+    assert_eq!(repo.git(&["show", &format!("{branch}:b.txt")]), "b");
+}
+
+#[test]
+fn acceptance_039_what_claude_renames_deletes_and_adds_is_exact() {
+    let files = [("old name.txt", "the same text\n"), ("gone.txt", "x\n"), ("größe/ä.txt", "1\n"), ("kept.txt", "k\n")];
+    let does = "git mv 'old name.txt' 'new name.txt'; rm gone.txt; echo 2 >größe/ä.txt; mkdir 新しい; echo n >新しい/ファイル.txt";
+    let (_place, _repo, call) = isolated(does, &files);
+    assert_eq!(
+        call["changed_files"],
+        json!(["gone.txt", "größe/ä.txt", "new name.txt", "old name.txt", "新しい/ファイル.txt"]),
+        "{call}"
+    );
+}

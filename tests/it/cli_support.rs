@@ -23,6 +23,8 @@ pub(crate) struct Stub {
     pub(crate) vars: Vec<(String, String)>,
     /// What the providers file says of it.
     pub(crate) entry: Entry,
+    /// The directory of the project that the user trusts.
+    pub(crate) trusted: Option<PathBuf>,
     /// A PATH of its own instead of the usual one.
     pub(crate) search: Option<String>,
     said: Arc<Mutex<Vec<String>>>,
@@ -45,6 +47,7 @@ impl Stub {
             name: name.to_owned(),
             vars: Vec::new(),
             entry: Entry::default(),
+            trusted: None,
             search: None,
             said: Arc::default(),
         }
@@ -86,6 +89,7 @@ impl Stub {
     pub(crate) fn setup(&self) -> Setup {
         let vars = self.vars.iter().cloned().chain([("PATH".to_owned(), self.search_path())]);
         let mut setup = Setup::new(Environment::new(vars));
+        setup.trusted_project.clone_from(&self.trusted);
         setup.entries.insert(self.name.clone(), self.entry.clone());
         setup
     }

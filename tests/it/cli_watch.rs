@@ -65,6 +65,7 @@ fn started(index: u32, attempt: u32) -> Event {
         cache: None,
         due_at: None,
         child_run: None,
+        reserve_nanos: 0,
     }
 }
 
@@ -109,6 +110,7 @@ fn journal() -> Vec<EventRecord> {
                 error: CallError::new(ErrorClass::RateLimited, "slow down"),
                 usage: Usage::default(),
                 cost_nanos: None,
+                charge_nanos: None,
                 retry_in_ms: Some(2000),
                 duration_ms: 1,
                 rule: None,

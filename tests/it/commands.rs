@@ -222,7 +222,7 @@ fn accept_070_a_command_gets_little_environment_and_its_secrets_which_are_found_
         "name: x
 tasks:
   bare: {run: [sh, -c, 'env | cut -d= -f1 | sort']}
-  told: {after: bare, run: [sh, -c, 'echo \"it is $DEPLOY_TOKEN\"; echo ${#DEPLOY_TOKEN}'], secrets: [DEPLOY_TOKEN]}
+  told: {after: bare, run: [sh, -c, 'echo \"it is $DEPLOY_TOKEN\"; printf %s $DEPLOY_TOKEN | wc -c'], secrets: [DEPLOY_TOKEN]}
   asks: {after: told, prompt: 'they say {{ tasks.told }}', secrets: [DEPLOY_TOKEN]}
   fails: {after: told, run: [sh, -c, 'echo $DEPLOY_TOKEN >&2; exit 1'], secrets: [DEPLOY_TOKEN], allow_failure: true}
   end: {after: [asks, fails], expr: '{{ tasks.told }}'}
@@ -349,4 +349,87 @@ fn a_rule_of_a_fixture_file_answers_a_command_in_its_place() {
     place.file("answers.yaml", &crate::acca_support::answers("  - text: said"));
     let run = place.owf(&["run", "flow.yaml", "--fixtures", "answers.yaml", "--no-input", "--json"]).json();
     assert_eq!(run["error"]["message"], json!("task `build` failed: commands are not allowed in this run"));
+}
+
+#[test]
+fn accept_068_a_missing_output_fails_its_task_and_a_pattern_collects_what_is_there() {
+    let place = place(
+        "name: x
+on_failure: best_effort
+tasks:
+  made: {run: [sh, -c, 'mkdir -p dist/deep; touch dist/b.js dist/a.js dist/deep/c.js dist/d.css'], outputs: ['dist/{{ input.name }}.js', ./dist/a.js]}
+  found: {after: made, run: [echo], outputs: {pattern: 'dist/**/*.js'}}
+  named: {after: made, run: [echo, '{\"made\": {\"files\": [\"dist/d.css\"]}}'], outputs: {from: made.files}}
+  nothing: {after: made, run: [echo], outputs: {pattern: '*.none'}}
+  missing: {after: made, run: [echo], outputs: [dist/a.js, dist/gone.js]}
+  unnamed: {after: made, run: [echo, '{}'], outputs: {from: files}}
+  escapes: {after: made, run: [echo, '{\"files\": [\"../../etc/passwd\"]}'], outputs: {from: files}}
+  tells: {after: [made, found, named], run: [echo, '{{ tasks.found.files }}', '{{ tasks.made.files }}', '{{ tasks.named.files }}']}
+  nowhere: {after: nothing, expr: '{{ tasks.nothing.files | length }}'}
+",
+    );
+    let run = view(&place, &["--arg", "name=b"]);
+    assert_eq!(run["status"], json!("done"), "{run}");
+    let output = place.json(&["output", "latest", "--json"]);
+    assert_eq!(
+        output["output"]["tells"],
+        json!(r#"["dist/a.js","dist/b.js","dist/deep/c.js"] ["dist/b.js","dist/a.js"] ["dist/d.css"]"#),
+        "{output}"
+    );
+    assert_eq!(output["output"]["nowhere"], json!(0));
+    let told = |label: &str| {
+        let call = call(&place, label);
+        format!("{}: {}", call["status"].as_str().unwrap(), call["error"]["message"].as_str().unwrap_or("-"))
+    };
+    assert_eq!(
+        ["missing", "unnamed", "escapes"].map(told),
+        [
+            "failed: `outputs`: there is no dist/gone.js",
+            "failed: `outputs`: the result has no `files`",
+            "failed: `outputs`: ../../etc/passwd must not contain `..`",
+        ]
+    );
+}
+
+#[test]
+fn accept_069_outputs_that_a_rule_refuses_or_that_lead_out_are_refused_before_anything_runs() {
+    let place = place(
+        "name: x
+on_failure: best_effort
+tasks:
+  ending: {run: [touch, ran1], outputs: x.exe}
+  hidden: {run: [touch, ran2], outputs: .env}
+  upwards: {run: [touch, ran3], outputs: '{{ input.path }}'}
+  around: {run: [touch, ran4], outputs: {pattern: '{{ input.path }}'}}
+  linked: {run: [sh, -c, 'ln -s /etc link'], outputs: link/hosts.txt}
+  listed: {run: [sh, -c, 'mkdir made; touch made/a.txt made/b.exe; ln -s /etc/hostname made/c.txt'], outputs: {pattern: 'made/*'}}
+  files: {after: listed, expr: '{{ tasks.listed.files }}'}
+",
+    );
+    let config = place.file("user.toml", "commands = true\n[files]\nextensions = [\"txt\"]\n").display().to_string();
+    let run = ["run", "flow.yaml", "--arg", "path=../x.txt", "--no-input", "--json"];
+    let run = printed(&place.command(&run).env("OWF_CONFIG", &config).output().unwrap()).json();
+    assert_eq!(run["output"]["files"], json!(["made/a.txt"]), "{run}");
+    let told = |label: &str| {
+        let call = call(&place, label);
+        format!(
+            "{} {}: {}",
+            call["status"].as_str().unwrap(),
+            call["attempts"],
+            call["error"]["message"].as_str().unwrap()
+        )
+    };
+    assert_eq!(
+        ["ending", "hidden", "upwards", "around", "linked"].map(told),
+        [
+            "failed 0: `outputs`: x.exe has an ending that is not allowed; allowed are txt",
+            "failed 0: `outputs`: .env is refused by the rules for files",
+            "failed 0: `outputs`: ../x.txt must not contain `..`",
+            "failed 0: `outputs`: ../x.txt must not contain `..`",
+            "failed 1: `outputs`: link is a link or leads through one, or is no directory",
+        ]
+    );
+    for ran in ["ran1", "ran2", "ran3", "ran4"] {
+        assert!(!place.path().join(ran).exists(), "{ran}");
+    }
 }

@@ -248,6 +248,7 @@ impl Provider for Storm {
                     answer: ReplyAnswer::Text(format!("<{}>", request.spec.ask.prompt.as_deref().unwrap_or_default())),
                     usage: Usage::default(),
                     cost_nanos: Some(0),
+                    charge_nanos: None,
                     cost_source: CostSource::Reported,
                     model: None,
                     rule: None,

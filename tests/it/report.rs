@@ -121,7 +121,7 @@ fn measured(place: &Place, html: &str, width: u32, dark: bool) -> Value {
     let page = place.file("frame.html", &frame);
     let output = browser(place)
         .unwrap()
-        .arg(format!("--blink-settings=preferredColorScheme={}", if dark { 0 } else { 1 }))
+        .arg(format!("--blink-settings=preferredColorScheme={}", u8::from(!dark)))
         .args(["--dump-dom", &format!("file://{}", page.display())])
         .output()
         .unwrap();

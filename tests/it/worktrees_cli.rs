@@ -119,3 +119,40 @@ fn accept_039_what_an_agent_program_renames_deletes_and_adds_is_exact() {
     let files = json!(["gone.txt", "größe/ä.txt", "new name.txt", "old name.txt", "新しい/ファイル.txt"]);
     assert_eq!(run["output"]["files"], files, "{run}");
 }
+
+#[test]
+fn a_repository_that_an_agent_forged_into_the_record_of_its_worktree_is_not_asked() {
+    let stub = agent("echo two >a.txt");
+    let (place, repo) = place_in_repo(&[("a.txt", "one\n")]);
+    let run = owf_run(&stub, &place, EDIT);
+    let (branch, path) = names(&run);
+    // Another repository that knows the worktree, too, and starts a program where git looks at a file.
+    let (forged, ran) = (place.path().canonicalize().unwrap().join("user/forged"), place.path().join("ran"));
+    std::fs::create_dir_all(&forged).unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(repo.0.join(".git")).arg(&forged).status().unwrap();
+    assert!(copied.success());
+    let filter = format!("[filter \"x\"]\n\tclean = \"touch {}; cat\"\n", ran.display());
+    let config = forged.join(".git/config");
+    std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &filter).unwrap();
+    std::fs::create_dir_all(forged.join(".git/info")).unwrap();
+    std::fs::write(forged.join(".git/info/attributes"), "* filter=x\n").unwrap();
+    let file = repo.0.join(format!("{path}.json"));
+    let mut record: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for repository in [json!(forged.join(".git")), Value::Null] {
+        record["repository"] = repository;
+        std::fs::write(&file, record.to_string()).unwrap();
+        std::fs::write(repo.0.join(&path).join("a.txt"), "three\n").unwrap();
+        let id = run["run_id"].as_str().unwrap();
+        let diff = stub.json(&place, &["worktree", "diff", &format!("{id}/c0001"), "--json"]);
+        assert!(diff["patch"].as_str().unwrap().contains("+three"), "{diff}");
+    }
+    // As after a process that died: housekeeping looks at it.
+    record["repository"] = json!(forged.join(".git"));
+    record["state"] = json!("open");
+    std::fs::write(&file, record.to_string()).unwrap();
+    let said = stub.command(&place, &["doctor", "--fix"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stdout).contains("kept for review"), "{said:?}");
+    let removed = stub.json(&place, &["worktree", "remove", run["run_id"].as_str().unwrap(), "--json"]);
+    assert_eq!(removed["removed"][0]["branch"], json!(branch), "{removed}");
+    assert_eq!((repo.branches(), ran.exists()), (Vec::new(), false));
+}

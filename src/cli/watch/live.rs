@@ -192,6 +192,8 @@ impl Live {
                 self.phase(title);
             }
             Event::AttemptProgress { .. }
+            | Event::ToolStarted { .. }
+            | Event::ToolFinished { .. }
             | Event::CancelRequested { .. }
             | Event::Swallowed { .. }
             | Event::Pinned { .. }

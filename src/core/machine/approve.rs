@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::core::budget::Ledger;
 use crate::core::call::{CallKind, Decider, Decision};
 use crate::core::event::{ApprovalNote, Event};
+use crate::core::history::RecordedCall;
 use crate::core::ids::{ApprovalId, CallId, Hash};
 use crate::core::json::canonical;
 use crate::core::outcome::{CallStatus, DecisionNote, Outcome};
@@ -49,8 +50,10 @@ impl RunMachine {
             }
             None => {
                 let label = &call.spec.label;
+                let changed = self.history.call(call_id).and_then(RecordedCall::changed);
+                let had = changed.map_or_else(String::new, |what| format!(", and had changed {what}"));
                 let message = format!(
-                    "`{label}` ({call_id}) was changing files when the process that ran it ended: run it again?"
+                    "`{label}` ({call_id}) was changing files when the process that ran it ended{had}: run it again?"
                 );
                 (message, None, Decider::Any, None, Decision::Deny)
             }

@@ -131,6 +131,8 @@ impl RunMachine {
             record: None,
             child_run: None,
             child_waits: None,
+            ending: None,
+            unclear: false,
             over_cap,
             repeat_agreed: false,
             spec: Arc::new(spec),

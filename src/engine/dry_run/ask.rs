@@ -12,6 +12,7 @@ use crate::core::call::{CallKind, CallSpec};
 use crate::core::ids::{CallId, Hash};
 use crate::core::machine::{Answer, AttemptReport, Plan};
 use crate::core::outcome::{CacheNote, CallError, CostSource, ErrorClass};
+use crate::core::work::OutputsAsk;
 use crate::engine::answer::checked;
 use crate::engine::commands;
 use crate::providers::schema::CompiledSchema;
@@ -130,7 +131,10 @@ impl Prepared {
                 report.result = checked(reply.answer, self.schema.as_deref()).map(|(value, text)| Answer {
                     value: Some(value),
                     text,
-                    changed_files: reply.changed_files,
+                    changed_files: match &self.request.spec.ask.outputs {
+                        Some(OutputsAsk::Files(files)) => files.clone(),
+                        Some(_) | None => reply.changed_files,
+                    },
                     workspace: None,
                 });
             }

@@ -119,6 +119,8 @@ impl Record {
             | Event::RunFinished { .. }
             | Event::ApprovalDecided { .. }
             | Event::AttemptProgress { .. }
+            | Event::ToolStarted { .. }
+            | Event::ToolFinished { .. }
             | Event::Log { .. }
             | Event::Phase { .. }
             | Event::PolicyDecided { .. }

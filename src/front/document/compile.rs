@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::graph;
 use super::inputs::{check_schema, inputs, validator};
 use super::names::{Place, check_refs, check_result};
-use super::plan::{Approval, END, Guard, Kind, Plan, Routes, Target, Task};
+use super::plan::{Approval, END, Guard, Kind, Outputs, Plan, Routes, Target, Task};
 use super::report::Report;
 use super::template::Template;
 use super::types::{self, Agent, ApprovalForm, Condition, Document, ListForm, MessagesForm, OneOrMany};
@@ -247,6 +247,9 @@ fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, r
     if let Some(outcome) = &task.outcome {
         check(outcome, behind, node(&["outcome"]));
     }
+    for template in task.outputs.iter().flat_map(Outputs::templates) {
+        check(template, inside, node(&["outputs"]));
+    }
     if let Some(until) = &task.until {
         check(until, behind, node(&["until"]));
     }
@@ -363,6 +366,7 @@ impl Builder<'_, '_, '_, '_> {
             timeout_ms: written.timeout.or(self.document.defaults.timeout.filter(|_| is_work)).map(|t| t.ms.max(1)),
             cache: written.cache.or(self.document.defaults.cache.filter(|_| is_agent)),
             metadata: written.metadata.clone(),
+            outputs: self.outputs(&written),
         };
         (task, places)
     }

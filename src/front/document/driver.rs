@@ -6,7 +6,7 @@ use minijinja::Value;
 use serde_json::{Map, Value as Json, json};
 
 use super::inputs;
-use super::plan::{Command, Kind, Plan};
+use super::plan::{Command, Kind, Outputs, Plan};
 use super::progress::{End, Progress, Stand};
 use super::template::{Template, from_json};
 use super::values::{Names, TaskResult};
@@ -17,7 +17,7 @@ use crate::core::machine::BudgetView;
 use crate::core::op::{DriverState, Op};
 use crate::core::outcome::{CallError, CallStatus, ErrorClass, Outcome};
 use crate::core::run::{RunError, RunErrorCode};
-use crate::core::work::CommandAsk;
+use crate::core::work::{CommandAsk, OutputsAsk};
 use crate::front::driver::{Driver, DriverStep};
 
 /// What [`DocumentDriver`] needs to run one document.
@@ -298,10 +298,10 @@ impl DocumentDriver {
         let generation = self.tasks[task].generation;
         let made = match &written.kind {
             Kind::Agent { ask, prompt, .. } => {
-                let prompt = self.within(Some(task), of, None, |n| prompt.eval_text(n));
-                prompt.and_then(|prompt| Ok((prompt, self.messages(task, of)?))).map(|(prompt, messages)| {
-                    let ask = Ask { prompt: Some(prompt), messages, ..Ask::clone(ask) };
-                    (self.work(task, CallKind::Agent, ask), true)
+                self.within(Some(task), of, None, |n| prompt.eval_text(n)).and_then(|prompt| {
+                    let (messages, outputs) = (self.messages(task, of)?, self.outputs(task, of)?);
+                    let ask = Ask { prompt: Some(prompt), messages, outputs, ..Ask::clone(ask) };
+                    Ok((self.work(task, CallKind::Agent, ask), true))
                 })
             }
             Kind::Command(command) => self.command(task, of, command).map(|spec| (spec, true)),
@@ -353,6 +353,17 @@ impl DocumentDriver {
         }
     }
 
+    /// The files a task is to make.
+    fn outputs(&self, task: usize, item: Option<usize>) -> Result<Option<OutputsAsk>, String> {
+        let text = |template: &Template| self.within(Some(task), item, None, |n| template.eval_text(n));
+        Ok(match &self.plan.tasks[task].outputs {
+            None => None,
+            Some(Outputs::Files(files)) => Some(OutputsAsk::Files(files.iter().map(text).collect::<Result<_, _>>()?)),
+            Some(Outputs::Pattern(pattern)) => Some(OutputsAsk::Pattern(text(pattern)?)),
+            Some(Outputs::From(path)) => Some(OutputsAsk::From(path.clone())),
+        })
+    }
+
     /// The request of a program, each word of it evaluated for itself: what a template gives never becomes two words.
     fn command(&self, task: usize, item: Option<usize>, command: &Command) -> Result<CallSpec, String> {
         let text = |template: &Template| self.within(Some(task), item, None, |n| template.eval_text(n));
@@ -362,7 +373,7 @@ impl DocumentDriver {
             input: command.input.as_ref().map(text).transpose()?,
             read_only: command.read_only,
         };
-        let ask = Ask { command: Some(asked), ..command.ask.clone() };
+        let ask = Ask { command: Some(asked), outputs: self.outputs(task, item)?, ..command.ask.clone() };
         Ok(self.work(task, CallKind::Command, ask))
     }
 

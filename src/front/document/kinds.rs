@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::compile::Builder;
 use super::inputs::check_schema;
-use super::plan::{Command, Kind};
+use super::plan::{Command, Kind, Outputs};
 use super::template::Template;
-use super::types::{self, Agent, OneOrMany, Run, RunForm};
+use super::types::{self, Agent, OneOrMany, OutputsForm, Run, RunForm};
 use crate::core::call::{Ask, WorkflowTarget};
 use crate::core::work::stays_below;
 use crate::front::script::close;
@@ -136,6 +136,27 @@ impl Builder<'_, '_, '_, '_> {
         Some(schema)
     }
 
+    /// The files it makes.
+    pub(super) fn outputs(&mut self, written: &types::Task) -> Option<Outputs> {
+        let names = match written.outputs.clone()? {
+            OutputsForm::One(name) => vec![name],
+            OutputsForm::Many(names) => names,
+            OutputsForm::Found(types::Outputs { pattern: Some(pattern), from: None }) => {
+                return Some(Outputs::Pattern(self.compiled("outputs", Template::text(&pattern))));
+            }
+            OutputsForm::Found(types::Outputs { pattern: None, from: Some(from) }) => return Some(Outputs::From(from)),
+            OutputsForm::Found(_) => {
+                self.error("outputs", "bad_outputs", "`outputs` is names, or a map with `pattern` or with `from`");
+                return None;
+            }
+        };
+        for name in names.iter().filter(|name| !name.contains("{{") && !stays_below(name)) {
+            let message = format!("an output must stay in the workspace: a relative path without `..`, not `{name}`");
+            self.error("outputs", "bad_path", message);
+        }
+        Some(Outputs::Files(names.iter().map(|name| self.compiled("outputs", Template::text(name))).collect()))
+    }
+
     /// The names of its secrets, sorted: their order means nothing.
     fn secrets(&mut self, written: &types::Task) -> Option<Vec<String>> {
         let mut names = written.secrets.clone()?;
@@ -172,6 +193,7 @@ impl Builder<'_, '_, '_, '_> {
             ("retry", written.retry.is_some()),
             ("timeout", written.timeout.is_some()),
             ("secrets", written.secrets.is_some()),
+            ("outputs", written.outputs.is_some()),
         ];
         for (key, _) in only_work.iter().filter(|(_, given)| *given && !is_agent && !is_command) {
             self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt` or `run`"));

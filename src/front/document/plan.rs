@@ -93,6 +93,7 @@ pub(super) struct Task {
     pub(super) timeout_ms: Option<u64>,
     pub(super) cache: Option<CachePolicy>,
     pub(super) metadata: Option<Value>,
+    pub(super) outputs: Option<Outputs>,
 }
 
 /// What a task does.
@@ -136,6 +137,25 @@ pub(super) struct Command {
     pub(super) read_only: bool,
     /// The rest of the request.
     pub(super) ask: Ask,
+}
+
+/// Files that a task makes.
+#[derive(Debug, Clone)]
+pub(super) enum Outputs {
+    Files(Vec<Template>),
+    Pattern(Template),
+    From(String),
+}
+
+impl Outputs {
+    /// The templates in it.
+    pub(super) fn templates(&self) -> &[Template] {
+        match self {
+            Self::Files(files) => files,
+            Self::Pattern(pattern) => std::slice::from_ref(pattern),
+            Self::From(_) => &[],
+        }
+    }
 }
 
 /// A question before a task.

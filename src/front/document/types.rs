@@ -273,6 +273,9 @@ pub(super) struct Task {
     /// Names of variables that the environment of the program, or of the agent's program, is given; no text ever holds their values.
     #[schemars(length(min = 1))]
     pub secrets: Option<Vec<String>>,
+    /// The files it makes, relative to the workspace: names, each of which must be there when it has ended; or `{pattern}` for
+    /// those that match then; or `{from}` for those that its result names. Read as `tasks.id.files`.
+    pub outputs: Option<OutputsForm>,
     /// A child workflow: a name, or a path with a slash or an ending.
     pub workflow: Option<String>,
     /// The args of the child: a value with templates in it.
@@ -328,6 +331,28 @@ pub(super) struct Task {
     pub write_scope: Option<OneOrMany>,
     /// Stored with the calls.
     pub metadata: Option<Value>,
+}
+
+/// Files that a task makes.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum OutputsForm {
+    /// One name: a text with templates.
+    One(String),
+    /// Names, each a text with templates.
+    Many(#[schemars(length(min = 1))] Vec<String>),
+    /// Found when the task has ended.
+    Found(Outputs),
+}
+
+/// Files that are found when a task has ended.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Outputs {
+    /// `*` within a name, `**` across names, `?` for one character; without a slash in every directory.
+    pub pattern: Option<String>,
+    /// Where the result names them: names and numbers, joined by dots.
+    pub from: Option<String>,
 }
 
 /// A program to be run.
@@ -476,7 +501,6 @@ pub(super) const LATER: &[(Place, &str)] = &[
     (Place::Document, "tools"),
     (Place::Document, "secrets"),
     (Place::Task, "tool"),
-    (Place::Task, "outputs"),
     (Place::Task, "idempotency_key"),
     (Place::Task, "undo"),
     (Place::Task, "turns"),

@@ -12,7 +12,7 @@ use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
 use super::agent::{Reader, no_result, relative, short};
-use super::classify::{of_status, of_words};
+use super::classify::{of_status, of_words, status_in};
 use super::claude_schema::CliSchema;
 
 /// The most of other output that is kept for a message.
@@ -210,12 +210,13 @@ impl ClaudeReader {
     }
 
     fn failure(&self, result: &Value, subtype: &str, stop: &str) -> CallError {
-        let errors: Vec<&str> = result["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let errors = result["errors"].as_array().into_iter().flatten().chain([&result["error"]["message"]]);
+        let errors: Vec<&str> = errors.filter_map(Value::as_str).collect();
         let said = match result["result"].as_str() {
             Some(text) if !text.is_empty() => text.to_owned(),
             _ => errors.join("; "),
         };
-        let status = result["api_error_status"].as_u64();
+        let status = result["api_error_status"].as_u64().or_else(|| status_in(&said));
         let class = match subtype {
             "error_max_turns" => ErrorClass::MaxTurns,
             "error_max_budget_usd" => ErrorClass::Budget,

@@ -12,7 +12,7 @@ use crate::core::outcome::{CallError, ErrorClass};
 use crate::core::redact::Redactor;
 use crate::process::{Program, find_program, passed, run, version_of};
 use crate::providers::estimate::Estimates;
-use crate::providers::pace::Pace;
+use crate::providers::pace::{CEILING, Pace};
 use crate::providers::{
     AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyError, Setup,
 };
@@ -79,7 +79,7 @@ impl CliProvider {
         let invocation = self.agent.invoke(request, profile)?;
         let pace = Pace::of(&format!("{} {}", self.agent.name(), path.display()));
         let sent = tokio::select! {
-            sent = pace.turn(self.agent.name()) => sent?,
+            sent = pace.turn(self.agent.name(), CEILING) => sent?,
             () = context.stop.stopped() => {
                 return Err(CallError::new(ErrorClass::Cancelled, "ended on request before it was started").into());
             }

@@ -182,10 +182,13 @@ fn at<'a>(value: &'a Value, pointer: &str) -> Vec<&'a Value> {
     found
 }
 
-/// The JSON object in a text that may have other lines around it.
+/// The last JSON object in a text that may have other lines around it, with braces of their own.
 fn object_in(text: &str) -> Option<Value> {
-    let (from, to) = (text.find('{')?, text.rfind('}')?);
-    serde_json::from_str(text.get(from..=to)?).ok()
+    let text = &text[..=text.rfind('}')?];
+    let begins = text.match_indices('{').rev().map(|(at, _)| at);
+    // The outermost: it begins a line, unless it is the only one.
+    let lines = begins.filter(|at| *at == 0 || text.as_bytes()[at - 1] == b'\n');
+    lines.chain(text.find('{')).find_map(|at| serde_json::from_str(&text[at..]).ok())
 }
 
 impl Reader for TableReader {

@@ -1,5 +1,8 @@
 //! One request and its answer: address, key, pace, reading, classification.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -45,8 +48,15 @@ pub(super) fn missing_key(service: &Service) -> String {
     format!("provider \"{}\" needs a key in the environment variable {names}", service.name)
 }
 
-/// Sends a request when the pace of its service allows, and reads the answer.
-pub(super) async fn exchange(service: &Service, shared: &Shared, asked: &Asked<'_>) -> Result<Said, Failed> {
+/// Sends a request when the pace of its service allows, which it does within `most`, and reads the answer. `sent` is set while the
+/// service works on it.
+pub(super) async fn exchange(
+    service: &Service,
+    shared: &Shared,
+    asked: &Asked<'_>,
+    most: Duration,
+    sent: &AtomicBool,
+) -> Result<Said, Failed> {
     let base = service.base.as_ref().map_err(|why| {
         let mut error = CallError::new(ErrorClass::BadRequest, format!("provider \"{}\": {why}", service.name));
         error.hint = Some("correct base_url in the providers file or the environment".to_owned());
@@ -55,12 +65,11 @@ pub(super) async fn exchange(service: &Service, shared: &Shared, asked: &Asked<'
     let headers = headers(service, key(service, &shared.env)?)?;
     let body = service.wire.body(asked).to_string().into_bytes();
     let pace = Pace::of(&service.key());
-    let sent = pace.turn(&service.name).await?;
-    let answered = shared
-        .client
-        .post(service.wire.url(base, asked.model), headers, body)
-        .await
-        .map_err(|lost| classify::lost(service, &lost, &shared.secrets))?;
+    let since = pace.turn(&service.name, most).await?;
+    sent.store(true, Ordering::Relaxed);
+    let answered = shared.client.post(service.wire.url(base, asked.model), headers, body).await;
+    sent.store(false, Ordering::Relaxed);
+    let answered = answered.map_err(|lost| classify::lost(service, &lost, &shared.secrets))?;
     let said = if (200..300).contains(&answered.status) {
         match json_of(&answered.body) {
             Some(body) => {
@@ -76,7 +85,7 @@ pub(super) async fn exchange(service: &Service, shared: &Shared, asked: &Asked<'
     } else {
         Err(classify::answer(service, &answered, &shared.secrets))
     };
-    pace.heard(sent, said.as_ref().err().map(|failed| &failed.error));
+    pace.heard(since, said.as_ref().err().map(|failed| &failed.error));
     said
 }
 
