@@ -220,7 +220,7 @@ fn full_pipeline() {
     let view = place.owf(&["wait", &run, "--json"]).json();
     assert_eq!(view["status"], "done", "{view}");
     let output = &view["output"];
-    assert_eq!((&output["headline"], &output["rounds"]), (&json!("short"), &json!(1)));
+    assert_eq!((&output["headline"], &output["rounds"]), (&json!("short"), &json!(2)));
     assert_eq!(output["translations"].as_array().unwrap().len(), 2);
     assert!(output["translations"][1].as_str().unwrap().contains("Translate into French: <Format for the web:"));
     assert!(output["haiku"].as_str().unwrap().contains("haiku about apples"), "{output}");
