@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::policies::{self, HookForm, SinkForm};
 use super::project::{self, Project};
 use super::trust::Trust;
 use crate::core::call::Decider;
@@ -18,6 +19,7 @@ use crate::engine::view::{DoctorCheck, Health};
 use crate::engine::{Ceilings, Configured, Defaults};
 use crate::providers::prices::Prices;
 use crate::providers::{Setup, at_line, providers_table};
+use crate::tools::{Definition, Tools};
 
 /// The most a configuration file may hold.
 const MOST_BYTES: u64 = 256 * 1024;
@@ -38,8 +40,16 @@ pub(super) struct File {
     pub(super) providers: toml::Table,
     /// What the file tools may touch.
     pub(super) files: FileRules,
+    /// Whether workflows may run commands.
+    pub(super) commands: bool,
+    /// Tools that workflows may use.
+    pub(super) tools: BTreeMap<String, toml::Value>,
     /// Questions to a person.
     pub(super) approvals: Approvals,
+    /// Programs that judge calls.
+    pub(super) hooks: BTreeMap<String, HookForm>,
+    /// Who hears of events.
+    pub(super) events: BTreeMap<String, SinkForm>,
 }
 
 /// Who decides questions.
@@ -153,7 +163,9 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     }
     let prices = || Prices::of_user(places.dir.as_deref());
     let own = Setup::configured(env.clone(), &tables).with_prices(prices());
-    let Project { file, trusted, facts: of_project } = match project::read(workspace) {
+    let found = project::read(workspace);
+    let project_dir = found.as_ref().map(|found| PathBuf::from(&found.dir));
+    let Project { file, trusted, facts: of_project } = match found {
         None => Project::default(),
         Some(found) => {
             let trust = places.dir.as_deref().map(Trust::of).unwrap_or_default();
@@ -170,22 +182,65 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
         Setup::configured(env.clone(), &tables).with_prices(prices())
     };
     setup.problems.splice(0..0, problems);
+    setup.trusted_project = project_dir.filter(|_| trusted);
     setup.add_aliases(user.aliases.clone());
     setup.add_aliases(file.aliases.clone());
-    let wrong = |what| Failure::new(Code::InvalidArguments, format!("the configuration is wrong: {what}"));
+    let wrong = |what: String| Failure::new(Code::InvalidArguments, format!("the configuration is wrong: {what}"));
     let ceilings = user.limits.ceilings().map_err(wrong)?;
     let ceilings = ceilings.lowest(file.limits.ceilings().unwrap_or_default());
     let defaults = defaults(env, &user, &file, &mut facts);
     setup.most_at_once = ceilings.concurrency;
     facts.extend(ceilings.in_words().map(|text| fact("limits", Health::Ok, text, None)));
     let files = if trusted { rules(user.files, file.files) } else { user.files };
+    let commands = user.commands || (trusted && file.commands);
+    if commands {
+        facts.push(fact("commands", Health::Ok, "workflows may run them".to_owned(), None));
+    }
+    let tools = tools(user.tools, if trusted { file.tools } else { BTreeMap::new() });
+    facts.extend(tools.problems().map(|(name, what)| fact("tool", Health::Warn, format!("{name}: {what}"), None)));
     let person_decides = [user.approvals, file.approvals].iter().any(|a| a.decider == Decider::Person);
     if person_decides {
         facts.push(fact("approvals", Health::Ok, "only a person decides".to_owned(), None));
     }
-    let config =
-        Configured { person_decides, setup, ceilings, files: std::sync::Arc::new(files), facts, dir: places.dir };
+    let hooks = policies::hooks(user.hooks, file.hooks).map_err(wrong)?;
+    facts.extend(hooks.iter().map(|hook| {
+        let when = if hook.always { "every run" } else { "documents that name it" };
+        fact(
+            "hooks",
+            Health::Ok,
+            format!("{}: {}, for {when}", hook.name, hook.command.first().map_or("", String::as_str)),
+            None,
+        )
+    }));
+    let sinks = policies::sinks(user.events, file.events).map_err(wrong)?;
+    facts.extend(sinks.iter().map(|sink| {
+        let when = if sink.always { "every run" } else { "documents that name it" };
+        fact("event sinks", Health::Ok, format!("{}, for {when}", sink.name), None)
+    }));
+    let config = Configured {
+        sinks,
+        tools,
+        commands,
+        hooks,
+        person_decides,
+        setup,
+        ceilings,
+        files: std::sync::Arc::new(files),
+        facts,
+        dir: places.dir,
+    };
     Ok(Configuration { defaults, config })
+}
+
+/// The tools of both files; what the user's own says wins. One that is wrong says so when it is used.
+fn tools(user: BTreeMap<String, toml::Value>, project: BTreeMap<String, toml::Value>) -> Tools {
+    let mut all = project;
+    all.extend(user);
+    let read = |(name, value): (String, toml::Value)| {
+        let tool = value.try_into::<Definition>().map_err(|error| error.message().to_owned());
+        (name, tool)
+    };
+    Tools::new(all.into_iter().map(read).collect())
 }
 
 /// The rules of both files: what either refuses is refused; a trusted project may add roots.

@@ -224,6 +224,18 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<String>,
     },
+    /// A policy of the user's decided something about a call. One that lets a call go on as it is leaves no event.
+    PolicyDecided {
+        /// The call.
+        call_id: CallId,
+        /// Which policy: `hook audit`.
+        policy: String,
+        /// What it decided.
+        verdict: PolicyVerdict,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Something a reader of the run should know.
     Warning {
         /// A stable word.
@@ -234,6 +246,29 @@ pub enum Event {
 }
 
 impl Event {
+    /// All the words of [`Event::kind`].
+    pub const TYPES: [&str; 19] = [
+        "run_created",
+        "run_started",
+        "settings_changed",
+        "run_paused",
+        "cancel_requested",
+        "run_finished",
+        "call_requested",
+        "attempt_started",
+        "attempt_failed",
+        "attempt_progress",
+        "call_finished",
+        "approval_asked",
+        "approval_decided",
+        "log",
+        "phase",
+        "swallowed",
+        "pinned",
+        "policy_decided",
+        "warning",
+    ];
+
     /// The `type` word of the event.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -256,6 +291,7 @@ impl Event {
             Self::Phase { .. } => "phase",
             Self::Swallowed { .. } => "swallowed",
             Self::Pinned { .. } => "pinned",
+            Self::PolicyDecided { .. } => "policy_decided",
             Self::Warning { .. } => "warning",
         }
     }
@@ -267,6 +303,7 @@ impl Event {
             | Self::AttemptStarted { call_id, .. }
             | Self::AttemptFailed { call_id, .. }
             | Self::AttemptProgress { call_id, .. }
+            | Self::PolicyDecided { call_id, .. }
             | Self::ToolStarted { call_id, .. }
             | Self::ToolFinished { call_id, .. }
             | Self::CallFinished { call_id, .. } => Some(*call_id),
@@ -313,6 +350,32 @@ pub struct Owner {
     /// Start time of the process, in the system's own unit.
     #[serde(default, skip_serializing_if = "is_default")]
     pub process_start: u64,
+}
+
+/// What a policy of the user's decided about a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyVerdict {
+    /// The call is not made.
+    Denied,
+    /// Its answer does not count.
+    Rejected,
+    /// The policy itself failed, which refuses the call or its answer.
+    Broken,
+    /// The policy itself failed, and is declared to be left aside then.
+    Ignored,
+}
+
+impl PolicyVerdict {
+    /// The word on disk and in replies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Rejected => "rejected",
+            Self::Broken => "broken",
+            Self::Ignored => "ignored",
+        }
+    }
 }
 
 /// The severity of a log line.

@@ -266,7 +266,10 @@ impl History {
             Event::CancelRequested { call_id: Some(call_id), by, reason } => {
                 self.record_cancel(*call_id, cancel_message(by, reason.as_deref()));
             }
-            Event::RunPaused { .. } | Event::AttemptProgress { .. } | Event::ToolFinished { .. } => {}
+            Event::RunPaused { .. }
+            | Event::AttemptProgress { .. }
+            | Event::PolicyDecided { .. }
+            | Event::ToolFinished { .. } => {}
         }
     }
 

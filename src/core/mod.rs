@@ -19,3 +19,4 @@ pub mod redact;
 pub mod run;
 pub mod schema;
 pub mod time;
+pub mod work;

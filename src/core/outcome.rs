@@ -109,6 +109,8 @@ pub enum ErrorClass {
     Crashed,
     /// Ended on request.
     Cancelled,
+    /// A program that was run ended with another code than 0.
+    Exit,
     /// A policy refused it.
     Policy,
     /// A fixture rule is wrong or missing.
@@ -145,6 +147,7 @@ impl ErrorClass {
             Self::Worktree => "worktree",
             Self::Crashed => "crashed",
             Self::Cancelled => "cancelled",
+            Self::Exit => "exit",
             Self::Policy => "policy",
             Self::Fixture => "fixture",
             Self::Skipped => "skipped",
@@ -157,7 +160,13 @@ impl ErrorClass {
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
-            Self::RateLimited | Self::Overloaded | Self::Transport | Self::Timeout | Self::Schema | Self::NoOutput
+            Self::RateLimited
+                | Self::Overloaded
+                | Self::Transport
+                | Self::Timeout
+                | Self::Schema
+                | Self::NoOutput
+                | Self::Exit
         )
     }
 
@@ -171,7 +180,7 @@ impl ErrorClass {
             Self::Worktree => CallStatus::WorktreeFailed,
             Self::Cancelled => CallStatus::Cancelled,
             Self::Skipped => CallStatus::Skipped,
-            Self::Crashed | Self::Policy | Self::Fixture | Self::Document => CallStatus::Failed,
+            Self::Crashed | Self::Exit | Self::Policy | Self::Fixture | Self::Document => CallStatus::Failed,
             Self::Auth
             | Self::Quota
             | Self::NotInstalled

@@ -67,6 +67,15 @@ impl Redactor {
         Self { values: values.into() }
     }
 
+    /// What both know.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        let mut values: Vec<(String, String)> = self.values.iter().chain(other.values.iter()).cloned().collect();
+        values.sort_by(|(a, name_a), (b, name_b)| b.len().cmp(&a.len()).then(name_a.cmp(name_b)));
+        values.dedup();
+        Self { values: values.into() }
+    }
+
     /// Whether no secret is known.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

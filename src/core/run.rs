@@ -167,6 +167,9 @@ pub struct Settings {
     pub max_calls: u64,
     /// Whether a cost budget may be used with a model of unknown price.
     pub allow_unpriced: bool,
+    /// Whether a person at a terminal allowed this run to execute commands.
+    #[serde(skip_serializing_if = "crate::core::call::is_default")]
+    pub allow_commands: bool,
     /// Calls at once, per provider; none = by provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
@@ -196,6 +199,7 @@ impl Default for Settings {
             limits: Limits::default(),
             max_calls: 1000,
             allow_unpriced: false,
+            allow_commands: false,
             concurrency: None,
             cache_policy: CachePolicy::Auto,
             if_workspace_changed: IfWorkspaceChanged::Reuse,
@@ -323,6 +327,15 @@ pub struct RunSpec {
     /// What was worth a word when the run was asked for, as code and sentence: an argument that lost, a hidden file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<(String, String)>,
+    /// For whom it runs, as the user said: told to hooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// Configured hooks that its document names beside those that judge every call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<String>,
+    /// Configured event sinks that its document names beside those that hear of every run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
     /// What a child run's script reads as spent before its first call.
     #[serde(default, skip_serializing_if = "crate::core::call::is_default")]
     pub budget_base: crate::core::budget::Charge,
@@ -386,6 +399,8 @@ pub enum RunErrorCode {
     FixtureRuleUnused,
     /// A task of a document failed.
     TaskFailed,
+    /// Events did not reach a sink that they must reach.
+    EventSinkFailed,
 }
 
 impl RunErrorCode {
@@ -405,6 +420,7 @@ impl RunErrorCode {
             Self::ProviderUnavailable => "provider_unavailable",
             Self::FixtureRuleUnused => "fixture_rule_unused",
             Self::TaskFailed => "task_failed",
+            Self::EventSinkFailed => "event_sink_failed",
         }
     }
 }

@@ -26,6 +26,13 @@ pub(super) struct Running {
     stop: Option<Stop>,
 }
 
+impl Running {
+    /// A task that is dropped when its end is asked for.
+    pub(super) fn of<T>(task: &tokio::task::JoinHandle<T>) -> Self {
+        Self { task: task.abort_handle(), stop: None }
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         match &self.stop {
@@ -61,6 +68,7 @@ impl RunLoop {
             // The run ended, or the call was cancelled, between the decision to start and the start: nobody is asked.
             return;
         }
+        self.note_begun(call_id);
         if self.machine.spec(call_id).is_some_and(|s| s.kind == crate::core::call::CallKind::Workflow) {
             return self.start_child(call_id);
         }
@@ -87,7 +95,8 @@ impl RunLoop {
             patch: context.transcript.as_ref().map(|path| path.with_file_name("diff.patch")),
         });
         // Generated answers are a function of the request alone.
-        let breaker = (prepared.provider.kind() != ProviderKind::Fake).then(|| {
+        let of_agent = request.spec.kind == crate::core::call::CallKind::Agent;
+        let breaker = (of_agent && prepared.provider.kind() != ProviderKind::Fake).then(|| {
             let limits = self.tree.settings.engine;
             let rule = Rule { failures: limits.breaker_failures, open: Duration::from_millis(limits.breaker_open_ms) };
             (Arc::clone(&self.tree.services.breakers), rule)

@@ -8,6 +8,7 @@ use crate::core::failure::{Code, Failure};
 use crate::core::file_rules::FileRules;
 use crate::core::run::Settings;
 use crate::providers::Setup;
+use crate::tools::Tools;
 
 use super::view::DoctorCheck;
 
@@ -20,6 +21,14 @@ pub struct Configured {
     pub ceilings: Ceilings,
     /// What the file tools may touch.
     pub files: Arc<FileRules>,
+    /// The tools that workflows may use.
+    pub tools: Tools,
+    /// Whether workflows may run commands.
+    pub commands: bool,
+    /// Programs that judge calls, in the order in which they are asked.
+    pub hooks: Vec<super::hooks::Hook>,
+    /// Files and programs that hear of events.
+    pub sinks: Vec<super::sinks::Sink>,
     /// Whether only a person decides questions of runs.
     pub person_decides: bool,
     /// What is in force and where it comes from, for `owf doctor`.

@@ -29,6 +29,7 @@ use super::message::Message;
 use super::run_end::RunEnd;
 use super::run_loop::RunLoop;
 use super::services::Services;
+use super::sinks::Sinks;
 use super::tree::{Tree, TreeParts};
 
 /// Stack of a thread that runs a script: the sandbox allows itself half of it.
@@ -223,6 +224,8 @@ fn execute(
         return RunEnd::Finished(outcome.clone());
     }
     let mut journal = Journal::new(tree.store.clone(), tree.root.clone(), run.clone(), tree.epoch, last_seq);
+    tree.sinks.begin(&tree.store, run, &spec, last_seq);
+    journal.tell(&tree.sinks);
     let started = Event::RunStarted { owner: tree.owner.clone() };
     history.apply(now(), &started);
     let mut events = vec![started];
@@ -268,6 +271,7 @@ fn execute(
         // Its driver compiles it and says the same.
         WorkflowKind::Document => (None, String::from_utf8_lossy(&source).into_owned()),
     };
+    super::commands::learn_secrets(spec.kind, &body, &tree.services);
     let script = ScriptConfig {
         body,
         file_name,
@@ -290,6 +294,9 @@ fn execute(
     };
     let (to_self, inbox) = channel();
     let driving_since = tree.register(run, to_self.clone());
+    let mut begun: Vec<CallId> =
+        history.calls.values().filter(|call| call.started_at.is_some()).map(|call| call.call_id).collect();
+    begun.sort_unstable_by_key(|call| call.0);
     let machine = RunMachine::new(config, history, reuse);
     let run_loop = RunLoop {
         tree: Arc::clone(tree),
@@ -312,6 +319,8 @@ fn execute(
         children: std::collections::HashMap::new(),
         earlier_children,
         lookups: lookups.by_call,
+        cancelling: None,
+        begun,
         parent,
     };
     run_loop.run()
@@ -522,7 +531,10 @@ fn incarnation(
         Ok(fake) => fake,
         Err(failure) => return Ok(RunEnd::lost(failure)),
     };
+    let named = store.run(run)?.map(|row| row.spec.events).unwrap_or_default();
+    let sinks = Sinks::start(services, run, &named);
     let tree = Arc::new(Tree::new(TreeParts {
+        sinks,
         root: run.clone(),
         store: store.clone(),
         epoch: lease.epoch,
@@ -564,5 +576,6 @@ fn incarnation(
     tree.wait_for_attempts(WIND_DOWN);
     // A process that leaves a paused run may end at once: the files of what is on record are written before it does.
     tree.files.wait();
+    tree.sinks.wait(super::sinks::AT_THE_END);
     Ok(end)
 }

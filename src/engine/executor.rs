@@ -10,6 +10,7 @@ use crate::core::budget::Charge;
 use crate::core::file_rules::FileRules;
 use crate::core::machine::{Answer, AttemptReport};
 use crate::core::outcome::{CallError, CostSource, ErrorClass};
+use crate::core::work::OutputsAsk;
 use crate::providers::schema::CompiledSchema;
 use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError};
 use crate::store::Ticket;
@@ -142,6 +143,8 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     };
     let mut transcript = None;
     let mut charge_nanos = None;
+    let mut outputs = None;
+    let was_cut_short = cut_short.is_some();
     match reply {
         None => {}
         Some(Err(failure)) => {
@@ -179,14 +182,22 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
                 value: Some(value),
                 text,
                 changed_files: reply.changed_files,
-                workspace: attempt.workspace,
+                workspace: attempt.workspace.clone(),
             });
             if report.result.is_err() {
                 report.rejected = said;
             }
+            let made = match (&report.result, &attempt.request.spec.ask.outputs) {
+                (Ok(answer), Some(asked)) if !was_cut_short => Some(made(&attempt, asked, answer).await),
+                _ => None,
+            };
+            match made {
+                None => {}
+                Some(Ok(files)) => outputs = Some(files),
+                Some(Err(error)) => report.result = Err(error),
+            }
         }
     }
-    let was_cut_short = cut_short.is_some();
     if let Some(error) = cut_short {
         report.result = Err(error);
     }
@@ -198,6 +209,9 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         }
         report.changed_files = left.changed_files;
         report.provenance.warnings.extend(left.warning);
+    }
+    if let (Ok(answer), Some(files)) = (&mut report.result, outputs) {
+        answer.changed_files = files;
     }
     if let (Some(path), Some(mut transcript)) = (&attempt.context.transcript, transcript) {
         attempt.secrets.text(&mut transcript);
@@ -215,6 +229,23 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     });
     report.charge = Charge { tokens: report.usage.output_tokens, cost_nanos, calls: 0 };
     Some(report)
+}
+
+/// The files of an answer. Nobody makes those of an invented answer, so they count as named.
+async fn made(attempt: &Attempt, asked: &OutputsAsk, answer: &Answer) -> Result<Vec<String>, CallError> {
+    let (dir, rules) = (attempt.request.cwd.clone(), Arc::clone(&attempt.files));
+    let value = answer.value.clone().unwrap_or_default();
+    match (attempt.provider.kind(), asked) {
+        (ProviderKind::Fake, OutputsAsk::Files(files)) => Ok(files.clone()),
+        (ProviderKind::Fake, _) => Ok(super::outputs::collect(&dir, asked, &rules, &value).unwrap_or_default()),
+        (ProviderKind::Cli | ProviderKind::Http, _) => {
+            let asked = asked.clone();
+            // A large directory takes its time, and others use this thread.
+            let look = move || super::outputs::collect(&dir, &asked, &rules, &value);
+            let broke_off = |_| Err(CallError::new(ErrorClass::Crashed, "looking for the outputs broke off"));
+            tokio::task::spawn_blocking(look).await.unwrap_or_else(broke_off)
+        }
+    }
 }
 
 /// How a provider's part of an attempt ended.

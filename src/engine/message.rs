@@ -4,6 +4,7 @@ use crate::core::ids::CallId;
 use crate::core::machine::{AttemptReport, DecisionInput, Plan};
 use crate::core::run::{RunError, StatusReason};
 
+use super::hooks::{Judged, Judging};
 use super::run_end::RunEnd;
 
 /// A message to a run loop.
@@ -66,6 +67,22 @@ pub(crate) enum Message {
         /// The claim that the answer is worked on here.
         claim: Option<crate::store::KeyClaim>,
     },
+    /// The hooks before a call have judged it.
+    Allowed {
+        /// The call.
+        call_id: CallId,
+        /// What they decided.
+        judged: Judged,
+    },
+    /// The hooks after a call have judged its answer.
+    Accepted {
+        /// The call.
+        call_id: CallId,
+        /// What they decided.
+        judged: Judged,
+        /// The answer.
+        what: Box<Judging>,
+    },
     /// A permit was granted.
     Permit(CallId),
     /// A timer fired.
@@ -81,6 +98,8 @@ pub(crate) enum Message {
         /// Why.
         reason: Option<String>,
     },
+    /// The run has waited long enough for its children to end.
+    CancelNow,
     /// The run is to pause.
     Pause {
         /// The inbox row.

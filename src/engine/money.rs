@@ -1,5 +1,6 @@
 //! What a run does about money while it goes on: it refuses what it cannot budget for, and remembers what answers taught.
 
+use crate::core::call::CallKind;
 use crate::core::ids::CallId;
 use crate::core::machine::AttemptReport;
 use crate::core::outcome::{CallError, ErrorClass};
@@ -35,6 +36,9 @@ impl RunLoop {
     pub(super) fn observe(&self, call_id: CallId, report: &AttemptReport) {
         let Some(prepared) = self.prepared.get(&call_id) else { return };
         let (request, provider) = (&prepared.request, prepared.provider.as_ref());
+        if request.spec.kind != CallKind::Agent {
+            return;
+        }
         let used = report.usage;
         let tokens = used.input_tokens + used.cache_read_tokens + used.cache_write_tokens;
         // Later attempts also hold what was wrong with the ones before.

@@ -68,12 +68,9 @@ impl RunLoop {
         match spec.kind {
             CallKind::Workflow => Some(self.plan_child(call_id, &spec)),
             CallKind::Agent => self.plan_agent(call_id, &spec),
-            CallKind::Tool
-            | CallKind::Command
-            | CallKind::Expr
-            | CallKind::Approval
-            | CallKind::Timer
-            | CallKind::Turn => {
+            CallKind::Command => Some(self.plan_command(call_id, &spec)),
+            CallKind::Tool => Some(self.plan_tool(call_id, &spec)),
+            CallKind::Expr | CallKind::Approval | CallKind::Timer | CallKind::Turn => {
                 let message = format!("calls of kind {} cannot be executed yet", spec.kind.as_str());
                 Some(Plan::Refuse(CallError::new(ErrorClass::Other, message)))
             }
@@ -94,6 +91,9 @@ impl RunLoop {
         if !available.available && provider.kind() != ProviderKind::Http {
             let message = available.message.unwrap_or_else(|| format!("provider \"{wanted}\" cannot be used here"));
             return Some(Plan::Refuse(CallError::new(ErrorClass::NotInstalled, message)));
+        }
+        if let Err(error) = self.admissible(spec) {
+            return Some(Plan::Refuse(error));
         }
         let schema = match spec.ask.schema.as_ref().map(|schema| self.tree.schema(schema)) {
             None => None,
@@ -151,6 +151,9 @@ impl RunLoop {
         let blind = prepared.provider.reads_workspace(&prepared.request) && prepared.workspace.is_none();
         let plan = if spec.is_mutating() {
             run(note(CacheStatus::Bypassed, ReasonCode::Mutating), None)
+        } else if spec.ask.outputs.is_some() {
+            // An answer of another run made its files then, not now.
+            run(note(CacheStatus::Bypassed, ReasonCode::Policy), None)
         } else if policy == CachePolicy::Disabled {
             run(note(CacheStatus::Disabled, ReasonCode::Policy), None)
         } else if blind {

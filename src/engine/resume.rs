@@ -26,6 +26,7 @@ impl From<&ResumeParams> for Overrides {
             budget_cost_usd: p.budget_cost_usd,
             max_calls: p.max_calls,
             allow_unpriced: p.allow_unpriced,
+            allow_commands: p.allow_commands,
             concurrency: p.concurrency,
             cache_policy: p.cache_policy,
             if_workspace_changed: p.if_workspace_changed,
@@ -71,6 +72,14 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     }
     let spec = row.spec.clone();
     let workflow = new_source(params, &spec, services)?;
+    let (kind, body) = match workflow.as_ref().map(super::source::require).transpose()? {
+        Some(script) => (script.kind, script.body.clone()),
+        None => {
+            let source = store.source(&spec.source_hash)?.unwrap_or_default();
+            (spec.kind, String::from_utf8_lossy(&source).into_owned())
+        }
+    };
+    super::commands::learn_secrets(kind, &body, services);
     let args = if params.args.is_some() || params.args_json.is_some() {
         let mut args = args_value(params.args.as_ref(), params.args_json.as_deref())?;
         if let Some(args) = &mut args {
@@ -80,20 +89,18 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     } else {
         spec.args.clone()
     };
-    let fresh = workflow.as_ref().map(super::source::require).transpose()?;
-    match fresh {
-        Some(script) => super::start::check_inputs(script.kind, &script.body, args.as_ref())?,
-        None => {
-            let source = store.source(&spec.source_hash)?.unwrap_or_default();
-            super::start::check_inputs(spec.kind, &String::from_utf8_lossy(&source), args.as_ref())?;
-        }
-    }
+    super::start::check_inputs(kind, &body, args.as_ref())?;
     let base = row.settings.clone();
     let (cwd, _) = super::services::directories(services, params.workspace.as_deref());
     let mut next = settings(&base, &Overrides::from(params), services, store, &cwd)?;
     next.engine = super::limits::limits(&services.env, next.engine)?;
     let changed_source = workflow.as_ref().is_some_and(|w| Hash::of(&w.bytes) != spec.source_hash);
     let changed_args = text(args.as_ref()) != text(spec.args.as_ref());
+    if (changed_source || changed_args) && !params.allow_commands {
+        // A person allowed the commands of that source with those args, and no others.
+        next.allow_commands = false;
+    }
+    super::commands::check(kind, &body, services, &next)?;
     let new_run = row.status.is_ended()
         || changed_source
         || changed_args
@@ -123,6 +130,8 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     new_spec.resumed_from = Some(run_id.clone());
     new_spec.diverged = None;
     new_spec.started_by.clone_from(&services.started_by);
+    new_spec.principal = services.principal.clone().or_else(|| spec.principal.clone());
+    super::hooks::check(services, &new_spec)?;
     new_spec.request_key = params.request_key.as_ref().map(|key| {
         let what = format!("{run_id} {} {}", new_spec.source_hash, text(new_spec.args.as_ref()));
         (key.clone(), Hash::of(what))

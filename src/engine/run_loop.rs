@@ -55,6 +55,10 @@ pub(crate) struct RunLoop {
     pub(super) consumed: Vec<i64>,
     /// Children of this run that execute here, by the call that started them.
     pub(super) children: HashMap<CallId, RunId>,
+    /// Calls with cleanups that were begun, in order.
+    pub(super) begun: Vec<CallId>,
+    /// Set when the run is to end and waits for its children.
+    pub(super) cancelling: Option<super::cancel::Cancelling>,
     /// Tells the parent's loop that this child waits for a person.
     pub(super) parent: Option<(Sender<Message>, CallId)>,
 }
@@ -81,6 +85,10 @@ impl RunLoop {
     /// Waits for the next message. While something is on its way to disk, its failure is news too.
     fn next(&self) -> Message {
         loop {
+            if let Some(cancelling) = &self.cancelling {
+                let left = cancelling.until.saturating_duration_since(std::time::Instant::now());
+                return self.inbox.recv_timeout(left).unwrap_or(Message::CancelNow);
+            }
             let received = match self.journal.standing() {
                 Standing::OnDisk => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Standing::Queued => self.inbox.recv_timeout(COMMIT_LOOK),
@@ -132,7 +140,7 @@ impl RunLoop {
     fn ran(&mut self, step: DriverStep) {
         // A cancel stops user logic through the abort flag: the cancel counts, not the error it causes.
         self.drain_inbox();
-        if self.end.is_some() || self.machine.is_over() {
+        if self.end.is_some() || self.machine.is_over() || self.cancelling.is_some() {
             return;
         }
         if self.parent.is_some()
@@ -152,9 +160,10 @@ impl RunLoop {
         }
         let mut ops = step.ops;
         let mut state = match step.state {
-            DriverState::Returned(value) => match self.unused_rules_error() {
+            DriverState::Returned(value) => match self.sinks_error().or_else(|| self.unused_rules_error()) {
                 Some(error) => DriverState::Failed(error),
                 None => {
+                    ops.extend(self.sinks_warnings());
                     ops.extend(self.unused_rules_warning());
                     DriverState::Returned(value)
                 }
@@ -162,6 +171,7 @@ impl RunLoop {
             other => other,
         };
         self.tree.services.secrets.ops(&mut ops, &mut state);
+        super::tools::mark(&mut ops, &self.tree.services.config.tools);
         self.feed(Input::Ran { ops, state });
     }
 
@@ -175,8 +185,8 @@ impl RunLoop {
             }
             match effect {
                 Effect::Prepare { call_id } => {
-                    if let Some(plan) = self.plan(call_id) {
-                        self.feed(Input::Prepared { call_id, plan });
+                    if !self.ask_before(call_id) {
+                        self.prepare(call_id);
                     }
                 }
                 Effect::Acquire { call_id } => self.acquire(call_id),
@@ -193,7 +203,7 @@ impl RunLoop {
                 Effect::Ask { approval } => self.ask(&approval),
                 Effect::Deliver { call_id, outcome, budget } => {
                     self.drain_inbox();
-                    if self.end.is_some() || self.machine.is_over() {
+                    if self.end.is_some() || self.machine.is_over() || self.cancelling.is_some() {
                         continue;
                     }
                     self.prepared.remove(&call_id);
@@ -233,6 +243,8 @@ impl RunLoop {
         if let Some(event) = last {
             // The files of a run are complete before its end is on record, and written only when everything they tell is.
             if let Event::RunFinished { outcome } = &event {
+                let warnings = self.clean_up(outcome);
+                self.journal.append(warnings, Vec::new(), Vec::new());
                 self.hand_over();
                 if self.journal.commit().is_err() {
                     return self.store_failed();
@@ -294,7 +306,14 @@ impl RunLoop {
             let (answer, errors) = (report.rejected.take(), error.schema_errors.clone());
             prepared.feedback = Some(Feedback { answer, errors, message: error.message.clone() });
         }
-        self.feed(Input::AttemptEnded { call_id, attempt, report });
+        self.report(call_id, attempt, report);
+    }
+
+    /// Finds out what is to become of a call, unless that comes later as a message.
+    pub(super) fn prepare(&mut self, call_id: CallId) {
+        if let Some(plan) = self.plan(call_id) {
+            self.planned(call_id, plan);
+        }
     }
 
     fn permitted(&mut self, call_id: CallId) {
@@ -312,6 +331,23 @@ impl RunLoop {
             Err(error) => self.lost(error),
             Ok(()) => self.end = Some(RunEnd::fault("the journal could not be written")),
         }
+    }
+
+    /// The error of a run whose events did not reach a sink that they must reach.
+    fn sinks_error(&mut self) -> Option<RunError> {
+        if self.parent.is_some() || !self.tree.sinks.any() {
+            return None;
+        }
+        self.hand_over();
+        self.tree.sinks.wait(self.tree.sinks.patience());
+        self.tree.sinks.failed().map(|message| RunError::new(RunErrorCode::EventSinkFailed, message))
+    }
+
+    /// The warnings about sinks that failed and may.
+    fn sinks_warnings(&self) -> Vec<Op> {
+        let ignored = if self.parent.is_none() { self.tree.sinks.ignored() } else { Vec::new() };
+        let warning = |message| Op::Warning { code: "event_sink_failed".to_owned(), message };
+        ignored.into_iter().map(warning).collect()
     }
 
     /// The error of a run whose strict fixtures hold a rule that never answered.
@@ -419,6 +455,8 @@ impl RunLoop {
     }
 
     fn message(&mut self, message: Message) {
+        let message = if self.cancelling.is_some() { self.while_cancelling(message) } else { Some(message) };
+        let Some(message) = message else { return };
         match message {
             Message::Attempt { call_id, attempt, report } => {
                 self.attempts.remove(&call_id);
@@ -447,8 +485,10 @@ impl RunLoop {
                 if let Some(prepared) = self.prepared.get_mut(&call_id) {
                     prepared.claim = claim;
                 }
-                self.feed(Input::Prepared { call_id, plan: *plan });
+                self.planned(call_id, *plan);
             }
+            Message::Allowed { call_id, judged } => self.allowed(call_id, judged),
+            Message::Accepted { call_id, judged, what } => self.accepted(call_id, judged, *what),
             Message::Permit(call_id) => self.permitted(call_id),
             Message::Timer(call_id) => {
                 self.attempts.remove(&call_id);
@@ -456,8 +496,10 @@ impl RunLoop {
             }
             Message::Cancel { row, call_id, by, reason } => {
                 self.consumed.extend(row);
-                self.feed(Input::Cancel { call_id, by, reason });
+                self.cancel(call_id, by, reason);
             }
+            // Whoever waited for children has heard of the last one since.
+            Message::CancelNow => {}
             Message::Pause { row, reason } => {
                 self.consumed.extend(row);
                 if self.parent.is_none() {

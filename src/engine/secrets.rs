@@ -1,26 +1,43 @@
 //! Known secrets: their exact values are replaced once, before anything that holds one is journaled, keyed or delivered.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use serde_json::Value;
 
 use crate::core::call::CallSpec;
+use crate::core::environment::Environment;
 use crate::core::machine::AttemptReport;
 use crate::core::op::{DriverState, Op};
 use crate::core::redact::Redactor;
+use crate::core::work::OutputsAsk;
 
 /// What is known to be secret, taken out of everything a run records.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
-    known: Redactor,
+    known: Arc<RwLock<Redactor>>,
 }
 
 impl Secrets {
     /// Those that a redactor knows.
     pub fn new(known: Redactor) -> Self {
-        Self { known }
+        Self { known: Arc::new(RwLock::new(known)) }
+    }
+
+    /// Makes the values that `names` have in `env` known as well, to every holder of a copy.
+    pub(crate) fn learn<'a>(&self, env: &Environment, names: impl IntoIterator<Item = &'a str>) {
+        let more = Redactor::of(env, names);
+        if !more.is_empty() {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            *known = known.with(&more);
+        }
+    }
+
+    fn known(&self) -> Redactor {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn text(&self, text: &mut String) {
-        self.known.exact(text);
+        self.known().exact(text);
     }
 
     pub(crate) fn option(&self, text: &mut Option<String>) {
@@ -31,7 +48,7 @@ impl Secrets {
 
     /// Replaces secrets in every string of a value, keys of objects included.
     pub(crate) fn value(&self, value: &mut Value) {
-        if self.known.is_empty() {
+        if self.known().is_empty() {
             return;
         }
         match value {
@@ -57,7 +74,7 @@ impl Secrets {
 
     /// Replaces secrets in what user logic did.
     pub(crate) fn ops(&self, ops: &mut [Op], state: &mut DriverState) {
-        if self.known.is_empty() {
+        if self.known().is_empty() {
             return;
         }
         for op in ops {
@@ -74,7 +91,7 @@ impl Secrets {
             }
         }
         match state {
-            DriverState::Returned(value) => self.option_value(value),
+            DriverState::Returned(value) | DriverState::Cancelled(value) => self.option_value(value),
             DriverState::Failed(error) => self.text(&mut error.message),
             DriverState::Waiting => {}
         }
@@ -89,6 +106,19 @@ impl Secrets {
         self.option(&mut ask.system);
         self.option_value(&mut ask.schema);
         self.option_value(&mut ask.extra);
+        match &mut ask.outputs {
+            Some(OutputsAsk::Files(files)) => files.iter_mut().for_each(|file| self.text(file)),
+            Some(OutputsAsk::Pattern(text) | OutputsAsk::From(text)) => self.text(text),
+            None => {}
+        }
+        if let Some(tool) = &mut ask.tool {
+            self.value(&mut tool.args);
+        }
+        if let Some(command) = &mut ask.command {
+            command.argv.iter_mut().for_each(|word| self.text(word));
+            self.option(&mut command.cwd);
+            self.option(&mut command.input);
+        }
         if let Some(workflow) = &mut ask.workflow {
             self.option_value(&mut workflow.args);
         }
@@ -103,7 +133,7 @@ impl Secrets {
 
     /// Replaces secrets in what an attempt brought.
     pub(crate) fn report(&self, report: &mut AttemptReport) {
-        if self.known.is_empty() {
+        if self.known().is_empty() {
             return;
         }
         self.option(&mut report.rejected);
@@ -141,7 +171,6 @@ impl Secrets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::environment::Environment;
     use serde_json::json;
 
     #[test]

@@ -25,6 +25,7 @@ pub(crate) struct Overrides {
     pub(crate) budget_cost_usd: Option<f64>,
     pub(crate) max_calls: Option<u64>,
     pub(crate) allow_unpriced: Option<bool>,
+    pub(crate) allow_commands: bool,
     pub(crate) concurrency: Option<u32>,
     pub(crate) cache_policy: Option<crate::core::call::CachePolicy>,
     pub(crate) if_workspace_changed: Option<crate::core::run::IfWorkspaceChanged>,
@@ -44,6 +45,7 @@ impl From<&RunParams> for Overrides {
             budget_cost_usd: p.budget_cost_usd,
             max_calls: p.max_calls,
             allow_unpriced: p.allow_unpriced,
+            allow_commands: p.allow_commands,
             concurrency: p.concurrency,
             cache_policy: p.cache_policy,
             if_workspace_changed: None,
@@ -128,6 +130,7 @@ pub(crate) fn plain_settings(base: &Settings, overrides: &Overrides) -> Result<S
     if let Some(tokens) = overrides.budget_tokens {
         settings.limits = Limits { tokens: Some(tokens), ..settings.limits };
     }
+    settings.allow_commands |= overrides.allow_commands;
     settings.allow_unpriced = overrides.allow_unpriced.unwrap_or(settings.allow_unpriced);
     settings.cache_policy = overrides.cache_policy.unwrap_or(settings.cache_policy);
     settings.if_workspace_changed = overrides.if_workspace_changed.unwrap_or(settings.if_workspace_changed);
@@ -222,11 +225,12 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     let (cwd, workspace) = super::services::directories(services, params.workspace.as_deref());
     let reference = Reference { path: params.path.clone(), name: params.name.clone(), script: params.script.clone() };
     let workflow = super::source::load(&reference, &cwd, services.user_home.as_deref())?;
+    let script = super::source::require(&workflow)?.clone();
+    super::commands::learn_secrets(script.kind, &script.body, services);
     let mut args = args_value(params.args.as_ref(), params.args_json.as_deref())?;
     if let Some(args) = &mut args {
         services.secrets.value(args);
     }
-    let script = super::source::require(&workflow)?.clone();
     if params.provider.is_none()
         && let Some(name) = services.defaults.provider.as_deref().filter(|n| services.registry.canonical(n).is_none())
     {
@@ -241,12 +245,14 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     };
     let settings = settings(&base, &Overrides::from(params), services, store, &cwd)?;
     check_inputs(script.kind, &script.body, args.as_ref())?;
+    super::commands::check(script.kind, &script.body, services, &settings)?;
     let mut spec = spec_of(&workflow, &script, args, settings, services);
     spec.workspace = workspace.display().to_string();
     spec.cwd = cwd.display().to_string();
     // What was asked for, before it is cut to what is left of another run's budget.
     spec.request_key = params.request_key.as_ref().map(|key| (key.clone(), request_hash(&spec)));
     let turn = super::nested::below(&mut spec, &services.env, store)?;
+    super::hooks::check(services, &spec)?;
     if spec.parent.is_some() {
         check_price(services, &spec.settings)?;
     }
@@ -309,7 +315,10 @@ pub(crate) fn spec_of(
         diverged: None,
         started_by: services.started_by.clone(),
         request_key: None,
-        metadata: None,
+        metadata: script.policies.metadata.clone(),
+        principal: services.principal.clone(),
+        hooks: script.policies.hooks.clone(),
+        events: script.policies.events.clone(),
         notices: workflow.notices.iter().map(|n| (n.code.clone(), n.message.clone())).collect(),
         budget_base: Charge::default(),
     }

@@ -43,6 +43,7 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
         .arg(run.as_str())
         // It outlives the call that this process may have been started for, and is no process of it.
         .env_remove(crate::providers::MARKER)
+        .env(crate::process::DETACHED, "1")
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)
@@ -127,6 +128,7 @@ mod tests {
             cwd: cwd.to_owned(),
             workspace: cwd.to_owned(),
             started_by: "test".to_owned(),
+            principal: None,
             program: None,
             limits: crate::core::run::EngineLimits::default(),
             breakers: Arc::default(),

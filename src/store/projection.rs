@@ -147,6 +147,7 @@ impl RunFold {
             | Event::Phase { .. }
             | Event::Swallowed { .. }
             | Event::Pinned { .. }
+            | Event::PolicyDecided { .. }
             | Event::Warning { .. } => {}
         }
         self.last_seq = seq;
@@ -308,6 +309,7 @@ impl CallFold {
             | Event::Phase { .. }
             | Event::Swallowed { .. }
             | Event::Pinned { .. }
+            | Event::PolicyDecided { .. }
             | Event::Warning { .. } => Delta::default(),
         }
     }

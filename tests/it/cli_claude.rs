@@ -477,7 +477,7 @@ fn claude_key_is_scrubbed_from_the_shell_of_an_agent_only_where_bubblewrap_is() 
     let mut asked = request("p");
     asked.spec.ask.tools = Some(vec!["Bash".into()]);
     let scrubbed = |bubblewrap: bool, asked: &owf::providers::AttemptRequest| {
-        let mut stub = ending(&json!({}), 0).var("ANTHROPIC_API_KEY", "sk-ant-1");
+        let mut stub = ending(&json!({}), 0).var("ANTHROPIC_API_KEY", "sk-ant-1").cli("shell_sees_key = true");
         if bubblewrap {
             crate::cli_support::write_program(&stub.path().join("bwrap"), "#!/bin/sh\n");
         }
@@ -489,6 +489,54 @@ fn claude_key_is_scrubbed_from_the_shell_of_an_agent_only_where_bubblewrap_is() 
     assert_eq!(scrubbed(false, &asked), here);
     assert!(scrubbed(true, &asked));
     assert!(!scrubbed(true, &request("p")), "no shell, nothing to scrub");
+}
+
+/// A stub for which no bubblewrap is to be found, whatever this machine has: its PATH has nothing but what its script needs.
+fn without_bubblewrap() -> Stub {
+    let mut stub = ending(&json!({}), 0).var("ANTHROPIC_API_KEY", "sk-ant-1");
+    let tools = stub.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    for tool in ["env", "cat"] {
+        // No link: what is written to a link is written to the system's own file.
+        crate::cli_support::write_program(&tools.join(tool), &format!("#!/bin/sh\nexec /usr/bin/{tool} \"$@\"\n"));
+    }
+    stub.search = Some(format!("{}:{}", tools.display(), stub.path().display()));
+    stub
+}
+
+#[test]
+fn claude_row_without_bubblewrap_a_shell_that_would_see_the_key_is_refused_unless_the_user_accepts_it() {
+    for tool in ["Bash", "Bash(cargo test:*)", "PowerShell", "default"] {
+        for scope in [None, Some(vec!["src".to_owned()])] {
+            let stub = without_bubblewrap();
+            let mut asked = request("p");
+            asked.spec.ask.tools = Some(vec![tool.to_owned()]);
+            asked.spec.ask.write_scope = scope;
+            let error = stub.call(&asked).unwrap_err().error;
+            assert_eq!(
+                (error.class, error.class.is_retryable(), stub.calls()),
+                (ErrorClass::Policy, false, 0),
+                "{tool}"
+            );
+            let said = "the shell of this agent would see ANTHROPIC_API_KEY: bubblewrap (bwrap), which can hide it, is not installed";
+            assert_eq!(error.message, said);
+            assert!(error.hint.unwrap().contains("shell_sees_key = true in [providers.claude.cli]"));
+        }
+    }
+    // A rule of the user's that allows a shell says nothing of the key.
+    let stub = without_bubblewrap().cli("allow = ['Bash(cargo test:*)']");
+    let mut asked = request("p");
+    asked.spec.ask.write_scope = Some(vec!["src".into()]);
+    assert_eq!((stub.call(&asked).unwrap_err().error.class, stub.calls()), (ErrorClass::Policy, 0));
+    // Accepted; and where there is no shell or no key there is nothing to accept.
+    let stub = without_bubblewrap().cli("allow = ['Bash(cargo test:*)']\nshell_sees_key = true");
+    let warning = "the agent's shell can see ANTHROPIC_API_KEY: bubblewrap (bwrap) is not installed";
+    assert_eq!(stub.call(&asked).unwrap().provenance.warnings, [warning]);
+    assert_eq!(without_bubblewrap().call(&asked).unwrap().provenance.warnings, [""; 0]);
+    let mut stub = without_bubblewrap();
+    stub.vars.clear();
+    asked.spec.ask.tools = Some(vec!["Bash".into()]);
+    assert_eq!(stub.call(&asked).unwrap().provenance.warnings, [""; 0]);
 }
 
 #[test]

@@ -37,6 +37,9 @@ fn spec() -> RunSpec {
         started_by: "cli".to_owned(),
         request_key: None,
         metadata: None,
+        principal: None,
+        hooks: Vec::new(),
+        events: Vec::new(),
         notices: Vec::new(),
         budget_base: owf::core::budget::Charge::default(),
     }

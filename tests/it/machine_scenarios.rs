@@ -83,6 +83,9 @@ impl Setup {
             started_by: "test".to_owned(),
             request_key: None,
             metadata: None,
+            principal: None,
+            hooks: Vec::new(),
+            events: Vec::new(),
             notices: Vec::new(),
             budget_base: Charge::default(),
         };

@@ -51,9 +51,10 @@ const PAIRS: &[(&str, &str, Renamed)] = &[
     ("report", "owf_report", &[("html", "format"), ("run", "run_id")]),
 ];
 
-/// What only the command line has: how it prints, follows and asks; a positional word that means path or name.
+/// What only the command line has: how it prints, follows and asks; what only a person may allow.
 const COMMAND_LINE: &[&str] = &[
     "no_check_provider",
+    "allow_commands",
     "result",
     "events",
     "quiet",

@@ -39,6 +39,9 @@ pub(crate) fn spec(name: &str) -> RunSpec {
         started_by: "test".to_owned(),
         request_key: None,
         metadata: None,
+        principal: None,
+        hooks: Vec::new(),
+        events: Vec::new(),
         notices: Vec::new(),
         budget_base: Charge::default(),
     }

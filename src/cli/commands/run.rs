@@ -32,6 +32,9 @@ pub struct RunArgs {
     /// Fail the run when a call failed, also where the script went on
     #[arg(long)]
     pub strict: bool,
+    /// Allow the workflow to run commands
+    #[arg(long)]
+    pub allow_commands: bool,
     /// Look for the provider's program or key first [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub check_provider: Option<bool>,
@@ -71,6 +74,7 @@ impl RunArgs {
             budget_cost_usd: self.limits.budget_cost_usd,
             max_calls: self.limits.max_calls,
             allow_unpriced: given(self.limits.allow_unpriced),
+            allow_commands: self.allow_commands,
             concurrency: self.limits.concurrency,
             cache_policy: self.cache_policy.map(Into::into),
             fixtures: self.fake.fixtures.clone(),

@@ -197,6 +197,7 @@ impl Live {
             | Event::CancelRequested { .. }
             | Event::Swallowed { .. }
             | Event::Pinned { .. }
+            | Event::PolicyDecided { .. }
             | Event::Warning { .. } => {}
         }
     }

@@ -67,6 +67,10 @@ pub fn lines(record: &EventRecord, live: &Live, home: &str) -> String {
         },
         Event::Phase { title } => format!("phase {}", clean(title)),
         Event::Swallowed { what } => format!("null {} {}", clean(&what.place), clean(&what.message)),
+        Event::PolicyDecided { call_id, policy, verdict, reason } => {
+            let why = reason.as_ref().map(|r| format!(": {}", clean(r))).unwrap_or_default();
+            format!("policy {call_id} {} {}{why}", clean(policy), verdict.as_str())
+        }
         Event::Warning { message, .. } => format!("warning {}", clean(message)),
         Event::RunFinished { .. }
         | Event::CallRequested { .. }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::core::budget::{Charge, Limits};
-use crate::core::call::Decision;
-use crate::core::event::{ApprovalNote, CacheRecord, Event};
+use crate::core::call::{ApprovalAsk, Decision};
+use crate::core::event::{ApprovalNote, CacheRecord, Event, PolicyVerdict};
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::op::{DriverState, Op};
 use crate::core::outcome::{CacheNote, CallError, CallRef, CostSource, Outcome, Provenance, Usage, WorktreeNote};
@@ -54,6 +54,17 @@ pub enum Input {
         attempt: u32,
         /// One short sentence.
         message: String,
+    },
+    /// A policy that the shell asked decided something about a call that has no outcome yet.
+    Policy {
+        /// The call.
+        call_id: CallId,
+        /// Which policy.
+        policy: String,
+        /// What it decided.
+        verdict: PolicyVerdict,
+        /// Why.
+        reason: Option<String>,
     },
     /// A tool of a running attempt is about to change something.
     ToolStarted {
@@ -142,6 +153,8 @@ pub struct DecisionInput {
 pub enum Plan {
     /// It cannot be carried out: it settles with this error, no attempt is made.
     Refuse(CallError),
+    /// A person is asked first; the shell is asked for a plan again once they approve.
+    Ask(Box<ApprovalAsk>),
     /// The cache has its answer.
     Hit(Box<Outcome>),
     /// It is to be executed.

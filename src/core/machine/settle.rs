@@ -237,9 +237,10 @@ fn within(call: &Call, most: u64) -> u64 {
     u64::from(u32::from_le_bytes([a, b, c, d])) % most.saturating_add(1).max(1)
 }
 
-/// The status of a failed call: a child workflow that cannot be found or that threw is no failure of a provider.
+/// The status of a failed call: a child workflow that threw, or a program that cannot be found, is no failure of a provider.
 fn status_of(kind: CallKind, status: CallStatus) -> CallStatus {
-    if kind == CallKind::Workflow && status == CallStatus::ProviderFailed { CallStatus::Failed } else { status }
+    let of_provider = matches!(kind, CallKind::Agent | CallKind::Turn);
+    if !of_provider && status == CallStatus::ProviderFailed { CallStatus::Failed } else { status }
 }
 
 /// What one attempt used up, kept apart from its error.

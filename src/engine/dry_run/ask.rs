@@ -8,11 +8,13 @@ use std::task::{Context, Poll, Waker};
 use serde_json::Value;
 
 use crate::core::budget::Charge;
-use crate::core::call::CallSpec;
+use crate::core::call::{CallKind, CallSpec};
 use crate::core::ids::{CallId, Hash};
 use crate::core::machine::{Answer, AttemptReport, Plan};
 use crate::core::outcome::{CacheNote, CallError, CostSource, ErrorClass};
+use crate::core::work::OutputsAsk;
 use crate::engine::answer::checked;
+use crate::engine::commands;
 use crate::providers::schema::CompiledSchema;
 use crate::providers::{AttemptRequest, CallContext, Provider as _, ReplyError};
 
@@ -74,7 +76,12 @@ impl Prepared {
             marker: String::new(),
             feedback: None,
         };
-        Ok(Self { request, schema, provider: provider.name().to_owned() })
+        let provider = match spec.kind {
+            CallKind::Command => commands::NAME.to_owned(),
+            CallKind::Tool => "tool".to_owned(),
+            _ => provider.name().to_owned(),
+        };
+        Ok(Self { request, schema, provider })
     }
 
     /// The plan the machine is told.
@@ -125,7 +132,10 @@ impl Prepared {
                 report.result = checked(reply.answer, self.schema.as_deref()).map(|(value, text)| Answer {
                     value: Some(value),
                     text,
-                    changed_files: reply.changed_files,
+                    changed_files: match &self.request.spec.ask.outputs {
+                        Some(OutputsAsk::Files(files)) => files.clone(),
+                        Some(_) | None => reply.changed_files,
+                    },
                     workspace: None,
                 });
             }

@@ -123,6 +123,7 @@ impl Record {
             | Event::ToolFinished { .. }
             | Event::Log { .. }
             | Event::Phase { .. }
+            | Event::PolicyDecided { .. }
             | Event::Pinned { .. } => {}
         }
     }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::core::budget::Limits;
 use crate::core::outcome::{CostSource, ErrorClass};
 use crate::core::run::{RunError, RunOutcome};
+use crate::core::work::CommandAsk;
 use crate::engine::answer::clip;
 use crate::engine::view::{
     DryOutcome, DryRunView, ErrorView, Estimate, Notice, ProviderRow, Unreached, Usd, WorkflowName, WorstCase,
@@ -242,7 +243,10 @@ fn warnings(
     }
     if provider.is_some() && !sum.unpriced.is_empty() {
         let names: Vec<&str> = sum.unpriced.iter().map(String::as_str).collect();
-        let message = format!("No price is known for {}, so no cost is estimated. Give model.", names.join(", "));
+        let message = format!(
+            "No price is known for {}, so no cost is estimated. Name a model that has a price: owf prices lists them.",
+            names.join(", ")
+        );
         out.push(Notice::new("unpriced", message));
     }
     if !record.questions.is_empty() {
@@ -252,10 +256,33 @@ fn warnings(
         let message = format!("A run would ask a person {asks}, answered here with approve: {}", listed.join(", "));
         out.push(Notice::new("approvals", message));
     }
+    out.extend(commands(record));
+    out.extend(tools(record));
     out.extend(failures(record));
     out.extend(unused_rules(input, stage));
     out.extend(record.warnings.iter().cloned());
     out
+}
+
+/// Commands that a run would execute, and that nothing executed here.
+fn commands(record: &Record) -> Option<Notice> {
+    let lines: Vec<String> =
+        record.calls.iter().filter_map(|c| c.spec.ask.command.as_ref()).map(CommandAsk::line).collect();
+    let listed: Vec<String> = lines.iter().take(5).map(|line| clip(line, 120)).collect();
+    let what = if lines.len() == 1 { "1 command".to_owned() } else { format!("{} commands", lines.len()) };
+    let message = format!("A run would run {what}, none of them run here: {}", listed.join("; "));
+    (!lines.is_empty()).then(|| Notice::new("commands", message))
+}
+
+/// Tools that a run would use, and that nothing used here.
+fn tools(record: &Record) -> Option<Notice> {
+    let calls: Vec<&str> = record.calls.iter().filter_map(|c| Some(c.spec.ask.tool.as_ref()?.name.as_str())).collect();
+    let mut names = calls.clone();
+    names.sort_unstable();
+    names.dedup();
+    let what = if calls.len() == 1 { "1 call".to_owned() } else { format!("{} calls", calls.len()) };
+    let message = format!("A run would make {what} of tools, none of them made here: {}", clip(&names.join(", "), 200));
+    (!calls.is_empty()).then(|| Notice::new("tools", message))
 }
 
 /// Calls that failed here: by a fixture rule, the budget, a bad schema or an unknown provider.

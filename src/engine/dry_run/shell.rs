@@ -262,13 +262,9 @@ impl Shell<'_> {
         };
         match spec.kind {
             CallKind::Workflow => self.plan_child(stage, call_id, &spec),
-            CallKind::Agent => self.plan_agent(stage, call_id, &spec),
-            CallKind::Tool
-            | CallKind::Command
-            | CallKind::Expr
-            | CallKind::Approval
-            | CallKind::Timer
-            | CallKind::Turn => {
+            // Commands and tools are never run here: their answers are a rule's, or generated.
+            CallKind::Agent | CallKind::Command | CallKind::Tool => self.plan_agent(stage, call_id, &spec),
+            CallKind::Expr | CallKind::Approval | CallKind::Timer | CallKind::Turn => {
                 let message = format!("calls of kind {} cannot be executed yet", spec.kind.as_str());
                 Plan::Refuse(CallError::new(ErrorClass::Other, message))
             }

@@ -47,6 +47,10 @@ pub struct RunParams {
     /// Allow a cost limit without a known price. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_unpriced: Option<bool>,
+    /// Allow commands. Never an argument of a tool: only a person at a terminal says so.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub allow_commands: bool,
     /// Calls at once. Default: by provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
@@ -215,6 +219,10 @@ pub struct ResumeParams {
     /// Allow a cost limit without a known price. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_unpriced: Option<bool>,
+    /// Allow commands. Never an argument of a tool: only a person at a terminal says so.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub allow_commands: bool,
     /// Calls at once. Default: by provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,

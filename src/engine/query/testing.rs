@@ -59,6 +59,9 @@ pub(super) fn spec(workflow: &str) -> RunSpec {
         started_by: "cli".to_owned(),
         request_key: None,
         metadata: None,
+        principal: None,
+        hooks: Vec::new(),
+        events: Vec::new(),
         notices: Vec::new(),
         budget_base: crate::core::budget::Charge::default(),
     }

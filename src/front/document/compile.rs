@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use super::graph;
 use super::inputs::{check_schema, inputs, validator};
 use super::names::{Place, check_refs, check_result};
-use super::plan::{Approval, END, Guard, Kind, Plan, Routes, Target, Task};
+use super::plan::{Approval, END, Guard, Kind, Outputs, Plan, Routes, Target, Task};
 use super::report::Report;
 use super::template::Template;
-use super::types::{self, Agent, ApprovalForm, Condition, Document, ListForm, OneOrMany};
-use crate::core::call::{ApprovalAsk, Ask, Retry, Site, WorkflowTarget};
+use super::types::{self, Agent, ApprovalForm, Condition, Document, ListForm, MessagesForm, OneOrMany};
+use crate::core::call::{ApprovalAsk, Retry, Site};
 use crate::core::located::{At, Data, Node};
 use crate::front::script::close;
 
@@ -24,13 +24,13 @@ pub(super) struct Source<'n> {
 }
 
 /// A task as written, with its node.
-struct Written<'n> {
-    id: String,
+pub(super) struct Written<'n> {
+    pub(super) id: String,
     /// Which document it is of.
     source: usize,
     prefix: Option<String>,
-    at: At,
-    node: &'n Node,
+    pub(super) at: At,
+    pub(super) node: &'n Node,
     task: types::Task,
 }
 
@@ -71,6 +71,7 @@ pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option
         state_schema: document.state.as_ref().and_then(|s| s.schema.clone()).map(Value::Object),
         on_failure: document.on_failure.or(document.defaults.on_failure).unwrap_or_default(),
         concurrency: document.concurrency,
+        policies: document.into(),
         tasks: Vec::with_capacity(written.len()),
         by_id,
         result: None,
@@ -95,6 +96,11 @@ pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option
         let (task, places) = builder.task(index, written.len());
         route_places.push(places);
         plan.tasks.push(task);
+    }
+    for name in plan.tasks.iter().flat_map(|task| &task.cleanup) {
+        if !plan.policies.hooks.contains(name) {
+            plan.policies.hooks.push(name.clone());
+        }
     }
     if report.failed() && plan.tasks.len() != written.len() {
         return None;
@@ -207,7 +213,7 @@ fn guards(plan: &Plan, written: &[Written<'_>], report: &mut Report<'_>) {
 fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, report: &mut Report<'_>) {
     let task = plan.tasks[index].clone();
     let node = |path: &[&str]| one.node.follow(path.iter().copied()).1;
-    let loops = task.until.is_some() || task.max_visits > 1 || guarded;
+    let loops = task.until.is_some() || task.max_visits > 1 || guarded || task.outcome.is_some();
     let before = Place { task: index, item: false, looped: loops, output: false };
     let inside = Place { item: task.for_each.is_some(), ..before };
     let behind = Place { output: true, ..before };
@@ -226,9 +232,25 @@ fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, r
     }
     match &task.kind {
         Kind::Agent { prompt, .. } => check(prompt, inside, node(&["prompt"])),
+        Kind::Command(command) => {
+            for template in command.argv.iter().chain(&command.cwd).chain(&command.input) {
+                check(template, inside, node(&["run"]));
+            }
+        }
         Kind::Expr { value, .. } => check(value, inside, node(&["expr"])),
-        Kind::Workflow { args: Some(args), .. } => check(args, inside, node(&["args"])),
-        Kind::Workflow { args: None, .. } | Kind::Approval => {}
+        Kind::Tool { args: Some(args), .. } | Kind::Workflow { args: Some(args), .. } => {
+            check(args, inside, node(&["args"]));
+        }
+        Kind::Tool { args: None, .. } | Kind::Workflow { args: None, .. } | Kind::Approval => {}
+    }
+    for template in task.outputs.iter().flat_map(Outputs::templates) {
+        check(template, inside, node(&["outputs"]));
+    }
+    if let Some(messages) = &task.messages {
+        check(messages, inside, node(&["messages"]));
+    }
+    if let Some(outcome) = &task.outcome {
+        check(outcome, behind, node(&["outcome"]));
     }
     if let Some(until) = &task.until {
         check(until, behind, node(&["until"]));
@@ -242,20 +264,20 @@ fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, r
 }
 
 /// Builds one task.
-struct Builder<'b, 'n, 'r, 's> {
+pub(super) struct Builder<'b, 'n, 'r, 's> {
     document: &'b Document,
     agents: &'b [Agents],
     plan: &'b Plan,
-    one: &'b Written<'n>,
-    report: &'r mut Report<'s>,
+    pub(super) one: &'b Written<'n>,
+    pub(super) report: &'r mut Report<'s>,
 }
 
 impl Builder<'_, '_, '_, '_> {
-    fn at(&self, key: &str) -> At {
+    pub(super) fn at(&self, key: &str) -> At {
         self.one.node.entry(key).map_or(self.one.at, |(at, _)| at)
     }
 
-    fn known_agents(&self) -> impl Iterator<Item = &Agents> {
+    pub(super) fn known_agents(&self) -> impl Iterator<Item = &Agents> {
         self.agents.get(self.one.source).into_iter().chain(self.agents.first())
     }
 
@@ -263,12 +285,12 @@ impl Builder<'_, '_, '_, '_> {
         self.plan.find(self.one.prefix.as_deref(), name)
     }
 
-    fn error(&mut self, key: &str, code: &str, message: impl Into<String>) {
+    pub(super) fn error(&mut self, key: &str, code: &str, message: impl Into<String>) {
         let at = self.at(key);
         self.report.error(at, code, message);
     }
 
-    fn compiled(&mut self, key: &str, made: Result<Template, Vec<String>>) -> Template {
+    pub(super) fn compiled(&mut self, key: &str, made: Result<Template, Vec<String>>) -> Template {
         match made {
             Ok(template) => template,
             Err(errors) => {
@@ -303,9 +325,18 @@ impl Builder<'_, '_, '_, '_> {
         });
         let set =
             written.set.iter().flatten().map(|(k, v)| (k.clone(), self.compiled("set", Template::value(v)))).collect();
+        let outcome = written.outcome.as_ref().map(|text| self.compiled("outcome", Template::expression(text)));
+        let messages = written.messages.as_ref().map(|messages| match messages {
+            MessagesForm::Expression(text) => self.compiled("messages", Template::expression(text)),
+            MessagesForm::List(list) => {
+                let list = serde_json::to_value(list).unwrap_or_default();
+                self.compiled("messages", Template::value(&list))
+            }
+        });
         let approval = written.approval.as_ref().map(|form| self.approval(form));
         let guard = written.guard.as_ref().and_then(|guard| self.guard(guard));
         let is_agent = matches!(kind, Kind::Agent { .. });
+        let is_work = is_agent || matches!(kind, Kind::Command(_) | Kind::Tool { .. });
         let site = Site { line: self.one.at.line, column: self.one.at.column };
         let task = Task {
             id: self.one.id.clone(),
@@ -329,160 +360,17 @@ impl Builder<'_, '_, '_, '_> {
             max_visits: written.max_visits.unwrap_or(1),
             set,
             guard,
+            outcome,
+            cleanup: written.cleanup.as_ref().map(OneOrMany::list).unwrap_or_default(),
+            messages,
             allow_failure: written.allow_failure,
             retry: written.retry.as_ref().or(self.document.defaults.retry.as_ref().filter(|_| is_agent)).map(retry),
-            timeout_ms: written.timeout.or(self.document.defaults.timeout.filter(|_| is_agent)).map(|t| t.ms.max(1)),
+            timeout_ms: written.timeout.or(self.document.defaults.timeout.filter(|_| is_work)).map(|t| t.ms.max(1)),
             cache: written.cache.or(self.document.defaults.cache.filter(|_| is_agent)),
             metadata: written.metadata.clone(),
+            outputs: self.outputs(&written),
         };
         (task, places)
-    }
-
-    fn kind(&mut self, written: &types::Task) -> Kind {
-        let given: Vec<&str> = [
-            ("prompt", written.prompt.is_some()),
-            ("expr", written.expr.is_some()),
-            ("workflow", written.workflow.is_some()),
-        ]
-        .into_iter()
-        .filter_map(|(name, is)| is.then_some(name))
-        .collect();
-        match given[..] {
-            ["prompt"] => self.agent(written),
-            ["expr"] => {
-                let source = written.expr.clone().unwrap_or(Value::Null);
-                let made = match &source {
-                    Value::String(text) => Template::expression(text),
-                    other => Template::value(other),
-                };
-                Kind::Expr { value: self.compiled("expr", made), source }
-            }
-            ["workflow"] => {
-                let name = written.workflow.clone().unwrap_or_default();
-                let args = written.args.as_ref().map(|args| self.compiled("args", Template::value(args)));
-                Kind::Workflow { target: target(&name), args }
-            }
-            [] if written.approval.is_some() => Kind::Approval,
-            [] if written.agent.is_some() => {
-                self.error("agent", "missing_field", "a task with `agent` needs a `prompt`");
-                Kind::Approval
-            }
-            [] => {
-                // What is missing may be a field of a later version, which has been named already.
-                if !self.one.node.entries().iter().any(|(_, k, _)| types::LATER.iter().any(|(_, name)| k == name)) {
-                    let message =
-                        format!("`{}` does nothing: it needs `prompt`, `expr`, `workflow` or `approval`", self.one.id);
-                    self.report.error(self.one.at, "missing_field", message);
-                }
-                Kind::Approval
-            }
-            _ => {
-                let message = format!("`{}` has {}: a task does one thing", self.one.id, given.join(" and "));
-                self.report.error(self.one.at, "two_kinds", message);
-                Kind::Approval
-            }
-        }
-    }
-
-    fn agent(&mut self, written: &types::Task) -> Kind {
-        let agent = match &written.agent {
-            None => Agent::default(),
-            // An included document may use the agents of the one that includes it.
-            Some(name) => {
-                let found = self.known_agents().find_map(|a| a.get(name)).cloned();
-                if found.is_none() {
-                    let known: Vec<String> = self.known_agents().flat_map(HashMap::keys).cloned().collect();
-                    let message = match close(name, known.iter().map(String::as_str)) {
-                        Some(near) => format!("there is no agent `{name}`; did you mean `{near}`?"),
-                        None => format!("there is no agent `{name}`"),
-                    };
-                    self.error("agent", "unknown_agent", message);
-                }
-                found.unwrap_or_default()
-            }
-        };
-        let prompt = written.prompt.clone().unwrap_or_default();
-        let prompt = self.compiled("prompt", Template::text(&prompt));
-        let schema = written.schema.clone().map(Value::Object);
-        if let Some(schema) = &schema {
-            let at = self.at("schema");
-            if schema.get("type") == Some(&Value::from("object")) {
-                check_schema(schema, at, "`schema`", self.report);
-            } else {
-                let message = "the root of `schema` must say `type: object`: wrap another value in a property";
-                self.report.error(at, "bad_schema", message);
-            }
-        }
-        let role = agent.role.as_deref().map(|role| format!("You are {role}."));
-        let system = [role, agent.system_prompt.clone()].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
-        let scope = |paths: &Option<OneOrMany>| paths.as_ref().map(OneOrMany::list);
-        let ask = Ask {
-            schema,
-            model: agent.model.clone(),
-            effort: agent.effort.map(|e| e.word().to_owned()),
-            provider: agent.provider.clone(),
-            system: (!system.is_empty()).then_some(system),
-            tools: agent.tools.clone(),
-            isolation: written.isolation,
-            read_scope: scope(&written.read_scope),
-            write_scope: scope(&written.write_scope),
-            agent_type: agent.persona.clone(),
-            ..Ask::default()
-        };
-        Kind::Agent { agent: written.agent.clone(), ask: Box::new(ask), prompt }
-    }
-
-    /// Fields that mean nothing for this kind of task.
-    fn misplaced(&mut self, written: &types::Task, kind: &Kind) {
-        let is_agent = matches!(kind, Kind::Agent { .. });
-        let only_agents: &[(&str, bool)] = &[
-            ("schema", written.schema.is_some()),
-            ("agent", written.agent.is_some()),
-            ("retry", written.retry.is_some()),
-            ("timeout", written.timeout.is_some()),
-            ("cache", written.cache.is_some()),
-            ("isolation", written.isolation.is_some()),
-            ("read_scope", written.read_scope.is_some()),
-            ("write_scope", written.write_scope.is_some()),
-        ];
-        for (key, _) in only_agents.iter().filter(|(_, given)| *given && !is_agent) {
-            self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt`"));
-        }
-        if written.args.is_some() && written.workflow.is_none() {
-            self.error("args", "misplaced", "`args` belongs to a task with a `workflow`");
-        }
-        if matches!(kind, Kind::Approval) && written.approval.is_some() {
-            for (key, given) in [("for_each", written.for_each.is_some()), ("until", written.until.is_some())] {
-                if given {
-                    self.error(key, "misplaced", format!("`{key}` has no use for a task that only asks a person"));
-                }
-            }
-        }
-        match (&written.until, written.max_iterations) {
-            (None, Some(_)) => {
-                self.error(
-                    "max_iterations",
-                    "no_condition",
-                    "`max_iterations` needs `until`: the condition that ends the loop",
-                );
-            }
-            (Some(_), None) => self.error("until", "no_limit", "`until` needs `max_iterations`"),
-            _ => {}
-        }
-        if written.until.is_some() && written.for_each.is_some() {
-            self.error("until", "misplaced", "`until` and `for_each` exclude each other");
-        }
-        if written.route.is_some() && written.routes.is_none() {
-            self.error("route", "misplaced", "`route` needs `routes`");
-        }
-        if let Some(retry) = &written.retry
-            && retry.on.is_none()
-            && retry.max_attempts > 1
-        {
-            let at = self.at("retry");
-            let message = "`retry` without `on` tries again after every error that may pass: rate_limited, overloaded, transport, timeout, schema, no_output";
-            self.report.warning(at, "retry_all", message);
-        }
     }
 
     fn after(&mut self, written: &types::Task, index: usize) -> Vec<usize> {
@@ -574,16 +462,6 @@ fn retry(retry: &types::Retry) -> Retry {
         on: retry.on.as_ref().map(|classes| classes.iter().map(|c| c.as_str().to_owned()).collect()),
         max_delay_ms: retry.max_delay.map(|d| d.ms),
         jitter: retry.jitter == Some(types::Jitter::Full),
-    }
-}
-
-/// How a child is named: anything that looks like a path is one.
-fn target(name: &str) -> WorkflowTarget {
-    let ends = [".js", ".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
-    if ends || name.contains('/') {
-        WorkflowTarget::Path(name.to_owned())
-    } else {
-        WorkflowTarget::Name(name.to_owned())
     }
 }
 

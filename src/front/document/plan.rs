@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::template::Template;
-use super::types::OnFailure;
+use super::types::{Document, OnFailure};
 use crate::core::call::{ApprovalAsk, Ask, CachePolicy, Retry, Site, WorkflowTarget};
 use crate::core::located::At;
+use crate::front::script::Policies;
 
 /// The word that ends a document from a route.
 pub(super) const END: &str = "END";
@@ -31,6 +32,8 @@ pub struct Plan {
     pub(super) on_failure: OnFailure,
     /// Agent and workflow calls at once.
     pub(super) concurrency: Option<u32>,
+    /// Hooks and event sinks it names, and its metadata.
+    pub(super) policies: Policies,
     /// The tasks, in the order they are written.
     pub(super) tasks: Vec<Task>,
     /// Where a task stands, by id.
@@ -39,6 +42,13 @@ pub struct Plan {
     pub(super) result: Option<Template>,
     /// Whether the tasks are steps.
     pub(super) is_steps: bool,
+}
+
+impl From<&Document> for Policies {
+    fn from(document: &Document) -> Self {
+        let (hooks, events) = (document.hooks.clone(), document.events.clone());
+        Self { hooks, events, metadata: document.metadata.clone() }
+    }
 }
 
 /// One task of a plan.
@@ -72,11 +82,18 @@ pub(super) struct Task {
     pub(super) max_visits: u32,
     pub(super) set: Vec<(String, Template)>,
     pub(super) guard: Option<Guard>,
+    /// What it says about its own end.
+    pub(super) outcome: Option<Template>,
+    /// Cleanups by name.
+    pub(super) cleanup: Vec<String>,
+    /// What was said before its prompt.
+    pub(super) messages: Option<Template>,
     pub(super) allow_failure: bool,
     pub(super) retry: Option<Retry>,
     pub(super) timeout_ms: Option<u64>,
     pub(super) cache: Option<CachePolicy>,
     pub(super) metadata: Option<Value>,
+    pub(super) outputs: Option<Outputs>,
 }
 
 /// What a task does.
@@ -90,6 +107,10 @@ pub(super) enum Kind {
         source: Value,
         value: Template,
     },
+    /// Runs a program. The request is complete but for its words.
+    Command(Box<Command>),
+    /// Uses a tool.
+    Tool { name: String, args: Option<Template> },
     /// Runs a child.
     Workflow { target: WorkflowTarget, args: Option<Template> },
     /// Asks a person; the decision is its value.
@@ -102,8 +123,40 @@ impl Kind {
         match self {
             Self::Agent { .. } => "agent",
             Self::Expr { .. } => "expr",
+            Self::Command(_) => "command",
+            Self::Tool { .. } => "tool",
             Self::Workflow { .. } => "workflow",
             Self::Approval => "approval",
+        }
+    }
+}
+
+/// A program to be run.
+#[derive(Debug, Clone)]
+pub(super) struct Command {
+    pub(super) argv: Vec<Template>,
+    pub(super) cwd: Option<Template>,
+    pub(super) input: Option<Template>,
+    pub(super) read_only: bool,
+    /// The rest of the request.
+    pub(super) ask: Ask,
+}
+
+/// Files that a task makes.
+#[derive(Debug, Clone)]
+pub(super) enum Outputs {
+    Files(Vec<Template>),
+    Pattern(Template),
+    From(String),
+}
+
+impl Outputs {
+    /// The templates in it.
+    pub(super) fn templates(&self) -> &[Template] {
+        match self {
+            Self::Files(files) => files,
+            Self::Pattern(pattern) => std::slice::from_ref(pattern),
+            Self::From(_) => &[],
         }
     }
 }
@@ -172,6 +225,7 @@ impl Plan {
             state_schema: None,
             on_failure: OnFailure::ContinueIndependent,
             concurrency: None,
+            policies: Policies::default(),
             tasks: Vec::new(),
             by_id: HashMap::new(),
             result: None,
@@ -210,6 +264,32 @@ impl Plan {
             }
         }
         false
+    }
+
+    /// The ids of the tasks that run programs.
+    pub fn commands(&self) -> Vec<&str> {
+        self.tasks.iter().filter(|t| matches!(t.kind, Kind::Command(_))).map(|t| t.id.as_str()).collect()
+    }
+
+    /// The ids of the tasks that use tools, each with the tool.
+    pub fn tools(&self) -> Vec<(&str, &str)> {
+        let mut found = Vec::new();
+        for task in &self.tasks {
+            if let Kind::Tool { name, .. } = &task.kind {
+                found.push((task.id.as_str(), name.as_str()));
+            }
+        }
+        found
+    }
+
+    /// The names of all secrets that its tasks are given.
+    pub fn secrets(&self) -> Vec<&str> {
+        let asks = self.tasks.iter().filter_map(|task| match &task.kind {
+            Kind::Agent { ask, .. } => Some(ask.as_ref()),
+            Kind::Command(command) => Some(&command.ask),
+            Kind::Expr { .. } | Kind::Tool { .. } | Kind::Workflow { .. } | Kind::Approval => None,
+        });
+        asks.filter_map(|ask| ask.secrets.as_ref()).flatten().map(String::as_str).collect()
     }
 
     /// The tasks nothing comes after.

@@ -54,7 +54,13 @@ pub struct Document {
     #[serde(default)]
     #[schemars(with = "Option<Vec<Task>>")]
     pub steps: Option<Vec<Value>>,
-    /// Stored with the document; it changes nothing.
+    /// Hooks of the user's configuration that judge the calls of this document, beside those that judge every call.
+    #[serde(default)]
+    pub hooks: Vec<String>,
+    /// Event sinks of the user's configuration that hear of this document's runs, beside those that hear of every run.
+    #[serde(default)]
+    pub events: Vec<String>,
+    /// Stored with the run. Its `tags`, a list of texts, are those of every event of the run.
     pub metadata: Option<Value>,
     /// What the run returns: any value with templates in it. Without it, the value of the task nothing comes after, or an object of them.
     #[serde(default, deserialize_with = "present")]
@@ -255,14 +261,26 @@ pub(super) struct Task {
     pub agent: Option<String>,
     /// What the agent is asked: a text with templates.
     pub prompt: Option<String>,
-    /// The JSON Schema its answer must satisfy: an object.
+    /// What was said before the prompt: a list of role (user, assistant) and content, or an expression that gives one.
+    pub messages: Option<MessagesForm>,
+    /// The JSON Schema its answer, or what the program prints, must satisfy: an object.
     pub schema: Option<Map<String, Value>>,
     /// An expression (`input.a + 1`), a text with templates, or a value with such texts in it.
     #[serde(default, deserialize_with = "present")]
     pub expr: Option<Value>,
+    /// A program that is run, without a shell: its words, or a map with everything about it. Its text is what it prints.
+    pub run: Option<RunForm>,
+    /// A tool of the user's configuration, by its name.
+    pub tool: Option<String>,
+    /// Names of variables that the environment of the program, or of the agent's program, is given; no text ever holds their values.
+    #[schemars(length(min = 1))]
+    pub secrets: Option<Vec<String>>,
+    /// The files it makes, relative to the workspace: names, each of which must be there when it has ended; or `{pattern}` for
+    /// those that match then; or `{from}` for those that its result names. Read as `tasks.id.files`.
+    pub outputs: Option<OutputsForm>,
     /// A child workflow: a name, or a path with a slash or an ending.
     pub workflow: Option<String>,
-    /// The args of the child: a value with templates in it.
+    /// The args of the child, or the arguments of the tool: a value with templates in it.
     #[serde(default, deserialize_with = "present")]
     pub args: Option<Value>,
     /// A person is asked first; alone it is a task of its own, whose value is the decision.
@@ -295,6 +313,8 @@ pub(super) struct Task {
     pub max_visits: Option<u32>,
     /// Writes to the state: key to value with templates, in which `output` is what the task gave.
     pub set: Option<Map<String, Value>>,
+    /// An expression over `output`: ok, skip, cancel (ends the run), fail or retry; or an object with `outcome` and `reason`.
+    pub outcome: Option<String>,
     /// The task checks another: when it gives `false` or an object with `ok: false`, the other is run again.
     pub guard: Option<Guard>,
     /// How the cache across runs is used.
@@ -302,6 +322,9 @@ pub(super) struct Task {
     /// Whether the run goes on as if it were done when it fails.
     #[serde(default)]
     pub allow_failure: bool,
+    /// Cleanups of the user's configuration that run at the end of the run, whatever its end, when the task was begun: the last
+    /// first.
+    pub cleanup: Option<OneOrMany>,
     /// `worktree`: the agent works in a git worktree of its own.
     pub isolation: Option<Isolation>,
     /// Paths the agent reads.
@@ -310,6 +333,54 @@ pub(super) struct Task {
     pub write_scope: Option<OneOrMany>,
     /// Stored with the calls.
     pub metadata: Option<Value>,
+}
+
+/// Files that a task makes.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum OutputsForm {
+    /// One name: a text with templates.
+    One(String),
+    /// Names, each a text with templates.
+    Many(#[schemars(length(min = 1))] Vec<String>),
+    /// Found when the task has ended.
+    Found(Outputs),
+}
+
+/// Files that are found when a task has ended.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Outputs {
+    /// `*` within a name, `**` across names, `?` for one character; without a slash in every directory.
+    pub pattern: Option<String>,
+    /// Where the result names them: names and numbers, joined by dots.
+    pub from: Option<String>,
+}
+
+/// A program to be run.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RunForm {
+    /// The program and its arguments, each a text with templates.
+    Words(#[schemars(length(min = 1))] Vec<String>),
+    /// With everything about it.
+    Full(Run),
+}
+
+/// A program to be run.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Run {
+    /// The program and its arguments, each a text with templates.
+    #[schemars(length(min = 1))]
+    pub argv: Vec<String>,
+    /// The directory it runs in, relative to the workspace and never outside it.
+    pub cwd: Option<String>,
+    /// What it reads: a text with templates.
+    pub input: Option<String>,
+    /// Whether it changes nothing: then it needs no word of a person to be run again.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// One text or several.
@@ -350,6 +421,36 @@ pub(super) enum ListForm {
     Expression(String),
     /// The list itself.
     List(Vec<Value>),
+}
+
+/// What was said before a prompt.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum MessagesForm {
+    /// An expression that gives the list.
+    Expression(String),
+    /// The list itself.
+    List(Vec<Message>),
+}
+
+/// One thing that was said.
+#[derive(Debug, Clone, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Message {
+    /// Who said it.
+    pub role: Speaker,
+    /// What: a text with templates.
+    pub content: String,
+}
+
+/// Who says something.
+#[derive(Debug, Clone, Copy, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Speaker {
+    /// The one who asks.
+    User,
+    /// The model.
+    Assistant,
 }
 
 /// A question to a person.
@@ -399,19 +500,11 @@ fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Erro
 
 /// Fields that belong to documents and that this version cannot carry out: where they may stand, and the name.
 pub(super) const LATER: &[(Place, &str)] = &[
-    (Place::Document, "hooks"),
-    (Place::Document, "events"),
     (Place::Document, "tools"),
     (Place::Document, "secrets"),
-    (Place::Task, "run"),
-    (Place::Task, "tool"),
-    (Place::Task, "messages"),
-    (Place::Task, "outputs"),
-    (Place::Task, "secrets"),
     (Place::Task, "idempotency_key"),
     (Place::Task, "undo"),
     (Place::Task, "turns"),
-    (Place::Task, "outcome"),
 ];
 
 /// Where a field stands.

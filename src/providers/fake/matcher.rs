@@ -31,9 +31,20 @@ impl Match {
         let prompt = ask.prompt.as_deref().unwrap_or_default();
         let is = |want: &Option<String>, have: Option<&str>| want.as_deref().is_none_or(|want| have == Some(want));
         let within = |want: &Option<Ranges>, have: u32| want.as_ref().is_none_or(|want| want.contains(have));
-        let named = |want: &Option<Glob>, kind: CallKind| {
-            want.as_ref().is_none_or(|want| spec.kind == kind && want.matches(&spec.label))
+        let line = ask.command.as_ref().map(crate::core::work::CommandAsk::line);
+        let named = |want: &Option<Glob>, kind: CallKind, name: Option<&str>| {
+            let fits = |want: &Glob| want.matches(&spec.label) || name.is_some_and(|name| want.matches(name));
+            want.as_ref().is_none_or(|want| spec.kind == kind && fits(want))
         };
+        // A rule that does not speak of commands or tools is for agents: it must not keep one from being carried out.
+        let meant = match spec.kind {
+            CallKind::Command => self.command.is_some(),
+            CallKind::Tool => self.tool.is_some(),
+            _ => true,
+        };
+        if !meant {
+            return false;
+        }
         self.label.as_ref().is_none_or(|glob| glob.matches(&spec.label))
             && self.prompt.as_ref().is_none_or(|part| prompt.contains(part.as_str()))
             && self.prompt_regex.as_ref().is_none_or(|regex| regex.is_match(prompt))
@@ -50,8 +61,8 @@ impl Match {
             && within(&self.occurrence, request.occurrence)
             && within(&self.attempt, request.attempt)
             && within(&self.call_index, request.call_id.0)
-            && named(&self.tool, CallKind::Tool)
-            && named(&self.command, CallKind::Command)
+            && named(&self.tool, CallKind::Tool, ask.tool.as_ref().map(|tool| tool.name.as_str()))
+            && named(&self.command, CallKind::Command, line.as_deref())
     }
 }
 

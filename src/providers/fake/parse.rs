@@ -319,7 +319,7 @@ fn read_error(reader: &mut Reader, node: &Node, path: &str) -> Option<ScriptedEr
 }
 
 /// Every class of a failed call.
-const CLASSES: [ErrorClass; 23] = [
+const CLASSES: [ErrorClass; 24] = [
     ErrorClass::Auth,
     ErrorClass::Quota,
     ErrorClass::NotInstalled,
@@ -339,6 +339,7 @@ const CLASSES: [ErrorClass; 23] = [
     ErrorClass::Denied,
     ErrorClass::Worktree,
     ErrorClass::Crashed,
+    ErrorClass::Exit,
     ErrorClass::Cancelled,
     ErrorClass::Policy,
     ErrorClass::Fixture,

@@ -64,6 +64,11 @@ impl FakeProvider {
         unused.map(|(i, _)| i + 1).collect()
     }
 
+    /// Whether a rule of the fixture file is for this request.
+    pub fn has_rule_for(&self, request: &AttemptRequest) -> bool {
+        find_rule(self.fixtures.as_deref(), request).is_some()
+    }
+
     /// Notes that a rule was used by a call of this run that is only replayed now; 0 is ignored.
     pub fn mark_used(&self, rule: u32) {
         if let Some(used) = (rule as usize).checked_sub(1).and_then(|i| self.used.get(i)) {

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::exchange::{Shared, exchange};
 use super::ladder::{self, LOCAL, Mode};
-use super::pace::CEILING;
 use super::prompts::{self, ANSWER};
 use super::redact::clean;
 use super::service::Service;
@@ -15,6 +14,7 @@ use super::wire::{Asked, Failed, Finish, Held, Said, ToolCall, ToolResult, Turn,
 use crate::core::call::ChatRole;
 use crate::core::ids::Hash;
 use crate::core::outcome::{CallError, CostSource, ErrorClass, Provenance};
+use crate::providers::pace::CEILING;
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::schema::project::{Projection, anthropic, gemini, openai_strict, tool};
 use crate::providers::schema::{compile, read_answer};

@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::classify;
 use super::client::Client;
-use super::pace::Pace;
 use super::redact::clean;
 use super::service::Service;
 use super::wire::{Asked, Failed, Said};
 use crate::core::environment::Environment;
 use crate::core::outcome::{CallError, ErrorClass};
 use crate::core::redact::Redactor;
+use crate::providers::pace::Pace;
 
 /// What exchanges of all services of an engine share.
 #[derive(Debug)]
@@ -65,12 +65,7 @@ pub(super) async fn exchange(
     let headers = headers(service, key(service, &shared.env)?)?;
     let body = service.wire.body(asked).to_string().into_bytes();
     let pace = Pace::of(&service.key());
-    let since = pace.turn(most).await.map_err(|wait| {
-        let message = format!("{} asked for a pause of {} s", service.name, wait.as_secs());
-        let mut error = CallError::new(ErrorClass::RateLimited, message);
-        error.retry_after_ms = Some(wait.as_millis() as u64);
-        error
-    })?;
+    let since = pace.turn(&service.name, most).await?;
     sent.store(true, Ordering::Relaxed);
     let answered = shared.client.post(service.wire.url(base, asked.model), headers, body).await;
     sent.store(false, Ordering::Relaxed);
@@ -90,13 +85,7 @@ pub(super) async fn exchange(
     } else {
         Err(classify::answer(service, &answered, &shared.secrets))
     };
-    match &said {
-        Ok(_) => pace.answered(),
-        Err(failed) if matches!(failed.error.class, ErrorClass::RateLimited | ErrorClass::Overloaded) => {
-            pace.refused(since, failed.error.retry_after_ms.map(Duration::from_millis));
-        }
-        Err(_) => {}
-    }
+    pace.heard(since, said.as_ref().err().map(|failed| &failed.error));
     said
 }
 

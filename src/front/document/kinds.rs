@@ -1,0 +1,257 @@
+//! What a task does, from what is written in it: one kind, and only the fields that mean something for it.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::compile::Builder;
+use super::inputs::check_schema;
+use super::plan::{Command, Kind, Outputs};
+use super::template::Template;
+use super::types::{self, Agent, OneOrMany, OutputsForm, Run, RunForm};
+use crate::core::call::{Ask, WorkflowTarget};
+use crate::core::work::stays_below;
+use crate::front::script::close;
+
+impl Builder<'_, '_, '_, '_> {
+    /// What a task does.
+    pub(super) fn kind(&mut self, written: &types::Task) -> Kind {
+        let given: Vec<&str> = [
+            ("prompt", written.prompt.is_some()),
+            ("run", written.run.is_some()),
+            ("tool", written.tool.is_some()),
+            ("expr", written.expr.is_some()),
+            ("workflow", written.workflow.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, is)| is.then_some(name))
+        .collect();
+        match given[..] {
+            ["prompt"] => self.agent(written),
+            ["run"] => self.command(written),
+            ["tool"] => {
+                let name = written.tool.clone().unwrap_or_default();
+                let args = written.args.as_ref().map(|args| self.compiled("args", Template::value(args)));
+                Kind::Tool { name, args }
+            }
+            ["expr"] => {
+                let source = written.expr.clone().unwrap_or(Value::Null);
+                let made = match &source {
+                    Value::String(text) => Template::expression(text),
+                    other => Template::value(other),
+                };
+                Kind::Expr { value: self.compiled("expr", made), source }
+            }
+            ["workflow"] => {
+                let name = written.workflow.clone().unwrap_or_default();
+                let args = written.args.as_ref().map(|args| self.compiled("args", Template::value(args)));
+                Kind::Workflow { target: target(&name), args }
+            }
+            [] if written.approval.is_some() => Kind::Approval,
+            [] if written.agent.is_some() => {
+                self.error("agent", "missing_field", "a task with `agent` needs a `prompt`");
+                Kind::Approval
+            }
+            [] => {
+                // What is missing may be a field of a later version, which has been named already.
+                if !self.one.node.entries().iter().any(|(_, k, _)| types::LATER.iter().any(|(_, name)| k == name)) {
+                    let message = format!(
+                        "`{}` does nothing: it needs `prompt`, `run`, `tool`, `expr`, `workflow` or `approval`",
+                        self.one.id
+                    );
+                    self.report.error(self.one.at, "missing_field", message);
+                }
+                Kind::Approval
+            }
+            _ => {
+                let message = format!("`{}` has {}: a task does one thing", self.one.id, given.join(" and "));
+                self.report.error(self.one.at, "two_kinds", message);
+                Kind::Approval
+            }
+        }
+    }
+
+    fn agent(&mut self, written: &types::Task) -> Kind {
+        let agent = match &written.agent {
+            None => Agent::default(),
+            // An included document may use the agents of the one that includes it.
+            Some(name) => {
+                let found = self.known_agents().find_map(|a| a.get(name)).cloned();
+                if found.is_none() {
+                    let known: Vec<String> = self.known_agents().flat_map(HashMap::keys).cloned().collect();
+                    let message = match close(name, known.iter().map(String::as_str)) {
+                        Some(near) => format!("there is no agent `{name}`; did you mean `{near}`?"),
+                        None => format!("there is no agent `{name}`"),
+                    };
+                    self.error("agent", "unknown_agent", message);
+                }
+                found.unwrap_or_default()
+            }
+        };
+        let prompt = written.prompt.clone().unwrap_or_default();
+        let prompt = self.compiled("prompt", Template::text(&prompt));
+        let schema = self.schema(written);
+        let role = agent.role.as_deref().map(|role| format!("You are {role}."));
+        let system = [role, agent.system_prompt.clone()].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
+        let scope = |paths: &Option<OneOrMany>| paths.as_ref().map(OneOrMany::list);
+        let ask = Ask {
+            schema,
+            model: agent.model.clone(),
+            effort: agent.effort.map(|e| e.word().to_owned()),
+            provider: agent.provider.clone(),
+            system: (!system.is_empty()).then_some(system),
+            tools: agent.tools.clone(),
+            isolation: written.isolation,
+            read_scope: scope(&written.read_scope),
+            write_scope: scope(&written.write_scope),
+            agent_type: agent.persona.clone(),
+            secrets: self.secrets(written),
+            ..Ask::default()
+        };
+        Kind::Agent { agent: written.agent.clone(), ask: Box::new(ask), prompt }
+    }
+
+    fn command(&mut self, written: &types::Task) -> Kind {
+        let run = match written.run.clone() {
+            Some(RunForm::Full(run)) => run,
+            Some(RunForm::Words(argv)) => Run { argv, cwd: None, input: None, read_only: false },
+            None => return Kind::Approval,
+        };
+        if let Some(cwd) = run.cwd.as_deref().filter(|cwd| !cwd.contains("{{") && !stays_below(cwd)) {
+            let at = self.one.node.follow(["run", "cwd"]).0;
+            let message = format!("`cwd` must stay in the workspace: a relative path without `..`, not `{cwd}`");
+            self.report.error(at, "bad_path", message);
+        }
+        let argv = run.argv.iter().map(|word| self.compiled("run", Template::text(word))).collect();
+        let cwd = run.cwd.as_ref().map(|text| self.compiled("run", Template::text(text)));
+        let input = run.input.as_ref().map(|text| self.compiled("run", Template::text(text)));
+        let (schema, secrets) = (self.schema(written), self.secrets(written));
+        let ask = Ask { schema, secrets, ..Ask::default() };
+        Kind::Command(Box::new(Command { argv, cwd, input, read_only: run.read_only, ask }))
+    }
+
+    fn schema(&mut self, written: &types::Task) -> Option<Value> {
+        let schema = written.schema.clone().map(Value::Object)?;
+        let at = self.at("schema");
+        if schema.get("type") == Some(&Value::from("object")) {
+            check_schema(&schema, at, "`schema`", self.report);
+        } else {
+            let message = "the root of `schema` must say `type: object`: wrap another value in a property";
+            self.report.error(at, "bad_schema", message);
+        }
+        Some(schema)
+    }
+
+    /// The files it makes.
+    pub(super) fn outputs(&mut self, written: &types::Task) -> Option<Outputs> {
+        let names = match written.outputs.clone()? {
+            OutputsForm::One(name) => vec![name],
+            OutputsForm::Many(names) => names,
+            OutputsForm::Found(types::Outputs { pattern: Some(pattern), from: None }) => {
+                return Some(Outputs::Pattern(self.compiled("outputs", Template::text(&pattern))));
+            }
+            OutputsForm::Found(types::Outputs { pattern: None, from: Some(from) }) => return Some(Outputs::From(from)),
+            OutputsForm::Found(_) => {
+                self.error("outputs", "bad_outputs", "`outputs` is names, or a map with `pattern` or with `from`");
+                return None;
+            }
+        };
+        for name in names.iter().filter(|name| !name.contains("{{") && !stays_below(name)) {
+            let message = format!("an output must stay in the workspace: a relative path without `..`, not `{name}`");
+            self.error("outputs", "bad_path", message);
+        }
+        Some(Outputs::Files(names.iter().map(|name| self.compiled("outputs", Template::text(name))).collect()))
+    }
+
+    /// The names of its secrets, sorted: their order means nothing.
+    fn secrets(&mut self, written: &types::Task) -> Option<Vec<String>> {
+        let mut names = written.secrets.clone()?;
+        for name in &names {
+            let mut chars = name.chars();
+            let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+            if !first || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                let message = format!("`{name}` is no name of a variable; `secrets` holds names, never values");
+                self.error("secrets", "bad_secret", message);
+            }
+        }
+        names.sort();
+        names.dedup();
+        Some(names)
+    }
+
+    /// Fields that mean nothing for this kind of task.
+    pub(super) fn misplaced(&mut self, written: &types::Task, kind: &Kind) {
+        let is_agent = matches!(kind, Kind::Agent { .. });
+        let is_command = matches!(kind, Kind::Command(_));
+        let is_tool = matches!(kind, Kind::Tool { .. });
+        let only_agents: &[(&str, bool)] = &[
+            ("agent", written.agent.is_some()),
+            ("cache", written.cache.is_some()),
+            ("messages", written.messages.is_some()),
+            ("isolation", written.isolation.is_some()),
+            ("read_scope", written.read_scope.is_some()),
+            ("write_scope", written.write_scope.is_some()),
+        ];
+        for (key, _) in only_agents.iter().filter(|(_, given)| *given && !is_agent) {
+            self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt`"));
+        }
+        let only_asked = [("schema", written.schema.is_some()), ("secrets", written.secrets.is_some())];
+        // What a tool answers and is given is a matter of its configuration.
+        for (key, _) in only_asked.iter().filter(|(_, given)| *given && !is_agent && !is_command) {
+            self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt` or `run`"));
+        }
+        let only_work = [
+            ("retry", written.retry.is_some()),
+            ("timeout", written.timeout.is_some()),
+            ("outputs", written.outputs.is_some()),
+        ];
+        for (key, _) in only_work.iter().filter(|(_, given)| *given && !is_agent && !is_command && !is_tool) {
+            self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt`, `run` or `tool`"));
+        }
+        if written.args.is_some() && written.workflow.is_none() && !is_tool {
+            self.error("args", "misplaced", "`args` belongs to a task with a `workflow` or `tool`");
+        }
+        if matches!(kind, Kind::Approval) && written.approval.is_some() {
+            for (key, given) in [("for_each", written.for_each.is_some()), ("until", written.until.is_some())] {
+                if given {
+                    self.error(key, "misplaced", format!("`{key}` has no use for a task that only asks a person"));
+                }
+            }
+        }
+        match (&written.until, written.max_iterations) {
+            (None, Some(_)) => {
+                self.error(
+                    "max_iterations",
+                    "no_condition",
+                    "`max_iterations` needs `until`: the condition that ends the loop",
+                );
+            }
+            (Some(_), None) => self.error("until", "no_limit", "`until` needs `max_iterations`"),
+            _ => {}
+        }
+        if written.until.is_some() && written.for_each.is_some() {
+            self.error("until", "misplaced", "`until` and `for_each` exclude each other");
+        }
+        if written.route.is_some() && written.routes.is_none() {
+            self.error("route", "misplaced", "`route` needs `routes`");
+        }
+        if let Some(retry) = &written.retry
+            && retry.on.is_none()
+            && retry.max_attempts > 1
+        {
+            let at = self.at("retry");
+            let message = "`retry` without `on` tries again after every error that may pass: rate_limited, overloaded, transport, timeout, schema, no_output, exit";
+            self.report.warning(at, "retry_all", message);
+        }
+    }
+}
+
+/// How a child is named: anything that looks like a path is one.
+fn target(name: &str) -> WorkflowTarget {
+    let ends = [".js", ".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
+    if ends || name.contains('/') {
+        WorkflowTarget::Path(name.to_owned())
+    } else {
+        WorkflowTarget::Name(name.to_owned())
+    }
+}
