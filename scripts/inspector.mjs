@@ -2,7 +2,7 @@
 // The MCP Inspector's command line against `owf mcp`: strict schema checks, both protocol eras, and load.
 //
 // Needs: Node 20 or newer, npm and its registry (npm-cache.mjs says what is installed, and where), a built owf.
-// Does:  lists tools strictly in both eras, lists resources, templates and prompts, calls a tool, and calls one 2,000 times,
+// Does:  lists tools strictly in both eras, lists resources, templates and prompts, calls a tool, and calls one 2,000 times in each,
 //        20 at a time. Every step must end with 0; strict mode does not with an error.
 // Use:   node scripts/inspector.mjs [PATH_OF_OWF]           default: target/debug/owf. Ends with 0 or with what is wrong.
 
@@ -40,10 +40,12 @@ try {
     check(JSON.parse(called.printed).structuredContent.runs.length === 0, 'owf_list_runs lists runs of a new store')
   }
   const bounds = ['--load', '--load-requests', '2000', '--load-concurrency', '20', '--load-duration', '120']
-  const load = await inspect('legacy', ['--method', 'tools/call', '--tool-name', 'owf_list_runs', ...bounds])
-  const { ok, throughput, latencyMs } = JSON.parse(load.printed)
-  check(ok === 2000, 'calls failed under load', load.printed)
-  console.log(`load: ${Math.round(throughput)} calls a second, p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms`)
+  for (const era of ['legacy', 'modern']) {
+    const load = await inspect(era, ['--method', 'tools/call', '--tool-name', 'owf_list_runs', ...bounds])
+    const { ok, throughput, latencyMs } = JSON.parse(load.printed)
+    check(ok === 2000, 'calls failed under load', load.printed)
+    console.log(`load, ${era}: ${Math.round(throughput)} calls a second, p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms`)
+  }
 } finally {
   rmSync(scratch, { recursive: true, force: true })
 }

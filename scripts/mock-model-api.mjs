@@ -2,8 +2,8 @@
 // A model that only does what it was told beforehand, for driving real coding agents without a model.
 //
 // Needs: Node 20 or newer, nothing else. Listens on 127.0.0.1 only and asks nobody.
-// Does:  answers the streaming Anthropic Messages API (POST /v1/messages) and the streaming OpenAI Responses API
-//        (POST /v1/responses). The script is a list of steps: `{ "tool": NAME, "arguments": {...} }` calls a tool, and
+// Does:  answers the streaming Anthropic Messages API (POST /v1/messages), the streaming OpenAI Responses API (POST
+//        /v1/responses), and with texts alone OpenAI's chat completions and Gemini's content. The script is a list of steps: `{ "tool": NAME, "arguments": {...} }` calls a tool, and
 //        `{ "text": "..." }` ends the turn. Which step is next follows from the conversation itself: it is the number of
 //        tool results in it, so a repeated request gets the same answer. An argument "$key" stands for the last value of
 //        `key` in the JSON of any tool result so far. Where a client keeps tools back until they are searched for (Claude
@@ -142,6 +142,30 @@ const openai = {
   },
 }
 
+const chat = {
+  path: '/v1/chat/completions',
+  tools: body => (body.tools ?? []).map(tool => ({ name: tool.function?.name })),
+  results: () => [],
+  said: body => JSON.stringify(body.messages),
+  *events(answer, number) {
+    const chunk = { id: `chat_${number}`, object: 'chat.completion.chunk', created: 1, model: answer.model }
+    yield { ...chunk, choices: [{ index: 0, delta: { role: 'assistant', content: answer.text }, finish_reason: null }] }
+    yield { ...chunk, choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }
+    yield { ...chunk, choices: [], usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 } }
+  },
+}
+const gemini = {
+  path: ':streamGenerateContent',
+  tools: () => [],
+  results: () => [],
+  said: body => JSON.stringify(body.contents),
+  *events(answer) {
+    const content = { parts: [{ text: answer.text }], role: 'model' }
+    const usageMetadata = { promptTokenCount: 10, candidatesTokenCount: 5, totalTokenCount: 15 }
+    yield { candidates: [{ content, finishReason: 'STOP', index: 0 }], usageMetadata, modelVersion: 'mock' }
+  },
+}
+
 /** Starts the mock on a free port of the loopback interface. */
 export const startMock = async (steps, { faults = [] } = {}) => {
   const seen = { tools: [], mentioned: [], results: [], said: '', requests: 0, faults: [], bodies: [] }
@@ -174,7 +198,7 @@ export const startMock = async (steps, { faults = [] } = {}) => {
 
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, 'http://mock').pathname
-    const api = [anthropic, openai].find(known => request.method === 'POST' && known.path === path)
+    const api = [anthropic, openai, chat, gemini].find(known => request.method === 'POST' && path.endsWith(known.path))
     let text = ''
     for await (const chunk of request) text += chunk
     if (!api) {
@@ -211,7 +235,11 @@ export const startMock = async (steps, { faults = [] } = {}) => {
       return
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
-    for (const event of events) response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+    for (const event of events) {
+      const name = event.type ? `event: ${event.type}\n` : ''
+      response.write(`${name}data: ${JSON.stringify(event)}\n\n`)
+    }
+    if (api === chat) response.write('data: [DONE]\n\n')
     response.end()
   })
   await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))

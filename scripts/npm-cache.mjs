@@ -18,6 +18,9 @@ export const VERSIONS = {
   codex: '@openai/codex@0.171.0',
   inspector: '@modelcontextprotocol/inspector@2.12.0',
   conformance: '@modelcontextprotocol/conformance@0.2.0-alpha.12',
+  opencode: 'opencode-ai@1.18.33',
+  gemini: '@google/gemini-cli@0.61.0',
+  qwen: '@qwen-code/qwen-code@0.24.4',
   node: 'node@22.23.3',
   sdk: '@modelcontextprotocol/sdk@1.32.2',
 }
@@ -27,6 +30,8 @@ const cache = () =>
 
 /** What each script installs. */
 export const CLIENTS = ['claude', 'codex', 'node']
+/** Agents that owf knows by a table: installed only where they are asked for. */
+export const MORE_AGENTS = ['opencode', 'gemini', 'qwen', 'node']
 export const INSPECTOR = ['inspector', 'node']
 export const CONFORMANCE = ['conformance', 'node']
 

@@ -1,10 +1,12 @@
 #!/usr/bin/env node
-// owf drives the real Claude Code and Codex command lines; only the model behind them is a mock (mock-model-api.mjs).
+// owf drives the real Claude Code and Codex command lines, and others if asked to; only the model behind them is a mock (mock-model-api.mjs).
 //
 // Needs: Node 20 or newer, npm and its registry (npm-cache.mjs says what is installed, and where), git, a built owf.
 // Does:  for each client, in a home of its own and with a dummy key, runs workflows through `owf run`: plain text, an answer
 //        by schema, a tool, a 429 with retry-after, a 500, a service that never answers, a cancel while a tool runs, and a
-//        write in a worktree. Looks at what owf recorded, at what the mock was sent, and at the processes that are left.
+//        write in a worktree. The user and the project have owf configured as an MCP server: it is never started unless the
+//        provider's own settings want it. With OWF_MORE_AGENTS=1 also opencode, gemini-cli and qwen-code: a text, a refusal,
+//        and a project whose settings start programs. Looks at what owf recorded, at what the mock was sent, and at the processes that are left.
 // Use:   node scripts/real-agents.mjs [PATH_OF_OWF]        default: target/debug/owf. Ends with 0 or with what is wrong.
 
 import { execFileSync, spawn } from 'node:child_process'
@@ -12,23 +14,29 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { CLIENTS, check, installed, run, sealed } from './npm-cache.mjs'
+import { CLIENTS, MORE_AGENTS, check, installed, run, sealed } from './npm-cache.mjs'
 import { startMock } from './mock-model-api.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const owf = resolve(process.argv[2] ?? join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'debug', 'owf'))
 check(existsSync(owf), `there is no ${owf}: cargo build, or give its path`)
 
+/** The directory in whose environment agents find their own settings, and what a server that was started leaves there. */
+const user = dir => join(dir, 'user')
+const marker = dir => join(dir, 'server-was-started')
+
 const CANARY = 'canary-key-0123456789'
 
 /** What differs between the two: where their service is, and which tool does what. */
 const AGENTS = {
   claude: {
-    configuration: url => `[providers.claude]
+    configuration: (url, wanted) => `[providers.claude]
 base_url = "${url}"
 api_key_env = "TEAM_KEY"
 [providers.claude.cli]
 allow = ["Bash"]
+shell_sees_key = true
+${wanted ? `mcp_config = ${JSON.stringify(wanted)}` : ''}
 `,
     structured: value => [{ tool: 'StructuredOutput', arguments: value }, { text: 'There it is.' }],
     read: file => ({ tool: 'Read', arguments: { file_path: file } }),
@@ -37,10 +45,11 @@ allow = ["Bash"]
     retriesItself: true,
   },
   codex: {
-    configuration: url => `[providers.codex]
+    configuration: (url, wanted) => `[providers.codex]
 base_url = "${url}/v1"
 api_key_env = "TEAM_KEY"
 default_model = "mock"
+${wanted ? '[providers.codex.cli]\nargs = ["-c", "mcp_servers.owf.enabled=true"]' : ''}
 `,
     structured: value => [{ text: JSON.stringify(value) }],
     read: file => ({ tool: 'exec_command', arguments: { cmd: `cat ${file}` } }),
@@ -50,42 +59,118 @@ default_model = "mock"
   },
 }
 
+/** Agents by a table. What each takes for its model, and how it is told where the mock is. */
+const BY_TABLE = {
+  opencode: {
+    configuration: () => '[providers.opencode]\napi_key_env = "TEAM_KEY"\ndefault_model = "mock/mock"\n',
+    settle: (dir, url) => {
+      const options = { baseURL: `${url}/v1`, apiKey: '{env:TEAM_KEY}' }
+      const mock = { npm: '@ai-sdk/openai-compatible', name: 'mock', options, models: { mock: { name: 'mock' } } }
+      writeFileSync(join(dir, 'opencode.json'), JSON.stringify({ provider: { mock } }))
+      return { OPENCODE_CONFIG: join(dir, 'opencode.json') }
+    },
+    hostile: (project, command) => {
+      const mcp = { odd: { type: 'local', command, enabled: true } }
+      writeFileSync(join(project, 'opencode.json'), JSON.stringify({ mcp }))
+    },
+    untrusted: ({ view }) => view.output === 'swordfish',
+    follows: true,
+  },
+  'gemini-cli': {
+    configuration: url => `[providers.gemini-cli]\nbase_url = "${url}"\napi_key_env = "TEAM_KEY"\ndefault_model = "gemini-3.5-flash"\n`,
+    settle: dir => {
+      mkdirSync(join(user(dir), '.gemini'))
+      const settings = { security: { auth: { selectedType: 'gemini-api-key' } } }
+      writeFileSync(join(user(dir), '.gemini', 'settings.json'), JSON.stringify(settings))
+      return {}
+    },
+    hostile: (project, command) => {
+      mkdirSync(join(project, '.gemini'))
+      writeFileSync(join(project, '.gemini', 'settings.json'), JSON.stringify(HOOKED(command)))
+    },
+    untrusted: ({ call }) => call.error?.class === 'policy',
+  },
+  'qwen-code': {
+    configuration: url => `[providers.qwen-code]\nbase_url = "${url}/v1"\napi_key_env = "TEAM_KEY"\ndefault_model = "mock"\n`,
+    settle: () => ({}),
+    hostile: (project, command) => {
+      mkdirSync(join(project, '.qwen'))
+      writeFileSync(join(project, '.qwen', 'settings.json'), JSON.stringify(HOOKED(command)))
+    },
+    untrusted: ({ view }) => view.output === 'swordfish',
+    follows: true,
+  },
+}
+
+/** Settings that start a program with each session. */
+const HOOKED = command => ({
+  hooksConfig: { enabled: true },
+  hooks: { SessionStart: [{ hooks: [{ type: 'command', command: command.join(' ') }] }] },
+})
+
 /** A place for one workflow: a repository with a file, a home, and a configuration for the mock. */
-const prepare = (scratch, name, title, url, bin) => {
+const prepare = (scratch, name, title, url, bin, { wanted = false, hostile = false, trusted = false } = {}) => {
   const dir = join(scratch, `${name}-${title.replaceAll(' ', '-')}`)
   const project = join(dir, 'project')
   mkdirSync(project, { recursive: true })
   writeFileSync(join(project, 'notes.txt'), 'the password of the day is swordfish\n')
+  // owf as a server of the user's and of the project's: it says that it was started.
+  mkdirSync(user(dir))
+  writeFileSync(join(dir, 'server'), `#!/bin/sh\ntouch '${marker(dir)}'\nexec '${owf}' mcp\n`, { mode: 0o755 })
+  const servers = JSON.stringify({ mcpServers: { owf: { type: 'stdio', command: join(dir, 'server'), args: [] } } })
+  const ofCodex = `[mcp_servers.owf]\ncommand = "${join(dir, 'server')}"\n`
+  writeFileSync(join(project, '.mcp.json'), servers)
+  writeFileSync(join(user(dir), '.claude.json'), servers)
+  for (const place of [user(dir), project]) {
+    mkdirSync(join(place, '.codex'))
+    writeFileSync(join(place, '.codex', 'config.toml'), ofCodex)
+  }
+  const agent = AGENTS[name] ?? BY_TABLE[name]
+  if (hostile) agent.hostile(project, ['touch', marker(dir)])
+  if (trusted) {
+    mkdirSync(join(project, '.owf'))
+    writeFileSync(join(project, '.owf', 'config.toml'), '')
+  }
   const git = (...args) => execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.invalid', ...args], { cwd: project })
   git('init', '-q')
   git('add', '.')
   git('commit', '-q', '-m', 'notes')
-  writeFileSync(join(dir, 'providers.toml'), AGENTS[name].configuration(url))
-  const env = sealed(join(dir, 'user'), `${bin}:${process.env.PATH}`, {
+  writeFileSync(join(dir, 'providers.toml'), agent.configuration(url, wanted && join(project, '.mcp.json')))
+  const env = sealed(user(dir), `${bin}:${process.env.PATH}`, {
     OWF_HOME: join(dir, 'home'),
     OWF_PROVIDERS_FILE: join(dir, 'providers.toml'),
     TEAM_KEY: CANARY,
+    ...agent.settle?.(dir, url),
   })
-  mkdirSync(join(dir, 'user'))
+  if (trusted) {
+    delete env.OWF_CONFIG
+    execFileSync(owf, ['trust', project], { env, cwd: project, stdio: 'ignore' })
+  }
   return { dir, project, env }
 }
 
 const script = body => `export const meta = { name: 'probe', description: 'One call' }\n${body}\n`
 
 /** Runs a workflow of this body against a mock with these steps; gives the run, its first call and what the mock saw. */
-const probe = async ({ scratch, bin, name }, title, body, steps, faults = []) => {
+const probe = async ({ scratch, bin, name }, title, body, steps, faults = [], about = {}) => {
   const mock = await startMock(steps, { faults })
   try {
-    const place = prepare(scratch, name, title, mock.url, bin)
+    const place = prepare(scratch, name, title, mock.url, bin, about)
     writeFileSync(join(place.dir, 'probe.js'), script(body(place)))
     const args = ['run', join(place.dir, 'probe.js'), '--provider', name, '--json']
     const began = Date.now()
+    let most = 0
+    const watch = setInterval(() => (most = Math.max(most, startedFor(place).length)), 50)
     const got = await run(owf, args, { env: place.env, cwd: place.project, seconds: 150 })
+    clearInterval(watch)
     const view = json(got, `${name}, ${title}`)
     const call = json(await run(owf, ['calls', 'latest', '1', '--json'], { env: place.env, cwd: place.project }), title).call
     const report = JSON.stringify({ view, call, results: mock.seen.results, faults: mock.seen.faults }, null, 1)
     const holds = (what, is) => check(is, `${name}, ${title}: ${what}`, report)
     holds('the version is recorded', /^\d+\.\d+/.test(call.provider_version))
+    holds('the agent was seen', most > 0)
+    holds('nothing of it is left', startedFor(place).length === 0)
+    if (!about.wanted && !about.trusted) holds('nobody started owf or a program of the project', !existsSync(marker(place.dir)))
     keyIsNowhere(place, name, title)
     return { place, view, call, seen: mock.seen, holds, ms: Date.now() - began }
   } finally {
@@ -109,6 +194,17 @@ const keyIsNowhere = (place, name, title) => {
       check(!readFileSync(file).includes(CANARY), `${name}, ${title}: the key stands in ${file}`)
     }
 }
+
+/** Processes that owf started for a call here: its marker and the home of this place are in their environment. */
+const startedFor = place =>
+  readdirSync('/proc').filter(pid => {
+    try {
+      const environment = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0')
+      return environment.includes(`HOME=${place.env.HOME}`) && environment.some(entry => entry.startsWith('OWF_CALL_ID='))
+    } catch {
+      return false
+    }
+  })
 
 /** Processes whose command line holds this text. */
 const running = text =>
@@ -146,6 +242,9 @@ const started = async (at, title, mock) => {
   return { place, child, ended, run_id: view.run_id }
 }
 
+/** Whether the model was offered a tool of owf. */
+const OF_OWF = seen => /mcp__owf|owf_list_runs/.test(JSON.stringify(seen.bodies))
+
 const CASES = {
   'plain text': async at => {
     const { view, call, holds } = await probe(at, 'plain text', () => "return await agent('Say the word.')", [{ text: 'swordfish' }])
@@ -167,8 +266,15 @@ const CASES = {
     const { view, seen, holds } = await probe(at, 'tool use', () => "return await agent('Read the notes.')", steps(file))
     holds('the run is done', view.status === 'done' && view.output === 'I have read it.')
     holds('the tool was used', seen.results.length === 1 && seen.results[0].text.includes('swordfish'))
-    const servers = seen.tools.filter(tool => tool.name?.startsWith('mcp__') || tool.namespace)
-    holds('no MCP server is there', servers.every(tool => !/owf/.test(`${tool.name} ${tool.namespace}`)))
+    holds('no MCP server is there', !OF_OWF(seen))
+  },
+  'an MCP server that is wanted': async at => {
+    // The same configuration, and the provider's settings want the server: so the checks above would have seen it.
+    const steps = [{ tool: 'owf_list_runs', arguments: {} }, { text: 'I have looked.' }]
+    const body = () => "return await agent('Which runs are there?')"
+    const { place, seen, holds } = await probe(at, 'wanted', body, steps, [], { wanted: true })
+    holds('the server was started', existsSync(marker(place.dir)))
+    holds('its tools are known to the model', OF_OWF(seen))
   },
   '429 with retry-after': async at => {
     const faults = [{ status: 429, type: 'rate_limit_error', headers: { 'retry-after': '2' } }]
@@ -188,9 +294,8 @@ const CASES = {
   },
   timeout: async at => {
     const body = () => "return [await agent('x', { timeoutMs: 6000, retry: { maxAttempts: 1 } })]"
-    const { view, call, holds, place } = await probe(at, 'timeout', body, [{ text: '' }], [{ silent: true, always: true }])
+    const { view, call, holds } = await probe(at, 'timeout', body, [{ text: '' }], [{ silent: true, always: true }])
     holds('the call times out', view.status === 'done' && call.status === 'timeout')
-    holds('nothing of it is left', running(place.project).length === 0)
   },
   'cancel with a child to sweep': async at => {
     const mock = await startMock([napping(at), { text: 'It slept.' }])
@@ -236,12 +341,40 @@ const CASES = {
   },
 }
 
+const MORE_CASES = {
+  'plain text': async at => {
+    const about = { trusted: true }
+    const { view, call, holds } = await probe(at, 'text', () => "return await agent('Say the word.')", [{ text: 'swordfish' }], [], about)
+    holds('the answer is there', view.status === 'done' && view.output === 'swordfish')
+    holds('tokens are counted', call.input_tokens >= 10 && call.output_tokens >= 1)
+  },
+  'a refusal': async at => {
+    const body = () => "return [await agent('x', { retry: { maxAttempts: 1 } })]"
+    const faults = [{ status: 400, type: 'invalid_request_error', always: true }]
+    const { view, call, holds } = await probe(at, 'refusal', body, [{ text: '' }], faults, { trusted: true })
+    holds('the call fails and the run does not', view.status === 'done' && view.output[0] === null)
+    holds('it says why', call.error?.class === 'bad_request' && /mock: 400/.test(call.error.message))
+  },
+  'a project with settings of its own': async at => {
+    const body = () => "return await agent('Say the word.', { retry: { maxAttempts: 1 } })"
+    const steps = [{ text: 'swordfish' }]
+    const kept = await probe(at, 'hostile', body, steps, [], { hostile: true })
+    kept.holds('the project had no say', BY_TABLE[at.name].untrusted(kept))
+    if (!BY_TABLE[at.name].follows) return
+    const led = await probe(at, 'led', body, steps, [], { hostile: true, trusted: true })
+    led.holds('where it is trusted, it has', existsSync(marker(led.place.dir)))
+  },
+}
+
 const scratch = mkdtempSync(join(tmpdir(), 'owf-agents-'))
 const only = process.env.ONLY
 try {
   const bin = installed(CLIENTS)
-  for (const name of Object.keys(AGENTS))
-    for (const [title, test] of Object.entries(CASES)) {
+  const more = process.env.OWF_MORE_AGENTS ? installed(MORE_AGENTS) : null
+  const all = Object.keys(AGENTS).map(name => [name, CASES, bin])
+  if (more) all.push(...Object.keys(BY_TABLE).map(name => [name, MORE_CASES, more]))
+  for (const [name, cases, bin] of all)
+    for (const [title, test] of Object.entries(cases)) {
       if (only && !`${name} ${title}`.includes(only)) continue
       const began = Date.now()
       await test({ scratch, bin, name })

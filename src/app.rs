@@ -1,6 +1,7 @@
 //! Layer 4: the composition root. Home, configuration and environment become a wired engine.
 
 mod config;
+mod policies;
 mod project;
 mod stamps;
 mod trust;
@@ -39,6 +40,8 @@ pub struct AppOptions {
     pub workspace: Option<PathBuf>,
     /// Who starts runs: `cli` when empty.
     pub started_by: String,
+    /// For whom they are: `--principal`, else `OWF_PRINCIPAL`.
+    pub principal: Option<String>,
     /// The environment, captured by `main`.
     pub env: Environment,
     /// The working directory.
@@ -133,6 +136,7 @@ pub fn engine_at(options: AppOptions, place: Place) -> Result<Engine, Failure> {
         .build()
         .map_err(|e| Failure::new(Code::Internal, format!("the asynchronous runtime did not start: {e}")))?;
     let started_by = if options.started_by.is_empty() { "cli".to_owned() } else { options.started_by.clone() };
+    let principal = options.principal.or_else(|| options.env.get("OWF_PRINCIPAL").map(str::to_owned));
     let fake = || Arc::new(FakeProvider::new(None, None, false));
     let registry = options.registry.unwrap_or_else(|| crate::providers::registry(&config.setup, fake()));
     check_concurrency(&options.env, &registry)?;
@@ -147,6 +151,7 @@ pub fn engine_at(options: AppOptions, place: Place) -> Result<Engine, Failure> {
         cwd,
         workspace,
         started_by,
+        principal,
         program: options.program,
         limits,
         breakers: Arc::default(),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::policies::{self, HookForm, SinkForm};
 use super::project::{self, Project};
 use super::trust::Trust;
 use crate::core::call::Decider;
@@ -45,6 +46,10 @@ pub(super) struct File {
     pub(super) tools: BTreeMap<String, toml::Value>,
     /// Questions to a person.
     pub(super) approvals: Approvals,
+    /// Programs that judge calls.
+    pub(super) hooks: BTreeMap<String, HookForm>,
+    /// Who hears of events.
+    pub(super) events: BTreeMap<String, SinkForm>,
 }
 
 /// Who decides questions.
@@ -158,7 +163,9 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     }
     let prices = || Prices::of_user(places.dir.as_deref());
     let own = Setup::configured(env.clone(), &tables).with_prices(prices());
-    let Project { file, trusted, facts: of_project } = match project::read(workspace) {
+    let found = project::read(workspace);
+    let project_dir = found.as_ref().map(|found| PathBuf::from(&found.dir));
+    let Project { file, trusted, facts: of_project } = match found {
         None => Project::default(),
         Some(found) => {
             let trust = places.dir.as_deref().map(Trust::of).unwrap_or_default();
@@ -175,9 +182,10 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
         Setup::configured(env.clone(), &tables).with_prices(prices())
     };
     setup.problems.splice(0..0, problems);
+    setup.trusted_project = project_dir.filter(|_| trusted);
     setup.add_aliases(user.aliases.clone());
     setup.add_aliases(file.aliases.clone());
-    let wrong = |what| Failure::new(Code::InvalidArguments, format!("the configuration is wrong: {what}"));
+    let wrong = |what: String| Failure::new(Code::InvalidArguments, format!("the configuration is wrong: {what}"));
     let ceilings = user.limits.ceilings().map_err(wrong)?;
     let ceilings = ceilings.lowest(file.limits.ceilings().unwrap_or_default());
     let defaults = defaults(env, &user, &file, &mut facts);
@@ -194,9 +202,26 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     if person_decides {
         facts.push(fact("approvals", Health::Ok, "only a person decides".to_owned(), None));
     }
+    let hooks = policies::hooks(user.hooks, file.hooks).map_err(wrong)?;
+    facts.extend(hooks.iter().map(|hook| {
+        let when = if hook.always { "every run" } else { "documents that name it" };
+        fact(
+            "hooks",
+            Health::Ok,
+            format!("{}: {}, for {when}", hook.name, hook.command.first().map_or("", String::as_str)),
+            None,
+        )
+    }));
+    let sinks = policies::sinks(user.events, file.events).map_err(wrong)?;
+    facts.extend(sinks.iter().map(|sink| {
+        let when = if sink.always { "every run" } else { "documents that name it" };
+        fact("event sinks", Health::Ok, format!("{}, for {when}", sink.name), None)
+    }));
     let config = Configured {
         tools,
+        sinks,
         commands,
+        hooks,
         person_decides,
         setup,
         ceilings,

@@ -53,6 +53,8 @@ pub(super) fn whole(found: &Found) -> Result<File, String> {
     let text = found.text.clone()?;
     let file: File = toml::from_str(&text).map_err(|error: toml::de::Error| at_line(&text, &error))?;
     file.limits.ceilings()?;
+    super::policies::hooks(file.hooks.clone(), std::collections::BTreeMap::new())?;
+    super::policies::sinks(file.events.clone(), std::collections::BTreeMap::new())?;
     Ok(file)
 }
 

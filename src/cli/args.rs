@@ -25,6 +25,9 @@ pub struct GlobalArgs {
     /// Directory that relative paths, names, git state and agents start from [default: the working directory]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     pub workspace: Option<PathBuf>,
+    /// For whom runs are started: told to hooks [default: OWF_PRINCIPAL]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
+    pub principal: Option<String>,
     /// Print the reply as one JSON object
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub json: bool,

@@ -84,6 +84,7 @@ impl Context {
         let engine = app::engine(AppOptions {
             home: global.home.clone(),
             workspace: global.workspace.clone(),
+            principal: global.principal.clone(),
             ..AppOptions::from_process()
         })?;
         Ok(Self { engine, out, term, global, interrupts: None })

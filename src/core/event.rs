@@ -85,6 +85,9 @@ pub enum Event {
         /// The run of a child workflow.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         child_run: Option<RunId>,
+        /// Billionths of a US dollar set aside for it, when it asks a provider that bills: what it counts for when its owner dies.
+        #[serde(default, skip_serializing_if = "is_default")]
+        reserve_nanos: u64,
     },
     /// An attempt failed and the call goes on: another attempt follows, or the run pauses.
     AttemptFailed {
@@ -100,6 +103,10 @@ pub enum Event {
         /// What it cost, in billionths of a US dollar.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cost_nanos: Option<u64>,
+        /// What it counts for against a cost budget, when that is not what it is known to have cost: nobody knows what an attempt
+        /// cost that was cut short, so what was set aside for it counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        charge_nanos: Option<u64>,
         /// The worktree it left, when it changed something in one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worktree: Option<WorktreeNote>,
@@ -120,6 +127,33 @@ pub enum Event {
         /// The attempt.
         attempt: u32,
         /// One short sentence.
+        message: String,
+    },
+    /// A tool of a running attempt is about to change something. On disk before it does.
+    ToolStarted {
+        /// The call.
+        call_id: CallId,
+        /// The attempt.
+        attempt: u32,
+        /// Which of the attempt's effects, from 1.
+        number: u32,
+        /// The tool.
+        tool: String,
+        /// What it changes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
+    },
+    /// It has changed it, or has not.
+    ToolFinished {
+        /// The call.
+        call_id: CallId,
+        /// The attempt.
+        attempt: u32,
+        /// Which of the attempt's effects.
+        number: u32,
+        /// Whether it did what it was to do.
+        ok: bool,
+        /// What the model was told.
         message: String,
     },
     /// A call ended. The order of these events is the order of delivery.
@@ -190,6 +224,18 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<String>,
     },
+    /// A policy of the user's decided something about a call. One that lets a call go on as it is leaves no event.
+    PolicyDecided {
+        /// The call.
+        call_id: CallId,
+        /// Which policy: `hook audit`.
+        policy: String,
+        /// What it decided.
+        verdict: PolicyVerdict,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Something a reader of the run should know.
     Warning {
         /// A stable word.
@@ -200,6 +246,29 @@ pub enum Event {
 }
 
 impl Event {
+    /// All the words of [`Event::kind`].
+    pub const TYPES: [&str; 19] = [
+        "run_created",
+        "run_started",
+        "settings_changed",
+        "run_paused",
+        "cancel_requested",
+        "run_finished",
+        "call_requested",
+        "attempt_started",
+        "attempt_failed",
+        "attempt_progress",
+        "call_finished",
+        "approval_asked",
+        "approval_decided",
+        "log",
+        "phase",
+        "swallowed",
+        "pinned",
+        "policy_decided",
+        "warning",
+    ];
+
     /// The `type` word of the event.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -213,6 +282,8 @@ impl Event {
             Self::AttemptStarted { .. } => "attempt_started",
             Self::AttemptFailed { .. } => "attempt_failed",
             Self::AttemptProgress { .. } => "attempt_progress",
+            Self::ToolStarted { .. } => "tool_started",
+            Self::ToolFinished { .. } => "tool_finished",
             Self::CallFinished { .. } => "call_finished",
             Self::ApprovalAsked { .. } => "approval_asked",
             Self::ApprovalDecided { .. } => "approval_decided",
@@ -220,6 +291,7 @@ impl Event {
             Self::Phase { .. } => "phase",
             Self::Swallowed { .. } => "swallowed",
             Self::Pinned { .. } => "pinned",
+            Self::PolicyDecided { .. } => "policy_decided",
             Self::Warning { .. } => "warning",
         }
     }
@@ -231,6 +303,9 @@ impl Event {
             | Self::AttemptStarted { call_id, .. }
             | Self::AttemptFailed { call_id, .. }
             | Self::AttemptProgress { call_id, .. }
+            | Self::PolicyDecided { call_id, .. }
+            | Self::ToolStarted { call_id, .. }
+            | Self::ToolFinished { call_id, .. }
             | Self::CallFinished { call_id, .. } => Some(*call_id),
             Self::CancelRequested { call_id, .. } => *call_id,
             Self::ApprovalAsked { approval } => Some(approval.call_id),
@@ -275,6 +350,32 @@ pub struct Owner {
     /// Start time of the process, in the system's own unit.
     #[serde(default, skip_serializing_if = "is_default")]
     pub process_start: u64,
+}
+
+/// What a policy of the user's decided about a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyVerdict {
+    /// The call is not made.
+    Denied,
+    /// Its answer does not count.
+    Rejected,
+    /// The policy itself failed, which refuses the call or its answer.
+    Broken,
+    /// The policy itself failed, and is declared to be left aside then.
+    Ignored,
+}
+
+impl PolicyVerdict {
+    /// The word on disk and in replies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Rejected => "rejected",
+            Self::Broken => "broken",
+            Self::Ignored => "ignored",
+        }
+    }
 }
 
 /// The severity of a log line.

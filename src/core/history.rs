@@ -37,6 +37,10 @@ pub struct RecordedCall {
     pub cost_nanos: Option<u64>,
     /// What they charged.
     pub charge: Charge,
+    /// What was set aside for its last attempt, of a provider that bills.
+    pub reserve_nanos: u64,
+    /// What tools of its last attempt have changed, or were about to when its owner died: by the number of the effect.
+    pub effects: Vec<(u32, String)>,
     /// When its timer is due.
     pub due_at: Option<Millis>,
     /// The question it asked last and the answer.
@@ -90,6 +94,23 @@ pub struct History {
     pub child_requests: HashMap<(Hash, u32), u64>,
 }
 
+impl RecordedCall {
+    /// What its last attempt has changed, in a few words; none when its tools changed nothing.
+    pub fn changed(&self) -> Option<String> {
+        let mut what: Vec<&str> = Vec::new();
+        for (_, target) in &self.effects {
+            if !what.contains(&target.as_str()) {
+                what.push(target);
+            }
+        }
+        match what.as_slice() {
+            [] => None,
+            few @ ([_] | [_, _] | [_, _, _]) => Some(few.join(", ")),
+            [a, b, c, rest @ ..] => Some(format!("{a}, {b}, {c} and {} more", rest.len())),
+        }
+    }
+}
+
 impl History {
     /// Folds a journal.
     pub fn of<'a>(events: impl IntoIterator<Item = (Millis, &'a Event)>) -> Self {
@@ -122,6 +143,9 @@ impl History {
                 self.epochs += 1;
                 for call in self.calls.values_mut().filter(|c| c.open) {
                     call.open = false;
+                    // What became of it nobody knows: it may have been billed.
+                    call.charge.cost_nanos =
+                        call.charge.cost_nanos.saturating_add(std::mem::take(&mut call.reserve_nanos));
                     call.lost += 1;
                     call.lost_last = true;
                 }
@@ -143,6 +167,8 @@ impl History {
                         usage: Usage::default(),
                         cost_nanos: None,
                         charge: Charge::default(),
+                        reserve_nanos: 0,
+                        effects: Vec::new(),
                         due_at: None,
                         approval: None,
                         started_at: None,
@@ -151,7 +177,7 @@ impl History {
                     },
                 );
             }
-            Event::AttemptStarted { call_id, attempt, due_at, cache, child_run, .. } => {
+            Event::AttemptStarted { call_id, attempt, due_at, cache, child_run, reserve_nanos, .. } => {
                 let lookup = cache.as_ref().map(|record| (record.key, record.occurrence));
                 self.lookups.extend(lookup);
                 if let Some(call) = self.call_mut(*call_id) {
@@ -166,17 +192,29 @@ impl History {
                         call.approval = None;
                     }
                     call.due_at = *due_at;
+                    call.reserve_nanos = *reserve_nanos;
+                    call.effects.clear();
                     call.started_at.get_or_insert(at);
                 }
             }
-            Event::AttemptFailed { call_id, usage, cost_nanos, rule, .. } => {
+            Event::AttemptFailed { call_id, usage, cost_nanos, charge_nanos, rule, .. } => {
                 self.rules.extend(rule);
                 if let Some(call) = self.call_mut(*call_id) {
                     call.open = false;
                     call.usage += *usage;
                     call.cost_nanos = add_cost(call.cost_nanos, *cost_nanos);
-                    let cost_nanos = cost_nanos.unwrap_or(0);
+                    let cost_nanos = charge_nanos.or(*cost_nanos).unwrap_or(0);
                     call.charge += Charge { tokens: usage.output_tokens, cost_nanos, calls: 0 };
+                }
+            }
+            Event::ToolStarted { call_id, number, tool, target, .. } => {
+                if let Some(call) = self.call_mut(*call_id) {
+                    call.effects.push((*number, target.as_ref().unwrap_or(tool).clone()));
+                }
+            }
+            Event::ToolFinished { call_id, number, ok: false, .. } => {
+                if let Some(call) = self.call_mut(*call_id) {
+                    call.effects.retain(|(effect, _)| effect != number);
                 }
             }
             Event::CallFinished { call_id, outcome, reused, rule } => {
@@ -228,7 +266,10 @@ impl History {
             Event::CancelRequested { call_id: Some(call_id), by, reason } => {
                 self.record_cancel(*call_id, cancel_message(by, reason.as_deref()));
             }
-            Event::RunPaused { .. } | Event::AttemptProgress { .. } => {}
+            Event::RunPaused { .. }
+            | Event::AttemptProgress { .. }
+            | Event::PolicyDecided { .. }
+            | Event::ToolFinished { .. } => {}
         }
     }
 

@@ -243,6 +243,10 @@ pub struct EngineLimits {
     pub breaker_failures: u32,
     /// Milliseconds for which it is.
     pub breaker_open_ms: u64,
+    /// Milliseconds that a provider may ask to be left alone for: beyond it the call fails, and a resume asks again.
+    pub retry_ceiling_ms: u64,
+    /// Milliseconds from a call's first attempt after which it is not tried again where its provider was busy or gone.
+    pub retry_total_ms: u64,
 }
 
 impl Default for EngineLimits {
@@ -257,6 +261,8 @@ impl Default for EngineLimits {
             call_folders: 2000,
             breaker_failures: 5,
             breaker_open_ms: 30_000,
+            retry_ceiling_ms: 60_000,
+            retry_total_ms: 900_000,
         }
     }
 }
@@ -317,6 +323,15 @@ pub struct RunSpec {
     /// What was worth a word when the run was asked for, as code and sentence: an argument that lost, a hidden file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<(String, String)>,
+    /// For whom it runs, as the user said: told to hooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// Configured hooks that its document names beside those that judge every call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<String>,
+    /// Configured event sinks that its document names beside those that hear of every run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
     /// What a child run's script reads as spent before its first call.
     #[serde(default, skip_serializing_if = "crate::core::call::is_default")]
     pub budget_base: crate::core::budget::Charge,
@@ -380,6 +395,8 @@ pub enum RunErrorCode {
     FixtureRuleUnused,
     /// A task of a document failed.
     TaskFailed,
+    /// Events did not reach a sink that they must reach.
+    EventSinkFailed,
 }
 
 impl RunErrorCode {
@@ -399,6 +416,7 @@ impl RunErrorCode {
             Self::ProviderUnavailable => "provider_unavailable",
             Self::FixtureRuleUnused => "fixture_rule_unused",
             Self::TaskFailed => "task_failed",
+            Self::EventSinkFailed => "event_sink_failed",
         }
     }
 }

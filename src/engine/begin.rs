@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::core::ids::CallId;
 use crate::core::machine::AttemptReport;
+use crate::core::outcome::{CallError, ErrorClass};
 use crate::providers::{Progress, ProviderKind, Stop};
 use crate::store::Ticket;
 
 use super::breaker::Rule;
+use super::effects::Effects;
 use super::executor::{Attempt, contained};
 use super::isolation::Isolation;
 use super::message::Message;
@@ -22,6 +24,13 @@ pub(super) struct Running {
     task: tokio::task::AbortHandle,
     /// Set for an attempt that is asked to end and may take its time about it; others are dropped.
     stop: Option<Stop>,
+}
+
+impl Running {
+    /// A task that is dropped when its end is asked for.
+    pub(super) fn of<T>(task: &tokio::task::JoinHandle<T>) -> Self {
+        Self { task: task.abort_handle(), stop: None }
+    }
 }
 
 impl Drop for Running {
@@ -37,6 +46,9 @@ impl Drop for Running {
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// The most words of one attempt about how far it is: the journal is for facts.
 const PROGRESS_MOST: u32 = 300;
+
+/// How long an attempt that was asked to end is waited for: longer than any provider takes to wind down.
+const LAST_WORD: Duration = Duration::from_secs(20);
 
 /// An attempt under way.
 type Attempting = Pin<Box<dyn Future<Output = Option<AttemptReport>> + Send>>;
@@ -69,7 +81,7 @@ impl RunLoop {
         let mutation = self.tree.mutation(barrier);
         let ticket = if committed { self.journal.barrier() } else { None };
         let run_dir = self.tree.store.run_dir(&self.run);
-        let mut context = Prepared::context(&run_dir, call_id, self.tree.settings.engine.call_folders);
+        let mut context = Prepared::context(&run_dir, call_id, self.tree.settings.engine);
         let isolated = request.spec.ask.isolation.is_some();
         let isolation = isolated.then(|| Isolation {
             home: super::reference::home(&self.tree.store).into(),
@@ -106,6 +118,7 @@ impl RunLoop {
             isolation,
             breaker,
             files: Arc::clone(&self.tree.services.config.files),
+            effects: Arc::new(Effects::new(self.to_self.clone(), call_id, attempt)),
             request,
         };
         let future = Box::pin(async move {
@@ -187,11 +200,36 @@ impl RunLoop {
     }
 
     pub(super) fn abort(&mut self, call_id: CallId) {
-        self.attempts.remove(&call_id);
+        let running = self.attempts.remove(&call_id);
         self.at_barrier.retain(|waiting| waiting.call_id != call_id);
+        let attempt = self.machine.attempt(call_id);
+        if self.machine.is_ending(call_id, attempt) {
+            self.wind_down(call_id, attempt, running);
+        }
         if let Some(child) = self.children.get(&call_id) {
             let (by, reason) = ("parent".to_owned(), Some("its parent no longer needs it".to_owned()));
             self.tree.send(child, Message::Cancel { row: None, call_id: None, by, reason });
+        }
+    }
+
+    /// Sees to it that an attempt that was asked to end says what it used: by itself, or it is said for it.
+    fn wind_down(&mut self, call_id: CallId, attempt: u32, running: Option<Running>) {
+        let mut report = Box::new(AttemptReport::new(Err(CallError::new(ErrorClass::Cancelled, "ended on request"))));
+        if running.is_none() {
+            // It has not begun.
+            return self.attempt_ended(call_id, attempt, report);
+        }
+        // It was under way, and what it used nobody knows unless it says so: a budget counts what was set aside for it.
+        report.charge.cost_nanos = self.prepared.get(&call_id).map_or(0, |prepared| prepared.reserve().cost_nanos);
+        if running.is_some_and(|running| running.stop.is_some()) {
+            let to = self.to_self.clone();
+            self.tree.services.runtime.spawn(async move {
+                tokio::time::sleep(LAST_WORD).await;
+                // One that has said it, or a loop that has ended, needs no other.
+                let _ = to.send(Message::Attempt { call_id, attempt, report });
+            });
+        } else {
+            self.attempt_ended(call_id, attempt, report);
         }
     }
 }

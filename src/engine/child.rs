@@ -131,6 +131,10 @@ impl RunLoop {
             };
             let checked = check(&source, &origin);
             let meta = checked.meta.unwrap_or_default();
+            // A child is judged by everything that judges its parent.
+            let own = checked.script.map(|script| script.policies.hooks).unwrap_or_default();
+            let mut hooks = self.spec.hooks.clone();
+            hooks.extend(own.into_iter().filter(|name| !self.spec.hooks.contains(name)));
             let child_spec = RunSpec {
                 format: JOURNAL_FORMAT,
                 workflow_name: meta.name,
@@ -154,6 +158,9 @@ impl RunLoop {
                 started_by: format!("run {}", self.run),
                 request_key: None,
                 metadata: spec.metadata.clone(),
+                principal: self.spec.principal.clone(),
+                hooks,
+                events: self.spec.events.clone(),
                 notices: Vec::new(),
                 budget_base: self.machine.spent(),
             };
@@ -225,7 +232,7 @@ impl RunLoop {
             charge: totals.charge,
             ..AttemptReport::new(result)
         };
-        self.feed(Input::AttemptEnded { call_id, attempt, report: Box::new(report) });
+        self.report(call_id, attempt, Box::new(report));
     }
 }
 

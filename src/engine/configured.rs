@@ -25,6 +25,10 @@ pub struct Configured {
     pub tools: Tools,
     /// Whether workflows may run commands.
     pub commands: bool,
+    /// Programs that judge calls, in the order in which they are asked.
+    pub hooks: Vec<super::hooks::Hook>,
+    /// Files and programs that hear of events.
+    pub sinks: Vec<super::sinks::Sink>,
     /// Whether only a person decides questions of runs.
     pub person_decides: bool,
     /// What is in force and where it comes from, for `owf doctor`.

@@ -87,6 +87,7 @@ fn end_now(store: &Store, root: &RunId, by: &str, reason: Option<String>) -> Res
             linger: false,
             budget_base: spec.budget_base,
             person_decides: false,
+            waits: spec.settings.engine.into(),
         };
         let mut ledger = crate::core::budget::Ledger::default();
         let mut machine = RunMachine::new(config, history, Reuse::default());

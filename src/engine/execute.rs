@@ -29,6 +29,7 @@ use super::message::Message;
 use super::run_end::RunEnd;
 use super::run_loop::RunLoop;
 use super::services::Services;
+use super::sinks::Sinks;
 use super::tree::{Tree, TreeParts};
 
 /// Stack of a thread that runs a script: the sandbox allows itself half of it.
@@ -223,6 +224,8 @@ fn execute(
         return RunEnd::Finished(outcome.clone());
     }
     let mut journal = Journal::new(tree.store.clone(), tree.root.clone(), run.clone(), tree.epoch, last_seq);
+    tree.sinks.begin(&tree.store, run, &spec, last_seq);
+    journal.tell(&tree.sinks);
     let started = Event::RunStarted { owner: tree.owner.clone() };
     history.apply(now(), &started);
     let mut events = vec![started];
@@ -251,6 +254,7 @@ fn execute(
         linger: tree.linger || parent.is_some(),
         budget_base: spec.budget_base,
         person_decides: tree.services.config.person_decides,
+        waits: tree.settings.engine.into(),
     };
     let file_name = spec
         .source_path
@@ -522,7 +526,10 @@ fn incarnation(
         Ok(fake) => fake,
         Err(failure) => return Ok(RunEnd::lost(failure)),
     };
+    let named = store.run(run)?.map(|row| row.spec.events).unwrap_or_default();
+    let sinks = Sinks::start(services, run, &named);
     let tree = Arc::new(Tree::new(TreeParts {
+        sinks,
         root: run.clone(),
         store: store.clone(),
         epoch: lease.epoch,
@@ -564,5 +571,6 @@ fn incarnation(
     tree.wait_for_attempts(WIND_DOWN);
     // A process that leaves a paused run may end at once: the files of what is on record are written before it does.
     tree.files.wait();
+    tree.sinks.wait(super::sinks::AT_THE_END);
     Ok(end)
 }

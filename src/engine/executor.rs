@@ -18,6 +18,7 @@ use crate::store::Ticket;
 use super::answer::checked;
 use super::breaker::{Breakers, Rule, refused};
 use super::collapse::said;
+use super::effects::Effects;
 use super::isolation::{Isolated, Isolation};
 use super::secrets::Secrets;
 use super::toolbox;
@@ -42,6 +43,8 @@ pub(crate) struct Attempt {
     pub(crate) isolation: Option<Isolation>,
     /// What file tools may touch, for providers that bring none.
     pub(crate) files: Arc<FileRules>,
+    /// Where those tools say what they are about to change.
+    pub(crate) effects: Arc<Effects>,
 }
 
 /// Like [`execute`]; a panic in the provider is a failed attempt of class `crashed`.
@@ -113,7 +116,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     }
     // Only now: the directory the attempt works in is known for sure.
     let tools = match attempt.provider.kind() {
-        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files),
+        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files, &attempt.effects),
         ProviderKind::Cli | ProviderKind::Fake => Ok(None),
     };
     let ended = match tools {
@@ -139,6 +142,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         Ended::Stopped(reply) => (reply, Some(CallError::new(ErrorClass::Cancelled, "ended on request"))),
     };
     let mut transcript = None;
+    let mut charge_nanos = None;
     let mut outputs = None;
     let was_cut_short = cut_short.is_some();
     match reply {
@@ -146,6 +150,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         Some(Err(failure)) => {
             report.usage = failure.usage;
             report.cost_nanos = failure.cost_nanos;
+            charge_nanos = failure.charge_nanos;
             if failure.cost_source != CostSource::Unknown {
                 report.cost_source = failure.cost_source;
             }
@@ -160,6 +165,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         Some(Ok(reply)) => {
             report.usage = reply.usage;
             report.cost_nanos = reply.cost_nanos;
+            charge_nanos = reply.charge_nanos;
             report.cost_source = reply.cost_source;
             report.rule = reply.rule;
             if reply.model.is_some() {
@@ -215,9 +221,10 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         }
     }
     report.duration_ms = began.elapsed().as_millis() as u64;
-    let cost_nanos = report.cost_nanos.unwrap_or_else(|| {
+    let crashed = report.result.as_ref().is_err_and(|error| error.class == ErrorClass::Crashed);
+    let cost_nanos = report.cost_nanos.or(charge_nanos).unwrap_or_else(|| {
         // Nobody knows what an attempt cost that was cut short; a budget counts what was set aside for it.
-        let unknown = was_cut_short && attempt.provider.kind() != ProviderKind::Fake;
+        let unknown = (was_cut_short || crashed) && attempt.provider.kind() != ProviderKind::Fake;
         if unknown { attempt.provider.reserve(&attempt.request).cost_nanos } else { 0 }
     });
     report.charge = Charge { tokens: report.usage.output_tokens, cost_nanos, calls: 0 };
@@ -265,16 +272,13 @@ impl Ended {
 /// Asks the provider. An attempt that is cut short may wind down and say what it used, where its provider can.
 async fn answer(attempt: &Attempt) -> Ended {
     let limit = Duration::from_millis(attempt.request.timeout_ms);
-    let mut context = attempt.context.clone();
-    if attempt.provider.kind() == ProviderKind::Http {
-        // Only now: the directory the attempt works in is known for sure.
-        match toolbox::of(&attempt.request, &attempt.files) {
-            Ok(tools) => context.tools = tools,
-            Err(why) => return Ended::Answered(Err(CallError::new(ErrorClass::BadRequest, why).into())),
-        }
-    }
+    let context = &attempt.context;
     let stop = &context.stop;
-    let mut call = attempt.provider.call(&attempt.request, &context);
+    if stop.is_stopped() {
+        // The end was asked for while its worktree was made.
+        return Ended::Stopped(None);
+    }
+    let mut call = attempt.provider.call(&attempt.request, context);
     let timed_out = tokio::select! {
         biased;
         reply = &mut call => return Ended::Answered(reply),
@@ -285,12 +289,16 @@ async fn answer(attempt: &Attempt) -> Ended {
     let patience = attempt.provider.wind_down();
     let reply = if patience.is_zero() { None } else { tokio::time::timeout(patience, &mut call).await.ok() };
     let written = context.tools.as_ref().is_some_and(|tools| !tools.changed_files().is_empty());
-    if timed_out && reply.is_none() && written {
+    if timed_out && written {
         // What an agent has written must not be written again by another attempt.
         let message = format!("no answer in {}, after files were written", readable(attempt.request.timeout_ms));
         let mut error = CallError::new(ErrorClass::Other, message);
         error.hint = Some("look at the files before the call is made again".to_owned());
-        return Ended::Answered(Err(error.into()));
+        let failure = match reply {
+            Some(Err(failure)) => ReplyError { error, ..failure },
+            Some(Ok(_)) | None => error.into(),
+        };
+        return Ended::Answered(Err(failure));
     }
     if timed_out { Ended::TimedOut(reply) } else { Ended::Stopped(reply) }
 }

@@ -1,6 +1,6 @@
 //! Attempts in a git worktree of their own: made before the provider is asked, kept afterwards only when something changed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::core::ids::{CallId, RunId};
 use crate::core::outcome::{CallError, ErrorClass, WorktreeNote};
@@ -103,21 +103,21 @@ impl Isolated {
     pub(super) async fn end(mut self) -> Left {
         self.open = false;
         let (home, record, patch) = (self.home.clone(), self.record.clone(), self.patch.take());
-        blocking(self.inline, move || settle(&home, record, patch)).await.unwrap_or_default()
+        let tree = record.worktree(&home);
+        blocking(self.inline, move || settle(&home, record, &tree, patch)).await.unwrap_or_default()
     }
 }
 
 impl Drop for Isolated {
     fn drop(&mut self) {
         if self.open {
-            settle(&self.home, self.record.clone(), self.patch.take());
+            settle(&self.home, self.record.clone(), &self.record.worktree(&self.home), self.patch.take());
         }
     }
 }
 
 /// Keeps a worktree with its record when anything in it changed, else removes both. What cannot be looked at is kept.
-fn settle(home: &std::path::Path, mut record: Record, patch: Option<PathBuf>) -> Left {
-    let tree = record.worktree(home);
+fn settle(home: &Path, mut record: Record, tree: &Worktree, patch: Option<PathBuf>) -> Left {
     let changes = match tree.changes() {
         Ok(changes) if !changes.any => {
             return match tree.remove() {
@@ -146,13 +146,13 @@ fn settle(home: &std::path::Path, mut record: Record, patch: Option<PathBuf>) ->
         tracing::warn!(%error, "the record of a worktree is not up to date");
     }
     if let Some(path) = patch {
-        write_patch(&tree, &path);
+        write_patch(tree, &path);
     }
     let (path, branch, base, commits) = (record.path(), record.branch, record.base, record.commits);
     Left { note: Some(WorktreeNote { path, branch, base, commits }), changed_files: changes.files, warning }
 }
 
-fn write_patch(tree: &Worktree, path: &std::path::Path) {
+fn write_patch(tree: &Worktree, path: &Path) {
     let written = tree.patch().map_err(|error| error.to_string()).and_then(|patch| {
         if patch.len() > PATCH {
             return Err(format!("{} bytes", patch.len()));
@@ -187,7 +187,31 @@ pub(crate) fn clear(store: &Store, record: Record) -> bool {
     }
     let patch = store.run_dir(&record.run_id).join("calls").join(record.call_id.to_string());
     let patch = patch.is_dir().then(|| patch.join("diff.patch"));
-    settle(home, record, patch).note.is_some()
+    match known(store, &record, None) {
+        Ok(tree) => settle(home, record, &tree, patch).note.is_some(),
+        Err(error) => {
+            tracing::warn!(%error, path = record.path(), "a worktree is kept as it is");
+            let kept = Record { state: State::Kept, ..record };
+            // What is not written down is looked at again the next time.
+            let _ = kept.write(home);
+            true
+        }
+    }
+}
+
+/// The worktree of a record that was read from the disk, where an agent may have written it: its repository is that of the
+/// run's workspace, else of `here`, whatever the record says.
+///
+/// # Errors
+/// The repository cannot be told.
+pub(crate) fn known(store: &Store, record: &Record, here: Option<&Path>) -> Result<Worktree, GitError> {
+    let of_run = store.run(&record.run_id).ok().flatten().map(|row| PathBuf::from(row.spec.workspace));
+    let repository = match of_run.as_deref().or(here).map(crate::worktree::repository) {
+        Some(Ok(repository)) => repository,
+        Some(Err(GitError::Missing)) => return Err(GitError::Missing),
+        Some(Err(_)) | None => return Err(GitError::Refused("the repository of its run cannot be told".to_owned())),
+    };
+    Ok(Worktree { repository: Some(repository), ..record.worktree(store.home()) })
 }
 
 fn failed(what: &str, why: &dyn std::fmt::Display) -> CallError {

@@ -1,7 +1,9 @@
 //! A run's journal as its loop writes it: numbers events, stamps them, queues them to the store's writer.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::sinks::Sinks;
 use crate::core::event::{Event, EventRecord};
 use crate::core::ids::RunId;
 use crate::core::time::Millis;
@@ -25,7 +27,6 @@ pub(crate) enum Standing {
 }
 
 /// Writes the events of one run in order.
-#[derive(Debug)]
 pub(crate) struct Journal {
     store: Store,
     root: RunId,
@@ -35,12 +36,19 @@ pub(crate) struct Journal {
     last: Option<Ticket>,
     /// Not yet with the writer: one hand-over a turn costs less than one an event.
     waiting: Option<Append>,
+    /// Who hears of the events.
+    sinks: Option<Arc<Sinks>>,
 }
 
 impl Journal {
     /// A journal that goes on after `last_seq`.
     pub(crate) fn new(store: Store, root: RunId, run: RunId, epoch: u64, last_seq: u64) -> Self {
-        Self { store, root, run, epoch, next_seq: last_seq + 1, last: None, waiting: None }
+        Self { store, root, run, epoch, next_seq: last_seq + 1, last: None, waiting: None, sinks: None }
+    }
+
+    /// Lets others hear of what is written from now on.
+    pub(crate) fn tell(&mut self, sinks: &Arc<Sinks>) {
+        self.sinks = sinks.any().then(|| Arc::clone(sinks));
     }
 
     /// The number the next event gets.
@@ -68,7 +76,12 @@ impl Journal {
     /// and before waiting.
     pub(crate) fn hand_over(&mut self) {
         if let Some(append) = self.waiting.take() {
-            self.last = Some(self.store.append(append));
+            let told = self.sinks.as_ref().map(|sinks| (sinks, append.records.clone()));
+            let ticket = self.store.append(append);
+            if let Some((sinks, records)) = told {
+                sinks.events(&self.run, Some(ticket.clone()), records);
+            }
+            self.last = Some(ticket);
         }
     }
 
@@ -95,7 +108,11 @@ impl Journal {
         self.hand_over();
         let seq = self.next_seq;
         let append = self.batch(vec![event], Vec::new(), Vec::new());
+        let told = append.records.clone();
         let result = self.store.pause(append);
+        if let (Some(sinks), Ok(crate::store::PauseResult::Paused)) = (&self.sinks, &result) {
+            sinks.events(&self.run, None, told);
+        }
         if !matches!(result, Ok(crate::store::PauseResult::Paused)) {
             self.next_seq = seq;
         }

@@ -20,9 +20,13 @@ const NESTING: &str = "OWF_NESTING";
 const FAILURES: &str = "OWF_BREAKER_FAILURES";
 /// Milliseconds for which it is.
 const OPEN: &str = "OWF_BREAKER_OPEN_MS";
+/// Milliseconds that a provider may ask to be left alone for.
+const CEILING: &str = "OWF_RETRY_CEILING_MS";
+/// Milliseconds within which a call is tried again.
+const TOTAL: &str = "OWF_RETRY_TOTAL_MS";
 
 /// `base` with what the environment sets: `OWF_SYNC_LIMIT_MS`, `OWF_MEMORY_LIMIT_MB`, `OWF_NESTING`, `OWF_SCHEMA_ATTEMPTS`,
-/// `OWF_BREAKER_FAILURES`, `OWF_BREAKER_OPEN_MS`.
+/// `OWF_BREAKER_FAILURES`, `OWF_BREAKER_OPEN_MS`, `OWF_RETRY_CEILING_MS`, `OWF_RETRY_TOTAL_MS`.
 ///
 /// # Errors
 /// `invalid_arguments` for values that are no numbers in range, all at once.
@@ -43,6 +47,8 @@ pub fn limits(env: &Environment, base: EngineLimits) -> Result<EngineLimits, Fai
     let schema = read(SCHEMA, 1..=20);
     let failures = read(FAILURES, 1..=1_000_000);
     let open_ms = read(OPEN, 1..=60_000);
+    let ceiling_ms = read(CEILING, 0..=86_400_000);
+    let total_ms = read(TOTAL, 0..=86_400_000);
     if !wrong.is_empty() {
         return Err(invalid(wrong));
     }
@@ -53,6 +59,8 @@ pub fn limits(env: &Environment, base: EngineLimits) -> Result<EngineLimits, Fai
         nesting: nesting.map_or(base.nesting, |n| n as u32),
         breaker_failures: failures.map_or(base.breaker_failures, |n| n as u32),
         breaker_open_ms: open_ms.unwrap_or(base.breaker_open_ms),
+        retry_ceiling_ms: ceiling_ms.unwrap_or(base.retry_ceiling_ms),
+        retry_total_ms: total_ms.unwrap_or(base.retry_total_ms),
         ..base
     })
 }

@@ -4,6 +4,7 @@ use crate::core::ids::CallId;
 use crate::core::machine::{AttemptReport, DecisionInput, Plan};
 use crate::core::run::{RunError, StatusReason};
 
+use super::hooks::{Judged, Judging};
 use super::run_end::RunEnd;
 
 /// A message to a run loop.
@@ -27,6 +28,34 @@ pub(crate) enum Message {
         /// One short sentence.
         message: String,
     },
+    /// A tool of an attempt is about to change something, and waits until that is on record.
+    ToolStarted {
+        /// The call.
+        call_id: CallId,
+        /// Its attempt.
+        attempt: u32,
+        /// Which of the attempt's effects.
+        number: u32,
+        /// The tool.
+        tool: String,
+        /// What it changes.
+        target: Option<String>,
+        /// What to wait for; dropped when the attempt is not wanted any more.
+        recorded: tokio::sync::oneshot::Sender<crate::store::Ticket>,
+    },
+    /// It has changed it, or has not.
+    ToolFinished {
+        /// The call.
+        call_id: CallId,
+        /// Its attempt.
+        attempt: u32,
+        /// Which of the attempt's effects.
+        number: u32,
+        /// Whether it did what it was to do.
+        ok: bool,
+        /// What the model was told.
+        message: String,
+    },
     /// The journal has reached the disk as far as some attempt waits for.
     Written,
     /// A plan that could not be made at once.
@@ -37,6 +66,22 @@ pub(crate) enum Message {
         plan: Box<Plan>,
         /// The claim that the answer is worked on here.
         claim: Option<crate::store::KeyClaim>,
+    },
+    /// The hooks before a call have judged it.
+    Allowed {
+        /// The call.
+        call_id: CallId,
+        /// What they decided.
+        judged: Judged,
+    },
+    /// The hooks after a call have judged its answer.
+    Accepted {
+        /// The call.
+        call_id: CallId,
+        /// What they decided.
+        judged: Judged,
+        /// The answer.
+        what: Box<Judging>,
     },
     /// A permit was granted.
     Permit(CallId),

@@ -52,10 +52,12 @@ impl Prepared {
         self.provider.reserve(&self.request)
     }
 
-    pub(super) fn context(run_dir: &std::path::Path, call_id: CallId, folders: u32) -> CallContext {
+    pub(super) fn context(run_dir: &std::path::Path, call_id: CallId, limits: EngineLimits) -> CallContext {
+        let folders = limits.call_folders;
+        let retry_ceiling = Some(Duration::from_millis(limits.retry_ceiling_ms));
         let transcript =
             (call_id.0 <= folders).then(|| run_dir.join("calls").join(call_id.to_string()).join("transcript.jsonl"));
-        CallContext { transcript, ..CallContext::default() }
+        CallContext { transcript, retry_ceiling, ..CallContext::default() }
     }
 }
 

@@ -152,9 +152,10 @@ impl RunLoop {
         }
         let mut ops = step.ops;
         let mut state = match step.state {
-            DriverState::Returned(value) => match self.unused_rules_error() {
+            DriverState::Returned(value) => match self.sinks_error().or_else(|| self.unused_rules_error()) {
                 Some(error) => DriverState::Failed(error),
                 None => {
+                    ops.extend(self.sinks_warnings());
                     ops.extend(self.unused_rules_warning());
                     DriverState::Returned(value)
                 }
@@ -176,8 +177,8 @@ impl RunLoop {
             }
             match effect {
                 Effect::Prepare { call_id } => {
-                    if let Some(plan) = self.plan(call_id) {
-                        self.feed(Input::Prepared { call_id, plan });
+                    if !self.ask_before(call_id) {
+                        self.prepare(call_id);
                     }
                 }
                 Effect::Acquire { call_id } => self.acquire(call_id),
@@ -295,7 +296,14 @@ impl RunLoop {
             let (answer, errors) = (report.rejected.take(), error.schema_errors.clone());
             prepared.feedback = Some(Feedback { answer, errors, message: error.message.clone() });
         }
-        self.feed(Input::AttemptEnded { call_id, attempt, report });
+        self.report(call_id, attempt, report);
+    }
+
+    /// Finds out what is to become of a call, unless that comes later as a message.
+    pub(super) fn prepare(&mut self, call_id: CallId) {
+        if let Some(plan) = self.plan(call_id) {
+            self.planned(call_id, plan);
+        }
     }
 
     fn permitted(&mut self, call_id: CallId) {
@@ -313,6 +321,23 @@ impl RunLoop {
             Err(error) => self.lost(error),
             Ok(()) => self.end = Some(RunEnd::fault("the journal could not be written")),
         }
+    }
+
+    /// The error of a run whose events did not reach a sink that they must reach.
+    fn sinks_error(&mut self) -> Option<RunError> {
+        if self.parent.is_some() || !self.tree.sinks.any() {
+            return None;
+        }
+        self.hand_over();
+        self.tree.sinks.wait(self.tree.sinks.patience());
+        self.tree.sinks.failed().map(|message| RunError::new(RunErrorCode::EventSinkFailed, message))
+    }
+
+    /// The warnings about sinks that failed and may.
+    fn sinks_warnings(&self) -> Vec<Op> {
+        let ignored = if self.parent.is_none() { self.tree.sinks.ignored() } else { Vec::new() };
+        let warning = |message| Op::Warning { code: "event_sink_failed".to_owned(), message };
+        ignored.into_iter().map(warning).collect()
     }
 
     /// The error of a run whose strict fixtures hold a rule that never answered.
@@ -429,13 +454,29 @@ impl RunLoop {
                 self.tree.services.secrets.text(&mut message);
                 self.feed(Input::Progressed { call_id, attempt, message });
             }
+            Message::ToolStarted { call_id, attempt, number, tool, mut target, recorded } => {
+                self.tree.services.secrets.option(&mut target);
+                if self.machine.is_running(call_id, attempt) {
+                    self.feed(Input::ToolStarted { call_id, attempt, number, tool, target });
+                    if let Some(ticket) = self.journal.barrier() {
+                        // A tool whose time is up does not wait any more; then nothing follows from it.
+                        let _ = recorded.send(ticket);
+                    }
+                }
+            }
+            Message::ToolFinished { call_id, attempt, number, ok, mut message } => {
+                self.tree.services.secrets.text(&mut message);
+                self.feed(Input::ToolFinished { call_id, attempt, number, ok, message });
+            }
             Message::Written => self.written(),
             Message::Planned { call_id, plan, claim } => {
                 if let Some(prepared) = self.prepared.get_mut(&call_id) {
                     prepared.claim = claim;
                 }
-                self.feed(Input::Prepared { call_id, plan: *plan });
+                self.planned(call_id, *plan);
             }
+            Message::Allowed { call_id, judged } => self.allowed(call_id, judged),
+            Message::Accepted { call_id, judged, what } => self.accepted(call_id, judged, *what),
             Message::Permit(call_id) => self.permitted(call_id),
             Message::Timer(call_id) => {
                 self.attempts.remove(&call_id);

@@ -39,6 +39,8 @@ pub struct Services {
     pub workspace: PathBuf,
     /// Who starts runs through this engine: `cli`, `mcp claude-code 2.1.329`.
     pub started_by: String,
+    /// For whom runs are started, as the user said.
+    pub principal: Option<String>,
     /// The program that executes detached runs.
     pub program: Option<PathBuf>,
     /// Defaults of the engine's limits, so that tests can use small ones.

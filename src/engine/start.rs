@@ -251,13 +251,16 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     spec.cwd = cwd.display().to_string();
     // What was asked for, before it is cut to what is left of another run's budget.
     spec.request_key = params.request_key.as_ref().map(|key| (key.clone(), request_hash(&spec)));
-    super::nested::below(&mut spec, &services.env, store)?;
+    let turn = super::nested::below(&mut spec, &services.env, store)?;
+    super::hooks::check(services, &spec)?;
     if spec.parent.is_some() {
         check_price(services, &spec.settings)?;
     }
     let at = super::journal::now();
     let run_id = RunId::new(at, super::services::random());
-    let (run_id, joined) = match store.create_run(&run_id, &spec, &workflow.bytes, at)? {
+    let created = store.create_run(&run_id, &spec, &workflow.bytes, at)?;
+    drop(turn);
+    let (run_id, joined) = match created {
         Created::New => (run_id, false),
         Created::Joined { run_id } => (run_id, true),
         Created::KeyConflict { run_id } => {
@@ -312,7 +315,10 @@ pub(crate) fn spec_of(
         diverged: None,
         started_by: services.started_by.clone(),
         request_key: None,
-        metadata: None,
+        metadata: script.policies.metadata.clone(),
+        principal: services.principal.clone(),
+        hooks: script.policies.hooks.clone(),
+        events: script.policies.events.clone(),
         notices: workflow.notices.iter().map(|n| (n.code.clone(), n.message.clone())).collect(),
         budget_base: Charge::default(),
     }

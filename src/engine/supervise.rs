@@ -127,6 +127,7 @@ mod tests {
             cwd: cwd.to_owned(),
             workspace: cwd.to_owned(),
             started_by: "test".to_owned(),
+            principal: None,
             program: None,
             limits: crate::core::run::EngineLimits::default(),
             breakers: Arc::default(),

@@ -10,6 +10,11 @@ use crate::core::file_rules::FileRules;
 use crate::providers::{AttemptRequest, BoxFuture, FileTools, ToolBox, ToolSpec};
 use crate::tools::{Bounds, Files, Grant, Kind};
 
+use super::effects::Effects;
+
+/// Characters of a path that are recorded: one that is longer names no file.
+const TARGET: usize = 1_000;
+
 /// One lock for each directory that is written to, shared by all attempts of this process.
 type Locks = HashMap<PathBuf, Weak<tokio::sync::Mutex<()>>>;
 
@@ -19,7 +24,11 @@ static WRITERS: LazyLock<Mutex<Locks>> = LazyLock::new(Mutex::default);
 ///
 /// # Errors
 /// One sentence: a scope or rule that cannot be read.
-pub(crate) fn of(request: &AttemptRequest, rules: &FileRules) -> Result<Option<Arc<dyn ToolBox>>, String> {
+pub(crate) fn of(
+    request: &AttemptRequest,
+    rules: &FileRules,
+    effects: &Arc<Effects>,
+) -> Result<Option<Arc<dyn ToolBox>>, String> {
     let found = FileTools::of(request);
     if !found.any() {
         return Ok(None);
@@ -40,7 +49,7 @@ pub(crate) fn of(request: &AttemptRequest, rules: &FileRules) -> Result<Option<A
     };
     let files = Files::new(&request.cwd, grant, rules, Bounds::default())?;
     let writer = writer(files.dir());
-    Ok(Some(Arc::new(Box { files: Arc::new(files), writer })))
+    Ok(Some(Arc::new(Box { files: Arc::new(files), writer, effects: Arc::clone(effects) })))
 }
 
 /// The lock of those who write in a directory.
@@ -58,6 +67,32 @@ fn writer(dir: &Path) -> Arc<tokio::sync::Mutex<()>> {
 struct Box {
     files: Arc<Files>,
     writer: Arc<tokio::sync::Mutex<()>>,
+    effects: Arc<Effects>,
+}
+
+impl Box {
+    /// Writes a file: behind the others who write there, and once it is on record that it will be.
+    async fn write(&self, kind: Kind, arguments: Value) -> Result<String, String> {
+        let guard = Arc::clone(&self.writer).lock_owned().await;
+        let target = arguments.get("path").and_then(Value::as_str).map(|path| path.chars().take(TARGET).collect());
+        let target: Option<String> = target;
+        let number = self.effects.begin(kind.name(), target.as_deref()).await?;
+        let (files, effects) = (Arc::clone(&self.files), Arc::clone(&self.effects));
+        // Lock and last word stay with the work, also when nobody waits for it any more.
+        let work = tokio::task::spawn_blocking(move || {
+            let result = files.call(kind, &arguments);
+            effects.ended(number, &result);
+            drop(guard);
+            result
+        });
+        work.await.unwrap_or_else(|_| Err(format!("{} broke off", kind.name())))
+    }
+
+    async fn read(&self, kind: Kind, arguments: Value) -> Result<String, String> {
+        let files = Arc::clone(&self.files);
+        let work = tokio::task::spawn_blocking(move || files.call(kind, &arguments));
+        work.await.unwrap_or_else(|_| Err(format!("{} broke off", kind.name())))
+    }
 }
 
 impl ToolBox for Box {
@@ -75,18 +110,10 @@ impl ToolBox for Box {
             let kind = Kind::of(name).ok_or_else(|| format!("there is no tool {name}"))?;
             let timeout = self.files.bounds().timeout;
             let work = async {
-                let guard = match kind {
-                    Kind::Write => Some(Arc::clone(&self.writer).lock_owned().await),
-                    Kind::Read | Kind::List | Kind::Search => None,
-                };
-                let files = Arc::clone(&self.files);
-                // The lock stays with the work, also when nobody waits for it any more.
-                let work = tokio::task::spawn_blocking(move || {
-                    let result = files.call(kind, &arguments);
-                    drop(guard);
-                    result
-                });
-                work.await.unwrap_or_else(|_| Err(format!("{name} broke off")))
+                match kind {
+                    Kind::Write => self.write(kind, arguments).await,
+                    Kind::Read | Kind::List | Kind::Search => self.read(kind, arguments).await,
+                }
             };
             match tokio::time::timeout(timeout, work).await {
                 Ok(result) => result,
@@ -106,7 +133,9 @@ impl ToolBox for Box {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::engine::message::Message;
 
     #[test]
     fn those_who_write_in_one_directory_share_a_lock_and_it_goes_with_the_last_of_them() {
@@ -117,5 +146,29 @@ mod tests {
         drop(first);
         let _again = writer(b);
         assert!(!WRITERS.lock().unwrap_or_else(PoisonError::into_inner).contains_key(a));
+    }
+
+    #[test]
+    fn nothing_is_written_before_it_is_on_record_that_it_will_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let (to, loop_of_run) = std::sync::mpsc::channel();
+        let effects = Arc::new(Effects::new(to, crate::core::ids::CallId(1), 1));
+        let grant = Grant { tools: vec![Kind::Write], read: None, write: None };
+        let files = Files::new(dir.path(), grant, &FileRules::default(), Bounds::default()).unwrap();
+        let writer = writer(files.dir());
+        let tools = Box { files: Arc::new(files), writer, effects };
+        let path = dir.path().join("a.md");
+        let seen = path.clone();
+        let told = std::thread::spawn(move || match loop_of_run.recv().unwrap() {
+            // It lets go of the effect without a word: the call has ended meanwhile.
+            Message::ToolStarted { number: 1, tool, target, .. } => (tool, target, seen.exists()),
+            other => panic!("{other:?}"),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let arguments = serde_json::json!({"path": "a.md", "content": "x"});
+        let result = runtime.block_on(tools.call("write_file", arguments));
+        assert_eq!(result, Err("the call has ended".to_owned()));
+        assert_eq!(told.join().unwrap(), ("write_file".to_owned(), Some("a.md".to_owned()), false));
+        assert!(!path.exists());
     }
 }

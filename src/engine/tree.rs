@@ -24,6 +24,7 @@ use super::gates::Gates;
 use super::message::Message;
 use super::run_end::RunEnd;
 use super::services::Services;
+use super::sinks::Sinks;
 use super::workspace::Seen;
 
 /// The shared state of a run tree.
@@ -43,6 +44,8 @@ pub(crate) struct Tree {
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) gates: Gates,
     pub(crate) files: Files,
+    /// Who hears of events.
+    pub(crate) sinks: Arc<Sinks>,
     /// Polled by the sandbox: user logic is to end.
     pub(crate) abort: Arc<AtomicBool>,
     /// Whether the process stays while only approvals are pending.
@@ -108,11 +111,12 @@ pub(crate) struct TreeParts {
     pub(crate) settings: Settings,
     pub(crate) fake: crate::providers::fake::FakeProvider,
     pub(crate) linger: bool,
+    pub(crate) sinks: Sinks,
 }
 
 impl Tree {
     pub(crate) fn new(parts: TreeParts) -> Self {
-        let TreeParts { root, store, epoch, owner, services, settings, fake, linger } = parts;
+        let TreeParts { root, store, epoch, owner, services, settings, fake, linger, sinks } = parts;
         let fake = Arc::new(fake);
         let mut providers = services.registry.clone();
         providers.insert(Arc::clone(&fake) as Arc<dyn crate::providers::Provider>);
@@ -129,6 +133,7 @@ impl Tree {
             ledger,
             gates: Gates::default(),
             files: Files::start(),
+            sinks: Arc::new(sinks),
             abort: Arc::new(AtomicBool::new(false)),
             linger,
             began: Instant::now(),

@@ -42,7 +42,8 @@ impl Engine {
     pub fn worktree_diff(&self, params: &WorktreeParams) -> Result<WorktreeDiffView, Failure> {
         let (store, home) = self.with_home()?;
         let record = one(&store, &home, params)?;
-        let patch = record.worktree(&home).patch().map_err(|error| of_git(&error))?;
+        let tree = isolation::known(&store, &record, None).map_err(|error| of_git(&error))?;
+        let patch = tree.patch().map_err(|error| of_git(&error))?;
         let patch = String::from_utf8_lossy(&patch).into_owned();
         Ok(WorktreeDiffView { worktree: entry(&store, &home, &record), patch })
     }
@@ -62,7 +63,8 @@ impl Engine {
             Some(dir) => self.services().cwd.join(dir),
             None => recorded().filter(|dir| dir.is_dir()).unwrap_or_else(|| self.services().workspace.clone()),
         };
-        let patch = record.worktree(&home).patch().map_err(|error| of_git(&error))?;
+        let tree = isolation::known(&store, &record, None).map_err(|error| of_git(&error))?;
+        let patch = tree.patch().map_err(|error| of_git(&error))?;
         let name = format!("{}/{}", record.run_id.short(), record.call_id);
         match crate::worktree::apply(&to, &patch).map_err(|error| of_git(&error))? {
             Applied::Yes => Ok(WorktreeAppliedView {
@@ -97,7 +99,8 @@ impl Engine {
         for record in chosen {
             let worktree = entry(&store, &home, &record);
             idle(&worktree)?;
-            let tree = record.worktree(&home);
+            let tree =
+                isolation::known(&store, &record, Some(&self.services().workspace)).map_err(|error| of_git(&error))?;
             let gone = if branches_kept {
                 tree.save(&format!("work of {} {}", record.run_id, record.call_id))
                     .and_then(|_| tree.remove_directory())
@@ -122,7 +125,8 @@ impl Engine {
             store => store?,
         };
         let home = home(&store);
-        Ok(orphans(&store, &home).into_iter().map(|record| cleared(&store, &home, record)).collect())
+        let here = self.services().workspace.clone();
+        Ok(orphans(&store, &home).into_iter().map(|record| cleared(&store, &home, &here, record)).collect())
     }
 
     fn with_home(&self) -> Result<(Store, PathBuf), Failure> {
@@ -132,7 +136,7 @@ impl Engine {
     }
 }
 
-fn cleared(store: &Store, home: &Path, record: Record) -> String {
+fn cleared(store: &Store, home: &Path, here: &Path, record: Record) -> String {
     let name = format!("{}/{}", record.run_id.short(), record.call_id);
     let branch = record.branch.clone();
     if !record.dir(home).exists() {
@@ -146,7 +150,10 @@ fn cleared(store: &Store, home: &Path, record: Record) -> String {
             format!("{name}: nothing had changed in it, so it is gone")
         };
     }
-    let tree = record.worktree(home);
+    let tree = match isolation::known(store, &record, Some(here)) {
+        Ok(tree) => tree,
+        Err(error) => return format!("{name}: it stays, because {error}"),
+    };
     let changed = tree.changes().map_or(true, |changes| changes.any);
     let gone = if changed {
         tree.save(&format!("work of {} {}", record.run_id, record.call_id)).and_then(|_| tree.remove_directory())

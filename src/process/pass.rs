@@ -30,6 +30,23 @@ const ALWAYS: &[&str] = &[
     "NODE_EXTRA_CA_CERTS",
 ];
 
+/// Variables of the user's own that git gets beside those that any program may need. `SUDO_UID` tells whose repositories are
+/// to be trusted; other variables of git are about one repository and stay behind.
+const OF_GIT: [&str; 7] = [
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_EXEC_PATH",
+    "SUDO_UID",
+];
+
+/// Whether git gets the variable of this name.
+pub fn is_for_git(name: &str) -> bool {
+    OF_GIT.contains(&name) || is_plain(name)
+}
+
 /// Whether a variable of this name is one that any program may need.
 pub fn is_plain(name: &str) -> bool {
     ALWAYS.contains(&name) || name.starts_with("LC_")
@@ -68,5 +85,11 @@ mod tests {
             passed(&env, ["CODEX_HOME", "ABSENT"]),
             [pair("CODEX_HOME", "/c"), pair("LC_ALL", "C"), pair("PATH", "/bin")]
         );
+    }
+
+    #[test]
+    fn git_gets_no_key_and_nothing_that_points_it_elsewhere() {
+        let names = ["PATH", "HOME", "LC_TIME", "GIT_CONFIG_GLOBAL", "OPENAI_API_KEY", "GIT_DIR", "GIT_SSH_COMMAND"];
+        assert_eq!(names.map(is_for_git), [true, true, true, true, false, false, false]);
     }
 }

@@ -8,6 +8,7 @@ pub mod fake;
 mod file_tools;
 pub mod http;
 mod near;
+mod pace;
 pub mod prices;
 mod provider;
 mod registry;

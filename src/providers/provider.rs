@@ -104,6 +104,8 @@ pub struct CallContext {
     pub stop: Stop,
     /// Where the attempt says how far it is.
     pub progress: Progress,
+    /// The longest wait a service may ask for that is sat out; none = the provider's own.
+    pub retry_ceiling: Option<Duration>,
     /// Tools for a provider that has none of its own.
     pub tools: Option<std::sync::Arc<dyn ToolBox>>,
 }
@@ -226,6 +228,8 @@ pub struct Reply {
     pub cost_nanos: Option<u64>,
     /// Where the cost comes from.
     pub cost_source: CostSource,
+    /// What it counts for against a cost budget when the cost is not known: what is known of it, and what was set aside for the rest.
+    pub charge_nanos: Option<u64>,
     /// The model that answered, when known.
     pub model: Option<String>,
     /// The fixture rule that answered, 0 = the mood.
@@ -246,6 +250,7 @@ impl Reply {
             usage: Usage::default(),
             cost_nanos: None,
             cost_source: CostSource::Unknown,
+            charge_nanos: None,
             model: None,
             rule: None,
             changed_files: Vec::new(),
@@ -266,6 +271,8 @@ pub struct ReplyError {
     pub cost_nanos: Option<u64>,
     /// Where the cost comes from; [`CostSource::Unknown`] for an attempt that may have been charged.
     pub cost_source: CostSource,
+    /// What it counts for against a cost budget when the cost is not known: what is known of it, and what was set aside for the rest.
+    pub charge_nanos: Option<u64>,
     /// The model that answered, when known.
     pub model: Option<String>,
     /// The fixture rule that answered, 0 = the mood.
@@ -283,6 +290,7 @@ impl From<CallError> for ReplyError {
             usage: Usage::default(),
             cost_nanos: None,
             cost_source: CostSource::Unknown,
+            charge_nanos: None,
             model: None,
             rule: None,
             transcript: None,

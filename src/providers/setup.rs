@@ -1,6 +1,7 @@
 //! What the adapters are made of: the environment, the providers file, prices. Built by the composition root.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -54,6 +55,8 @@ pub struct Setup {
     pub prices: Arc<Prices>,
     /// Estimates by these prices and by what was observed: what adapters reserve by.
     pub estimates: Estimates,
+    /// The directory of the project that the user trusts, links resolved: there agent programs may follow files of the project.
+    pub trusted_project: Option<PathBuf>,
     /// The values of every variable that holds a key, for what adapters say to others: bodies of errors and logs
     /// ([`Redactor::for_others`]). Replies need no care: the engine takes the values out of them.
     pub secrets: Redactor,
@@ -111,6 +114,12 @@ impl Setup {
     pub fn model(&self, provider: &str, name: &str) -> String {
         let entry = self.canonical(provider).and_then(|provider| self.entries.get(&provider));
         entry.and_then(|entry| entry.models.get(name)).map_or_else(|| name.to_owned(), Clone::clone)
+    }
+
+    /// Whether a directory is in the project that the user trusts.
+    pub fn trusts(&self, dir: &Path) -> bool {
+        let inside = |project: &PathBuf| dir.canonicalize().is_ok_and(|dir| dir.starts_with(project));
+        self.trusted_project.as_ref().is_some_and(inside)
     }
 
     /// Adds other names of models, by provider. A name that is there already keeps its meaning.

@@ -221,20 +221,6 @@ impl Store {
         })
     }
 
-    /// How many calls match the filter; `after` and `limit` are left out of account.
-    ///
-    /// # Errors
-    /// `NotFound`, or what the database says.
-    pub fn count_calls(&self, run: &RunId, filter: &CallFilter) -> Result<u64, StoreError> {
-        self.read(|db| {
-            let no = journal::number(db, run)?.ok_or_else(|| StoreError::no_run(run))?;
-            let sql = format!("SELECT count(*) FROM call WHERE {MATCHES}");
-            query(db, &sql, packed(no, 0), packed(no + 1, 0), filter, None, |rows| {
-                Ok(rows.next()?.map(|row| row.get::<_, i64>(0)).transpose()?.unwrap_or(0) as u64)
-            })
-        })
-    }
-
     /// One call.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::PoisonError;
 
 use crate::store::home;
 use crate::store::migrations::{self, FORMAT};
@@ -60,7 +59,6 @@ impl Store {
 
     /// Forgets what is kept of runs between transactions to spare reading it again, leases aside.
     pub fn forget(&self) {
-        self.0.nearest.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.forget_rows();
     }
 }
@@ -69,8 +67,7 @@ impl Store {
 impl Store {
     /// How much is kept of runs between transactions.
     pub(crate) fn kept(&self) -> Result<usize, crate::store::StoreError> {
-        let known = self.0.nearest.lock().unwrap_or_else(PoisonError::into_inner).len();
-        Ok(known + self.write("kept", |tx| Ok(tx.folder().1.kept()))?)
+        self.write("kept", |tx| Ok(tx.folder().1.kept()))
     }
 }
 

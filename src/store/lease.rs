@@ -67,7 +67,7 @@ impl Drop for Lease {
 }
 
 /// Opens a lock file and takes its lock; none when somebody holds it.
-fn try_lock(path: &Path, operation: FlockOperation) -> std::io::Result<Option<File>> {
+pub(super) fn try_lock(path: &Path, operation: FlockOperation) -> std::io::Result<Option<File>> {
     // The standard library opens files close-on-exec.
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     match flock(&file, operation) {

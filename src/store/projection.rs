@@ -138,6 +138,8 @@ impl RunFold {
             | Event::AttemptStarted { .. }
             | Event::AttemptFailed { .. }
             | Event::AttemptProgress { .. }
+            | Event::ToolStarted { .. }
+            | Event::ToolFinished { .. }
             | Event::CallFinished { .. }
             | Event::ApprovalAsked { .. }
             | Event::ApprovalDecided { .. }
@@ -145,6 +147,7 @@ impl RunFold {
             | Event::Phase { .. }
             | Event::Swallowed { .. }
             | Event::Pinned { .. }
+            | Event::PolicyDecided { .. }
             | Event::Warning { .. } => {}
         }
         self.last_seq = seq;
@@ -299,11 +302,14 @@ impl CallFold {
             | Event::RunFinished { .. }
             | Event::CallRequested { .. }
             | Event::AttemptProgress { .. }
+            | Event::ToolStarted { .. }
+            | Event::ToolFinished { .. }
             | Event::ApprovalDecided { .. }
             | Event::Log { .. }
             | Event::Phase { .. }
             | Event::Swallowed { .. }
             | Event::Pinned { .. }
+            | Event::PolicyDecided { .. }
             | Event::Warning { .. } => Delta::default(),
         }
     }

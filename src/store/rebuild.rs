@@ -1,7 +1,5 @@
 //! Rebuilding projections from the journal, and checks of the whole store.
 
-use std::fmt::Write as _;
-
 use rusqlite::Connection;
 
 use crate::store::error::StoreError;
@@ -94,28 +92,5 @@ impl Store {
             std::fs::metadata(path).map_or(0, |m| m.len())
         };
         size("") + size("-wal")
-    }
-
-    /// Every projection row as text, in order, for comparing two states of one store.
-    #[doc(hidden)]
-    pub fn dump_projections(&self) -> Result<Vec<String>, StoreError> {
-        self.read(|db| {
-            let mut lines = Vec::new();
-            for table in ["run", "call", "approval", "run_source"] {
-                let mut select = db.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2"))?;
-                let columns = select.column_count();
-                let mut rows = select.query([])?;
-                while let Some(row) = rows.next()? {
-                    let mut line = table.to_owned();
-                    for i in 0..columns {
-                        let value: rusqlite::types::Value = row.get(i)?;
-                        // Writing to a string cannot fail.
-                        let _ = write!(line, "|{value:?}");
-                    }
-                    lines.push(line);
-                }
-            }
-            Ok(lines)
-        })
     }
 }

@@ -318,14 +318,6 @@ impl Store {
             many(db, "SELECT no FROM run WHERE parent = ?1 AND root = no ORDER BY no", params![no])
         })
     }
-
-    /// The runs that resumed a run, oldest first.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn successors(&self, run: &RunId) -> Result<Vec<RunRow>, StoreError> {
-        self.read(|db| many(db, "SELECT no FROM run WHERE resumed_from = ?1 ORDER BY no", params![run.as_str()]))
-    }
 }
 
 fn many(db: &Connection, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<RunRow>, StoreError> {

@@ -64,7 +64,6 @@ pub(super) struct Inner {
     access: Access,
     /// Leases this handle has given out, by root.
     pub(super) leases: Mutex<HashMap<RunId, u64>>,
-    pub(super) nearest: Mutex<crate::store::nearest::Memo>,
     /// The home of a store made for a test; goes last.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -189,7 +188,6 @@ impl Store {
             reading,
             access,
             leases: Mutex::new(HashMap::new()),
-            nearest: Mutex::default(),
             _temporary: temporary,
         })))
     }

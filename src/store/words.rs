@@ -5,7 +5,7 @@ use serde::de::IntoDeserializer as _;
 use serde::de::value::Error;
 
 use crate::core::event::{Event, EventRecord};
-use crate::core::ids::{CallId, Hash, RunId};
+use crate::core::ids::{CallId, RunId};
 use crate::core::outcome::CostSource;
 use crate::core::time::Millis;
 use crate::store::error::StoreError;
@@ -37,11 +37,6 @@ pub(super) fn optional_word<'de, T: Deserialize<'de>>(text: Option<&'de str>) ->
 
 pub(super) fn run_id(text: &str) -> Result<RunId, StoreError> {
     text.parse().map_err(|_| StoreError::Corrupt(format!("`{text}` is not a run id")))
-}
-
-pub(super) fn hash(bytes: &[u8]) -> Result<Hash, StoreError> {
-    let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt("a hash does not have 32 bytes".to_owned()))?;
-    Ok(Hash::from_bytes(bytes))
 }
 
 pub(super) fn millis(value: Option<i64>) -> Option<Millis> {

@@ -1,6 +1,6 @@
 //! Making a worktree for an attempt: at the workspace's commit, on a branch of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::git::{Git, GitError};
 use super::lock::alone;
@@ -50,7 +50,7 @@ impl Plan {
             ),
             other => other,
         })?;
-        let common = git.path(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+        let common = repository(&self.workspace)?;
         Ok(Worktree { dir: self.dir.clone(), branch: self.free_branch(&git)?, base, repository: Some(common) })
     }
 
@@ -84,6 +84,14 @@ impl Plan {
         }
         Err(GitError::Refused(format!("there are too many branches named {}", self.branch)))
     }
+}
+
+/// The common directory of the repository that a directory lies in.
+///
+/// # Errors
+/// Git cannot tell.
+pub fn repository(workspace: &Path) -> Result<PathBuf, GitError> {
+    Git::at(workspace).path(&["rev-parse", "--path-format=absolute", "--git-common-dir"])
 }
 
 /// Makes what [`Plan::worktree`] has found out. What was begun is undone when it fails.

@@ -9,17 +9,7 @@ use std::process::{Command, Stdio};
 
 use thiserror::Error;
 
-/// Variables of the user's own that git gets beside those that any program may need. `SUDO_UID` tells whose repositories are
-/// to be trusted; other variables of git are about one repository and stay behind.
-const KEPT: [&str; 7] = [
-    "GIT_CEILING_DIRECTORIES",
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_NOSYSTEM",
-    "GIT_CONFIG_SYSTEM",
-    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
-    "GIT_EXEC_PATH",
-    "SUDO_UID",
-];
+use crate::process::is_for_git;
 
 /// Settings of every command: nothing of the repository is executed, nothing is tidied up beside the work.
 const SETTINGS: [&str; 6] = [
@@ -101,7 +91,7 @@ impl Git {
     pub fn feed<A: AsRef<OsStr>>(&self, args: &[A], input: Option<&[u8]>) -> Result<Vec<u8>, GitError> {
         let mut command = Command::new("git");
         command.env_clear();
-        command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_needed)));
+        command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_for_git)));
         for setting in SETTINGS {
             command.arg("-c").arg(setting);
         }
@@ -182,11 +172,6 @@ impl Git {
     }
 }
 
-/// Whether git gets the variable of this name.
-fn is_needed(name: &str) -> bool {
-    KEPT.contains(&name) || crate::process::is_plain(name)
-}
-
 /// The last words of git's complaint, without its prefix.
 fn said(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
@@ -200,12 +185,6 @@ fn said(stderr: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn git_gets_no_key_and_nothing_that_points_it_elsewhere() {
-        let names = ["PATH", "HOME", "LC_TIME", "GIT_CONFIG_GLOBAL", "OPENAI_API_KEY", "GIT_DIR", "GIT_SSH_COMMAND"];
-        assert_eq!(names.map(is_needed), [true, true, true, true, false, false, false]);
-    }
 
     #[test]
     fn a_complaint_is_one_line_without_its_prefix() {

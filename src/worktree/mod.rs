@@ -13,7 +13,7 @@ mod record;
 mod remove;
 
 pub use apply::{Applied, apply};
-pub use create::{Plan, Worktree, create};
+pub use create::{Plan, Worktree, create, repository};
 pub use git::{Git, GitError};
 pub use inspect::Changes;
 pub use record::{Record, State, records};

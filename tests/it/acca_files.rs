@@ -295,3 +295,21 @@ fn accept_042_lists_of_files_page_too() {
     }
     assert_eq!(paged, all);
 }
+
+#[test]
+fn a_process_that_leaves_a_paused_run_has_written_the_files_of_all_its_calls() {
+    let place = Place::new();
+    // So much that the files are written a while after the journal: who does not wait for them leaves before they are there.
+    let text = "x".repeat(60_000);
+    place.file("answers.yaml", &answers(&format!("  - match: {{ label: 'n*' }}\n    text: {text}")));
+    let body =
+        "const all = await parallel(Array.from({ length: 300 }, (_, i) => () => agent('n' + i, { label: 'n' + i })))
+await owf.approve('Go on?')
+return all.length";
+    place.file("w.js", &script("w", body));
+    let paused = place.owf(&["run", "w.js", "--fixtures", "answers.yaml", "--no-input", "--json"]);
+    assert_eq!((paused.code, &paused.json()["status"]), (3, &json!("paused")), "{paused:?}");
+    let calls = place.home().join("runs").join(paused.json()["run_id"].as_str().unwrap()).join("calls");
+    let missing = (1..=300).filter(|n| !calls.join(format!("c{n:04}/output.txt")).exists()).count();
+    assert_eq!(missing, 0);
+}

@@ -276,6 +276,7 @@ impl Provider for Counting {
                 usage: Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() },
                 cost_nanos: Some(1_000_000),
                 cost_source: CostSource::Reported,
+                charge_nanos: None,
                 model: request.model.clone(),
                 rule: None,
                 changed_files: Vec::new(),

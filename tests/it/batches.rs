@@ -225,3 +225,120 @@ fn a_batch_whose_fate_is_unknown_is_not_sent_again_unasked_and_a_refused_one_may
     let asked = owf(&place, &mock, &[&submit[..], &["--again"]].concat());
     assert_eq!((asked.code, &asked.json()["batch_id"]), (0, &json!("msgbatch_2")));
 }
+
+#[test]
+fn prompts_that_failed_were_cancelled_or_expired_are_told_apart_and_cost_nothing() {
+    let place = Place::new();
+    place.file("prompts.jsonl", "\"One.\"\n\"Two.\"\n\"Three.\"\n\"Four.\"\n");
+    let mock = Mock::new(|seen| match seen.line.as_str() {
+        "POST /v1/messages/batches" => {
+            Answer::json(200, &json!({"id": "msgbatch_1", "processing_status": "in_progress"}))
+        }
+        "GET /v1/messages/batches/msgbatch_1" => Answer::json(
+            200,
+            &json!({"id": "msgbatch_1", "processing_status": "ended",
+                "request_counts": {"processing": 0, "succeeded": 1, "errored": 1, "canceled": 1, "expired": 1}}),
+        ),
+        "GET /v1/messages/batches/msgbatch_1/results" => {
+            let refused =
+                json!({"type": "error", "error": {"type": "invalid_request_error", "message": "no such model"}});
+            let lines = [
+                json!({"custom_id": "line-4", "result": {"type": "expired"}}),
+                json!({"custom_id": "line-3", "result": {"type": "canceled"}}),
+                json!({"custom_id": "line-2", "result": {"type": "errored", "error": refused}}),
+                json!({"custom_id": "line-1", "result": {"type": "succeeded", "message": message("First.", 1000, 500)}}),
+            ];
+            Answer::text(200, &lines.map(|line| line.to_string()).join("\n"))
+        }
+        other => Answer::json(404, &json!({"error": {"message": other}})),
+    });
+    owf(&place, &mock, &["batch", "submit", "prompts.jsonl", "--provider", "anthropic", "--json"]);
+    let status = owf(&place, &mock, &["batch", "status", "msgbatch_1", "--json"]).json();
+    assert_eq!(json!([status["status"], status["succeeded"], status["failed"]]), json!(["ended", 1, 3]));
+    let fetched = owf(&place, &mock, &["batch", "fetch", "msgbatch_1"]);
+    let rows: Vec<Value> = fetched.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<Value> = rows
+        .iter()
+        .map(|r| {
+            json!([r["custom_id"], r["ok"], r["text"], r["error"]["class"], r["error"]["message"], r["input_tokens"]])
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!(["line-1", true, "First.", null, null, 1000]),
+            json!(["line-2", false, null, "bad_request", "no such model", 0]),
+            json!(["line-3", false, null, "cancelled", "the batch was cancelled", 0]),
+            json!(["line-4", false, null, "timeout", "the batch expired first", 0]),
+        ]
+    );
+    assert!(rows[1..].iter().all(|row| row.get("cost_usd").is_none()), "{rows:?}");
+    let whole = owf(&place, &mock, &["batch", "fetch", "msgbatch_1", "--json"]).json();
+    assert_eq!(whole["usage"].get("unpriced_calls"), None, "{whole}");
+}
+
+#[test]
+fn a_batch_of_openai_that_expired_or_was_cancelled_gives_what_was_answered_and_one_that_failed_says_why() {
+    let place = Place::new();
+    place.file("prompts.jsonl", "\"One.\"\n\"Two.\"\n\"Three.\"\n");
+    let word = Arc::new(std::sync::Mutex::new("expired"));
+    let told = Arc::clone(&word);
+    let mock = Mock::new(move |seen| match seen.line.as_str() {
+        "POST /v1/files" => Answer::json(200, &json!({"id": "file-in"})),
+        "POST /v1/batches" => Answer::json(200, &json!({"id": "batch_7", "status": "validating"})),
+        "GET /v1/batches/batch_7" => match *told.lock().unwrap() {
+            "failed" => Answer::json(
+                200,
+                &json!({"id": "batch_7", "status": "failed",
+                "errors": {"data": [{"code": "invalid_json_line", "message": "line 2 is no JSON", "line": 2}]}}),
+            ),
+            word => Answer::json(
+                200,
+                &json!({"id": "batch_7", "status": word, "output_file_id": "file-out",
+                "error_file_id": "file-err", "request_counts": {"total": 3, "completed": 1, "failed": 2}}),
+            ),
+        },
+        "GET /v1/files/file-out/content" => {
+            let body = json!({"model": "gpt-5.4-mini", "choices": [{"message": {"content": "Eins."}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 10, "completion_tokens": 4}});
+            Answer::text(
+                200,
+                &json!({"custom_id": "line-1", "response": {"status_code": 200, "body": body}, "error": null})
+                    .to_string(),
+            )
+        }
+        "GET /v1/files/file-err/content" => {
+            let error = json!({"code": "batch_expired", "message": "This request could not be executed before the completion window expired."});
+            Answer::text(200, &json!({"custom_id": "line-2", "response": null, "error": error}).to_string())
+        }
+        other => Answer::json(404, &json!({"error": {"message": other}})),
+    });
+    owf(&place, &mock, &["batch", "submit", "prompts.jsonl", "--provider", "openai", "--json"]);
+    for state in ["expired", "cancelled"] {
+        *word.lock().unwrap() = state;
+        let whole = owf(&place, &mock, &["batch", "fetch", "batch_7", "--json"]).json();
+        assert_eq!(
+            json!([whole["batch"]["status"], whole["batch"]["provider_status"]]),
+            json!(["ended", state]),
+            "{whole}"
+        );
+        let rows = whole["results"].as_array().unwrap();
+        let told: Vec<Value> = rows.iter().map(|r| json!([r["custom_id"], r["text"], r["error"]["class"]])).collect();
+        assert_eq!(
+            told,
+            [
+                json!(["line-1", "Eins.", null]),
+                json!(["line-2", null, "timeout"]),
+                json!(["line-3", null, "no_output"])
+            ]
+        );
+    }
+    *word.lock().unwrap() = "failed";
+    let failed = owf(&place, &mock, &["batch", "fetch", "batch_7", "--json"]);
+    let whole = failed.json();
+    assert_eq!(
+        json!([whole["batch"]["status"], whole["batch"]["message"]]),
+        json!(["failed", "line 2 is no JSON"]),
+        "{failed:?}"
+    );
+}

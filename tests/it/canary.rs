@@ -189,25 +189,45 @@ fn accept_047_no_program_gets_its_key_written_down_or_as_an_argument() {
         json!({"type": "text", "part": {"type": "text", "text": json!({"said": echo}).to_string()}}),
         json!({"type": "step_finish", "part": {"type": "step-finish", "cost": 0, "tokens": {"input": 1, "output": 1}}}),
     ];
-    let said: [(&str, &str, &[Value]); 3] = [
-        ("claude", "ANTHROPIC_API_KEY", std::slice::from_ref(&claude)),
-        ("codex", "CODEX_API_KEY", &codex),
-        ("opencode", "OPENAI_API_KEY", &opencode),
+    let gemini = json!({"session_id": KEY, "response": json!({"said": echo}).to_string(),
+        "stats": {"models": {"gemini-3.5-flash": {"tokens": {"prompt": 5, "candidates": 2, "cached": 0, "thoughts": 0}}}}});
+    // Its progress and its warnings are cut: not through the key.
+    let qwen = json!([
+        {"type": "system", "subtype": "init", "model": KEY, "qwen_code_version": KEY},
+        {"type": "assistant", "message": {"id": "m", "content": [{"type": "text", "text": format!("{}{KEY}", "x".repeat(85))}]}},
+        {"type": "result", "subtype": "success", "is_error": false, "result": echo, "structured_output": {"said": echo},
+         "usage": {"input_tokens": 2, "output_tokens": 3},
+         "permission_denials": [{"tool_name": "edit", "tool_input": {"x": format!("{}{KEY}", "x".repeat(180))}}]}
+    ]);
+    let own = json!({"answer": json!({"said": echo}).to_string(), "model": KEY});
+    let said: [(&str, &str, &str, &[Value]); 6] = [
+        ("claude", "claude", "ANTHROPIC_API_KEY", std::slice::from_ref(&claude)),
+        ("codex", "codex", "CODEX_API_KEY", &codex),
+        ("opencode", "opencode", "OPENAI_API_KEY", &opencode),
+        ("gemini-cli", "gemini", "GEMINI_API_KEY", std::slice::from_ref(&gemini)),
+        ("qwen-code", "qwen", "OPENAI_API_KEY", std::slice::from_ref(&qwen)),
+        ("mine", "mine", "OWN_PROGRAM_KEY", std::slice::from_ref(&own)),
     ];
-    for (name, variable, events) in said {
+    for (name, program, variable, events) in said {
         // It repeats the key on both streams, and fails for some prompts.
         let behave = format!(
             "echo '{echo}' >&2\nif grep -q ask-bad \"$dir/stdin\" || grep -q ask-auth \"$dir/stdin\"; then echo '{echo}'; exit 1; fi\n\
              cat \"$dir/events\"\nexit 0"
         );
-        let stub = Stub::doing(name, "2.1.332", &behave).var(variable, KEY);
+        let stub = Stub::doing(program, "2.1.332", &behave).var(variable, KEY);
         stub.events(events);
         let place = Place::new();
+        let table = "[providers.opencode]\napi_key_env = \"OPENAI_API_KEY\"\n[providers.mine]\nkind = \"cli\"\napi_key_env = \"OWN_PROGRAM_KEY\"\n[providers.mine.cli]\n\
+                     program = \"mine\"\nkey_env = \"MINE_KEY\"\noutput = \"json\"\ntext = \"/answer\"\nmodel = \"/model\"\n";
+        let providers = place.file("providers.toml", table);
         let owf = |args: &[&str]| {
             let mut command = stub.command(&place, args);
+            command.env("OWF_PROVIDERS_FILE", &providers);
             printed(&command.env("OWF_LOG", "trace").output().unwrap())
         };
         everything(&place, name, &owf);
+        let got = std::fs::read_to_string(stub.path().join("env")).unwrap();
+        assert!(got.contains(KEY), "{name}: the key did not reach it, so nothing is shown");
         let argv = std::fs::read_to_string(stub.path().join("argv")).unwrap();
         assert_eq!(leaks(&argv), [""; 0], "{name}: {argv}");
     }
@@ -233,6 +253,22 @@ fn accept_047_no_reply_to_a_client_holds_a_key() {
     for call in 1..=5 {
         replies.push(client.call("owf_calls", json!({"run_id": id, "call_id": call.to_string()})));
     }
+    for resource in ["", "/output", "/report"] {
+        let uri = format!("owf://runs/{}{resource}", id.as_str().unwrap());
+        replies.push(client.request("resources/read", json!({ "uri": uri })));
+    }
+    for (tool, arguments) in [
+        ("owf_wait", json!({"run_id": id, "wait_seconds": 0})),
+        ("owf_list_runs", json!({})),
+        ("owf_graph", json!({ "run_id": id })),
+        ("owf_approvals", json!({})),
+        ("owf_report", json!({"run_id": id, "format": "html"})),
+        ("owf_dry_run", json!({"script": SCRIPT, "provider": "openai"})),
+        ("owf_resume", json!({"run_id": id, "wait_seconds": 60})),
+        ("owf_cancel", json!({ "run_id": id })),
+    ] {
+        replies.push(client.result(tool, arguments));
+    }
     for path in ["calls/c0001/output.txt", "calls/c0005/error.json", "summary.md"] {
         replies.push(client.result("owf_read_artifact", json!({"run_id": id, "path": path})));
     }
@@ -241,4 +277,98 @@ fn accept_047_no_reply_to_a_client_holds_a_key() {
     }
     drop(client);
     assert_eq!(leaking_files(place.path()), [""; 0]);
+}
+
+/// A service of batches that repeats the key wherever it may say something.
+fn batch_parrot() -> Mock {
+    Mock::new(|seen| {
+        let echo = echo();
+        let line = |id: &str, result: Value| json!({"custom_id": id, "result": result}).to_string();
+        let message = |stop: &str| {
+            json!({"type": "message", "model": echo, "stop_reason": stop,
+            "content": [{"type": "text", "text": echo}], "usage": {"input_tokens": 1, "output_tokens": 1}})
+        };
+        let answer = match seen.line.as_str() {
+            "POST /v1/messages/batches" => Answer::json(200, &json!({"id": "msgbatch_1", "processing_status": echo})),
+            "GET /v1/messages/batches/msgbatch_1" => {
+                Answer::json(200, &json!({"id": "msgbatch_1", "processing_status": "ended"}))
+            }
+            "GET /v1/messages/batches/msgbatch_1/results" => {
+                let error = json!({"type": "error", "error": {"type": echo, "message": echo}});
+                let lines = [
+                    line("line-1", json!({"type": "succeeded", "message": message("end_turn")})),
+                    line("line-2", json!({"type": "succeeded", "message": message(&echo)})),
+                    line("line-3", json!({"type": "errored", "error": error})),
+                ];
+                Answer::text(200, &lines.join("\n"))
+            }
+            "POST /v1/files" => Answer::json(200, &json!({"id": "file-in"})),
+            "POST /v1/batches" => Answer::json(200, &json!({"id": "batch_7", "status": "validating"})),
+            "GET /v1/batches/batch_7" => Answer::json(
+                200,
+                &json!({"id": "batch_7", "status": "failed", "errors": {"data": [{"message": echo}]}}),
+            ),
+            "POST /v1/odd/batches" => Answer::json(200, &json!({"id": "batch_8", "status": "validating"})),
+            _ => Answer::json(404, &json!({"error": {"message": echo, "type": echo}})),
+        };
+        answer.header("x-request-id", KEY)
+    })
+}
+
+#[test]
+fn accept_047_no_batch_gets_its_key_written_down() {
+    let (place, mock) = (Place::new(), batch_parrot());
+    place.file("prompts.jsonl", "\"One.\"\n\"Two.\"\n\"Three.\"\n");
+    let mut printed_all = Vec::new();
+    let mut owf = |args: &[&str]| {
+        let mut command = place.command(args);
+        command.env("ANTHROPIC_API_KEY", KEY).env("OPENAI_API_KEY", KEY).env("OWF_LOG", "trace");
+        command
+            .env("OWF_PROVIDER_ANTHROPIC_BASE_URL", mock.url(""))
+            .env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1"));
+        let said = printed(&command.output().unwrap());
+        assert_ne!(said.code, 101, "{args:?}: {said:?}");
+        let text = format!("{}{}", said.out, said.err);
+        printed_all.push((args.join(" "), text.clone()));
+        text
+    };
+    for provider in ["anthropic", "openai"] {
+        owf(&["batch", "submit", "prompts.jsonl", "--provider", provider, "--json"]);
+    }
+    for id in ["msgbatch_1", "batch_7", "nothing"] {
+        for args in [&["status", id][..], &["status", id, "--json"], &["fetch", id], &["fetch", id, "--json"]] {
+            let said = owf(&[&["batch"], args].concat());
+            assert!(id == "nothing" || !said.is_empty(), "{id}: {args:?}");
+        }
+    }
+    let fetched = owf(&["batch", "fetch", "msgbatch_1"]);
+    assert!(fetched.matches("[ANTHROPIC_API_KEY]").count() > 5, "nothing was repeated: {fetched}");
+    owf(&["batch", "list", "--json"]);
+    for (command, text) in &printed_all {
+        assert_eq!(leaks(text), [""; 0], "owf {command}: {text}");
+    }
+    assert_eq!(leaking_files(place.path()), [""; 0]);
+}
+
+#[test]
+fn what_looks_like_a_key_is_in_no_error_of_a_program_whoever_it_belongs_to() {
+    let foreign = format!("sk-ant-{}", "canary".repeat(4));
+    for (program, events) in [
+        (
+            "claude",
+            json!({"type": "result", "subtype": "success", "is_error": true, "api_error_status": 400,
+            "result": format!("bad key {foreign}")}),
+        ),
+        ("codex", json!({"type": "turn.failed", "error": {"message": format!("unexpected status 400: {foreign}")}})),
+        (
+            "opencode",
+            json!({"type": "error", "error": {"name": "APIError", "data": {"message": foreign, "statusCode": 400}}}),
+        ),
+        ("opencode", json!({})),
+    ] {
+        let stub = Stub::doing(program, "2.1.332", &format!("cat \"$dir/events\"; echo 'it is {foreign}' >&2; exit 1"));
+        stub.events(&[events]);
+        let message = stub.failure().error.message;
+        assert!(message.contains("[key removed]") && !message.contains("canary"), "{program}: {message}");
+    }
 }

@@ -477,7 +477,7 @@ fn claude_key_is_scrubbed_from_the_shell_of_an_agent_only_where_bubblewrap_is() 
     let mut asked = request("p");
     asked.spec.ask.tools = Some(vec!["Bash".into()]);
     let scrubbed = |bubblewrap: bool, asked: &owf::providers::AttemptRequest| {
-        let mut stub = ending(&json!({}), 0).var("ANTHROPIC_API_KEY", "sk-ant-1");
+        let mut stub = ending(&json!({}), 0).var("ANTHROPIC_API_KEY", "sk-ant-1").cli("shell_sees_key = true");
         if bubblewrap {
             crate::cli_support::write_program(&stub.path().join("bwrap"), "#!/bin/sh\n");
         }
@@ -489,6 +489,54 @@ fn claude_key_is_scrubbed_from_the_shell_of_an_agent_only_where_bubblewrap_is() 
     assert_eq!(scrubbed(false, &asked), here);
     assert!(scrubbed(true, &asked));
     assert!(!scrubbed(true, &request("p")), "no shell, nothing to scrub");
+}
+
+/// A stub for which no bubblewrap is to be found, whatever this machine has: its PATH has nothing but what its script needs.
+fn without_bubblewrap() -> Stub {
+    let mut stub = ending(&json!({}), 0).var("ANTHROPIC_API_KEY", "sk-ant-1");
+    let tools = stub.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    for tool in ["env", "cat"] {
+        // No link: what is written to a link is written to the system's own file.
+        crate::cli_support::write_program(&tools.join(tool), &format!("#!/bin/sh\nexec /usr/bin/{tool} \"$@\"\n"));
+    }
+    stub.search = Some(format!("{}:{}", tools.display(), stub.path().display()));
+    stub
+}
+
+#[test]
+fn claude_row_without_bubblewrap_a_shell_that_would_see_the_key_is_refused_unless_the_user_accepts_it() {
+    for tool in ["Bash", "Bash(cargo test:*)", "PowerShell", "default"] {
+        for scope in [None, Some(vec!["src".to_owned()])] {
+            let stub = without_bubblewrap();
+            let mut asked = request("p");
+            asked.spec.ask.tools = Some(vec![tool.to_owned()]);
+            asked.spec.ask.write_scope = scope;
+            let error = stub.call(&asked).unwrap_err().error;
+            assert_eq!(
+                (error.class, error.class.is_retryable(), stub.calls()),
+                (ErrorClass::Policy, false, 0),
+                "{tool}"
+            );
+            let said = "the shell of this agent would see ANTHROPIC_API_KEY: bubblewrap (bwrap), which can hide it, is not installed";
+            assert_eq!(error.message, said);
+            assert!(error.hint.unwrap().contains("shell_sees_key = true in [providers.claude.cli]"));
+        }
+    }
+    // A rule of the user's that allows a shell says nothing of the key.
+    let stub = without_bubblewrap().cli("allow = ['Bash(cargo test:*)']");
+    let mut asked = request("p");
+    asked.spec.ask.write_scope = Some(vec!["src".into()]);
+    assert_eq!((stub.call(&asked).unwrap_err().error.class, stub.calls()), (ErrorClass::Policy, 0));
+    // Accepted; and where there is no shell or no key there is nothing to accept.
+    let stub = without_bubblewrap().cli("allow = ['Bash(cargo test:*)']\nshell_sees_key = true");
+    let warning = "the agent's shell can see ANTHROPIC_API_KEY: bubblewrap (bwrap) is not installed";
+    assert_eq!(stub.call(&asked).unwrap().provenance.warnings, [warning]);
+    assert_eq!(without_bubblewrap().call(&asked).unwrap().provenance.warnings, [""; 0]);
+    let mut stub = without_bubblewrap();
+    stub.vars.clear();
+    asked.spec.ask.tools = Some(vec!["Bash".into()]);
+    assert_eq!(stub.call(&asked).unwrap().provenance.warnings, [""; 0]);
 }
 
 #[test]
@@ -837,4 +885,67 @@ fn what_a_reader_should_know_about_an_answer_is_shown_with_its_call() {
     let shown = crate::support::cli::printed(&stub.command(&place, &["calls", "latest", "1"]).output().unwrap()).out;
     assert!(shown.contains("  program  2.1.332   read\n"), "{shown}");
     assert!(shown.contains("  note     the tool Bash was denied: {\"command\":\"ls\"}\n"), "{shown}");
+}
+
+#[test]
+fn what_claude_reports_while_it_is_being_ended_counts_for_the_call_that_was_cancelled() {
+    let behave = "head -n 1 \"$dir/events\"; trap 'tail -n 1 \"$dir/events\"; exit 0' INT; echo >\"$dir/ready\"\n\
+                  while :; do sleep 0.05; done";
+    let stub = Stub::doing("claude", VERSION, behave);
+    let aborted = json!({"subtype": "error_during_execution", "terminal_reason": "aborted_tools", "is_error": false});
+    stub.events(&[init(), result(&aborted)]);
+    let place = Place::new();
+    let ended = std::thread::scope(|scope| {
+        let running = scope.spawn(|| owf_run(&stub, &place, "return await agent('2 + 2')"));
+        eventually(std::time::Duration::from_secs(3), "the stub runs", || stub.path().join("ready").exists());
+        let run = stub.json(&place, &["status", "latest", "--json"])["run_id"].as_str().unwrap().to_owned();
+        let view = stub.json(&place, &["cancel", &run, "--json"]);
+        running.join().unwrap();
+        view
+    });
+    assert_eq!(ended["status"], json!("cancelled"), "{ended}");
+    let call = &stub.json(&place, &["calls", "latest", "1", "--json"])["call"];
+    assert_eq!(
+        (&call["status"], &call["output_tokens"], &call["cost_usd"], &call["cost_source"]),
+        (&json!("cancelled"), &json!(7), &json!(0.0123), &json!("reported")),
+        "{call}"
+    );
+}
+
+/// A run of one call in a worktree in which the stub does what these shell lines say, and its repository.
+fn isolated(does: &str, files: &[(&str, &str)]) -> (Place, crate::support::git::Repo, Value) {
+    let git = "git -c user.name=Ada -c user.email=ada@example.invalid";
+    let stub =
+        Stub::doing("claude", VERSION, &format!("git() {{ command {git} \"$@\"; }}\n{does}\ncat \"$dir/events\""));
+    stub.events(&[init(), result(&json!({}))]);
+    let place = Place::new();
+    place.file(".gitignore", "home\nuser\n");
+    place.file("w.js", "");
+    let repo = crate::support::git::Repo::new(place.path(), files);
+    let run = owf_run(&stub, &place, "return await agent('x', { isolation: 'worktree' })");
+    assert_eq!((&run["status"], &run["output"]), (&json!("done"), &json!("four")), "{run}");
+    let call = stub.json(&place, &["calls", "latest", "1", "--json"])["call"].clone();
+    (place, repo, call)
+}
+
+#[test]
+fn acceptance_037_what_claude_commits_in_a_worktree_survives_and_is_reported() {
+    let does = "echo b >b.txt; git add b.txt; git commit --quiet --message='add b'";
+    let (_place, repo, call) = isolated(does, &[("a.txt", "one\n")]);
+    assert_eq!(call["changed_files"], json!(["b.txt"]), "{call}");
+    let branch = call["worktree_branch"].as_str().unwrap();
+    assert_eq!(repo.git(&["log", "--format=%s", branch]), "add b\nfirst");
+    assert_eq!(repo.git(&["show", &format!("{branch}:b.txt")]), "b");
+}
+
+#[test]
+fn acceptance_039_what_claude_renames_deletes_and_adds_is_exact() {
+    let files = [("old name.txt", "the same text\n"), ("gone.txt", "x\n"), ("größe/ä.txt", "1\n"), ("kept.txt", "k\n")];
+    let does = "git mv 'old name.txt' 'new name.txt'; rm gone.txt; echo 2 >größe/ä.txt; mkdir 新しい; echo n >新しい/ファイル.txt";
+    let (_place, _repo, call) = isolated(does, &files);
+    assert_eq!(
+        call["changed_files"],
+        json!(["gone.txt", "größe/ä.txt", "new name.txt", "old name.txt", "新しい/ファイル.txt"]),
+        "{call}"
+    );
 }

@@ -23,6 +23,10 @@ pub(crate) struct Stub {
     pub(crate) vars: Vec<(String, String)>,
     /// What the providers file says of it.
     pub(crate) entry: Entry,
+    /// The directory of the project that the user trusts.
+    pub(crate) trusted: Option<PathBuf>,
+    /// A PATH of its own instead of the usual one.
+    pub(crate) search: Option<String>,
     said: Arc<Mutex<Vec<String>>>,
 }
 
@@ -38,7 +42,15 @@ impl Stub {
              env -0 >\"$dir/env\"\ncat >\"$dir/stdin\"\necho c >>\"$dir/calls\"\n{behave}\n"
         );
         write_program(&dir.path().join(name), &script);
-        Self { dir, name: name.to_owned(), vars: Vec::new(), entry: Entry::default(), said: Arc::default() }
+        Self {
+            dir,
+            name: name.to_owned(),
+            vars: Vec::new(),
+            entry: Entry::default(),
+            trusted: None,
+            search: None,
+            said: Arc::default(),
+        }
     }
 
     /// A stub that prints these events and ends with this code.
@@ -60,7 +72,7 @@ impl Stub {
 
     /// A PATH with the stub first.
     pub(crate) fn search_path(&self) -> String {
-        format!("{}:/usr/bin:/bin", self.dir.path().display())
+        self.search.clone().unwrap_or_else(|| format!("{}:/usr/bin:/bin", self.dir.path().display()))
     }
 
     pub(crate) fn var(mut self, name: &str, value: &str) -> Self {
@@ -77,6 +89,7 @@ impl Stub {
     pub(crate) fn setup(&self) -> Setup {
         let vars = self.vars.iter().cloned().chain([("PATH".to_owned(), self.search_path())]);
         let mut setup = Setup::new(Environment::new(vars));
+        setup.trusted_project.clone_from(&self.trusted);
         setup.entries.insert(self.name.clone(), self.entry.clone());
         setup
     }
@@ -181,7 +194,7 @@ pub(crate) fn owf_run(stub: &Stub, place: &Place, body: &str) -> Value {
 pub(crate) fn write_program(path: &Path, script: &str) {
     use std::io::Write as _;
     let mut child = std::process::Command::new("/bin/sh")
-        .args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"])
+        .args(["-c", "rm -f \"$1\" && cat >\"$1\" && chmod 755 \"$1\"", "sh"])
         .arg(path)
         .stdin(std::process::Stdio::piped())
         .spawn()

@@ -63,6 +63,97 @@ fn opencode_error_event_is_classified() {
     assert_eq!(error("UnknownError", None, "odd"), (ErrorClass::Other, "odd".to_owned()));
 }
 
+/// A call in a directory that is there, and what becomes of it where the user trusts that directory and where not.
+fn with_and_without_trust<T>(mut stub: Stub, told: impl Fn(&Stub) -> T) -> [T; 2] {
+    let dir = tempfile::tempdir().unwrap();
+    let mut asked = request("p");
+    asked.cwd = dir.path().canonicalize().unwrap().join("within");
+    std::fs::create_dir(&asked.cwd).unwrap();
+    [Some(dir.path().canonicalize().unwrap()), None].map(|trusted| {
+        stub.trusted = trusted;
+        stub.call(&asked).unwrap();
+        told(&stub)
+    })
+}
+
+#[test]
+fn opencode_reads_files_of_the_project_only_where_the_user_trusts_it() {
+    let stub = opencode(&[json!({"type": "text", "part": {"type": "text", "text": "four"}})], 0);
+    let told = with_and_without_trust(stub, |stub| stub.env().get("OPENCODE_DISABLE_PROJECT_CONFIG").cloned());
+    assert_eq!(told, [None, Some("1".to_owned())]);
+}
+
+#[test]
+fn gemini_cli_is_told_to_trust_a_project_only_when_the_user_does() {
+    let stub = gemini("cat \"$dir/events\"");
+    stub.events(&[json!({"response": "four"})]);
+    let told = with_and_without_trust(stub, |stub| stub.argv().contains(&"--skip-trust".to_owned()));
+    assert_eq!(told, [true, false]);
+}
+
+#[test]
+fn gemini_cli_that_refuses_a_directory_is_a_matter_of_policy() {
+    let said = "Gemini CLI is not running in a trusted directory.";
+    let error = gemini(&format!("echo '{said}' >&2; exit 55")).failure().error;
+    assert_eq!((error.class, error.message.as_str(), error.class.is_retryable()), (ErrorClass::Policy, said, false));
+}
+
+#[test]
+fn qwen_code_asks_its_own_trust_where_the_user_gave_none() {
+    let behave = "cat \"$QWEN_CODE_SYSTEM_DEFAULTS_PATH\" >\"$dir/defaults\" 2>&-; cat \"$dir/events\"";
+    let stub = shipped("qwen-code", "qwen", behave);
+    stub.events(&[json!([{"type": "result", "subtype": "success", "is_error": false, "result": "four"}])]);
+    let told = with_and_without_trust(stub.var("OPENAI_API_KEY", "k"), |stub| {
+        assert_eq!(stub.after("--auth-type").as_deref(), Some("openai"));
+        let file = stub.env().get("QWEN_CODE_SYSTEM_DEFAULTS_PATH").cloned();
+        assert!(!file.as_ref().is_some_and(|file| std::path::Path::new(file).exists()), "it goes with the attempt");
+        (file.is_some(), std::fs::read_to_string(stub.path().join("defaults")).unwrap())
+    });
+    let asks = r#"{"security":{"folderTrust":{"enabled":true}}}"#;
+    assert_eq!(told, [(false, String::new()), (true, asks.to_owned())]);
+}
+
+#[test]
+fn qwen_code_that_failed_says_why() {
+    let stub = shipped("qwen-code", "qwen", "cat \"$dir/events\"; exit 1");
+    let refused = "[API Error: 400 no such luck]";
+    let fails = |message: &str| {
+        stub.events(&[json!([{"type": "result", "subtype": "error_during_execution", "is_error": true,
+            "usage": {"input_tokens": 0, "output_tokens": 0}, "error": {"message": message}}])]);
+        let error = stub.failure().error;
+        (error.class, error.message)
+    };
+    assert_eq!(fails(refused), (ErrorClass::BadRequest, refused.to_owned()));
+    assert_eq!(fails("[API Error: 429 slow down]"), (ErrorClass::RateLimited, "[API Error: 429 slow down]".to_owned()));
+    let login = "No auth type is selected. Please configure an auth type";
+    assert_eq!(fails(login), (ErrorClass::Auth, login.to_owned()));
+}
+
+#[test]
+fn trust_of_a_project_reaches_the_programs_and_ends_at_its_border() {
+    let stub = gemini("cat \"$dir/events\"");
+    stub.events(&[json!({"response": "four"})]);
+    let place = Place::new();
+    place.file("project/.owf/config.toml", "");
+    for (path, prompt) in [("project/w.js", "x"), ("project/again.js", "y"), ("other/w.js", "z")] {
+        let script = format!("export const meta = {{ name: 'w', description: 'd' }}\nreturn await agent('{prompt}')\n");
+        place.file(path, &script);
+    }
+    let owf = |dir: &str, args: &[&str]| {
+        let mut command = stub.command(&place, args);
+        command.env_remove("OWF_CONFIG").current_dir(place.path().join(dir));
+        let printed = crate::support::cli::printed(&command.output().unwrap());
+        assert_eq!(printed.code, 0, "{printed:?}");
+        stub.argv().contains(&"--skip-trust".to_owned())
+    };
+    let run = |file| ["run", file, "--provider", "gemini-cli"];
+    assert!(!owf("project", &run("w.js")));
+    owf("project", &["trust", "."]);
+    assert!(owf("project", &run("again.js")));
+    assert!(!owf("other", &run("w.js")));
+    assert_eq!(stub.calls(), 3);
+}
+
 fn gemini(behave: &str) -> Stub {
     shipped("gemini-cli", "gemini", behave)
 }
@@ -84,17 +175,7 @@ fn gemini_cli_object_is_read_over_all_its_models() {
     );
     assert_eq!(
         stub.argv(),
-        [
-            "-o",
-            "json",
-            "--skip-trust",
-            "--allowed-mcp-server-names",
-            "none",
-            "--approval-mode",
-            "plan",
-            "-m",
-            "gemini-3.5-flash"
-        ]
+        ["-o", "json", "--allowed-mcp-server-names", "none", "--approval-mode", "plan", "-m", "gemini-3.5-flash"]
     );
     assert_eq!(stub.stdin(), "<instructions>\nBe brief.\n</instructions>\n\n2 + 2");
     assert_eq!(stub.env()["GEMINI_API_KEY"], "AIza-canary");
@@ -109,6 +190,11 @@ fn gemini_cli_error_on_stderr_with_its_exit_code_is_a_matter_of_login() {
     let stub = gemini(&format!("echo 'Loaded cached credentials.' >&2; echo '{said}' >&2; exit 41"));
     let error = stub.failure().error;
     assert_eq!((error.class, error.message.as_str()), (ErrorClass::Auth, "Please set an Auth method"));
+    // Over several lines, after a trace with braces of its own, and with a status as its exit code: as 0.61.0 ends.
+    let trace = "[API] _ApiError: {\"error\":{}}\n    at async Turn.run (chunk.js:1:24) {\n  status: 400\n}";
+    let said = "{\n  \"session_id\": \"s\",\n  \"error\": {\n    \"type\": \"Error\",\n    \"message\": \"no luck\",\n    \"code\": 400\n  }\n}";
+    let error = gemini(&format!("echo '{trace}\n{said}' >&2; exit 144")).failure().error;
+    assert_eq!((error.class, error.message.as_str()), (ErrorClass::BadRequest, "no luck"));
 }
 
 #[test]

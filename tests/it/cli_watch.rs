@@ -37,6 +37,9 @@ fn spec() -> RunSpec {
         started_by: "cli".to_owned(),
         request_key: None,
         metadata: None,
+        principal: None,
+        hooks: Vec::new(),
+        events: Vec::new(),
         notices: Vec::new(),
         budget_base: owf::core::budget::Charge::default(),
     }
@@ -62,6 +65,7 @@ fn started(index: u32, attempt: u32) -> Event {
         cache: None,
         due_at: None,
         child_run: None,
+        reserve_nanos: 0,
     }
 }
 
@@ -106,6 +110,7 @@ fn journal() -> Vec<EventRecord> {
                 error: CallError::new(ErrorClass::RateLimited, "slow down"),
                 usage: Usage::default(),
                 cost_nanos: None,
+                charge_nanos: None,
                 retry_in_ms: Some(2000),
                 duration_ms: 1,
                 rule: None,

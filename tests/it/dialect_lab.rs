@@ -301,6 +301,7 @@ impl Provider for Scripted {
                     usage,
                     cost_nanos: None,
                     cost_source: CostSource::Unknown,
+                    charge_nanos: None,
                     model: None,
                     rule: None,
                     changed_files: Vec::new(),

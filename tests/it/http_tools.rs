@@ -8,14 +8,14 @@ use crate::support::cli::{Place, Printed, printed};
 use crate::support::http_mock::{Answer, Mock, Seen};
 
 /// A workflow of one call with these options.
-fn workflow(place: &Place, options: &str) {
+pub(crate) fn workflow(place: &Place, options: &str) {
     place.file(
         "w.js",
         &format!("export const meta = {{name: 'w', description: 'd'}}\nreturn await agent('Do it', {options})\n"),
     );
 }
 
-fn owf(place: &Place, mock: &Mock, args: &[&str]) -> Printed {
+pub(crate) fn owf(place: &Place, mock: &Mock, args: &[&str]) -> Printed {
     let output = place
         .command(args)
         .env("OPENAI_API_KEY", "sk-canary-0123456789abcdef")
@@ -25,16 +25,16 @@ fn owf(place: &Place, mock: &Mock, args: &[&str]) -> Printed {
     printed(&output)
 }
 
-fn run(place: &Place, mock: &Mock) -> Value {
+pub(crate) fn run(place: &Place, mock: &Mock) -> Value {
     owf(place, mock, &["run", "w.js", "--provider", "openai", "--json"]).json()
 }
 
 /// The only call of the latest run.
-fn call(place: &Place, mock: &Mock) -> Value {
+pub(crate) fn call(place: &Place, mock: &Mock) -> Value {
     owf(place, mock, &["calls", "latest", "1", "--json"]).json()["call"].clone()
 }
 
-fn text(text: &str) -> Answer {
+pub(crate) fn text(text: &str) -> Answer {
     Answer::json(
         200,
         &json!({"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
@@ -43,7 +43,7 @@ fn text(text: &str) -> Answer {
 }
 
 /// An answer that calls tools.
-fn calls(list: &[(&str, Value)]) -> Answer {
+pub(crate) fn calls(list: &[(&str, Value)]) -> Answer {
     let calls: Vec<Value> = list
         .iter()
         .enumerate()
@@ -61,7 +61,7 @@ fn calls(list: &[(&str, Value)]) -> Answer {
 }
 
 /// What the tools gave, as the last request of a list says.
-fn results(seen: &[Seen]) -> Vec<String> {
+pub(crate) fn results(seen: &[Seen]) -> Vec<String> {
     let messages = seen.last().unwrap().body["messages"].as_array().unwrap().clone();
     let results = messages.iter().filter(|m| m["role"] == "tool");
     results.map(|m| m["content"].as_str().unwrap().to_owned()).collect()

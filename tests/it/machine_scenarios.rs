@@ -61,6 +61,7 @@ impl Setup {
             linger: false,
             budget_base: Charge::default(),
             person_decides: false,
+            waits: owf::core::run::EngineLimits::default().into(),
         };
         let spec = owf::core::run::RunSpec {
             format: 1,
@@ -82,6 +83,9 @@ impl Setup {
             started_by: "test".to_owned(),
             request_key: None,
             metadata: None,
+            principal: None,
+            hooks: Vec::new(),
+            events: Vec::new(),
             notices: Vec::new(),
             budget_base: Charge::default(),
         };
@@ -181,6 +185,11 @@ impl Sim {
             rule: None,
         };
         self.on(Input::AttemptEnded { call_id: CallId(call), attempt, report: Box::new(report) })
+    }
+
+    /// An attempt that was asked to end says what it used.
+    fn winds_down(&mut self, call: u32, attempt: u32, charge: Charge) -> Vec<Effect> {
+        self.ended_with(call, attempt, Err(error(ErrorClass::Cancelled)), charge)
     }
 
     fn decides(&mut self, approval: u32, decision: Decision) -> Vec<Effect> {

@@ -117,3 +117,58 @@ fn a_detached_run_below_a_call_has_an_owner_of_its_own_without_the_marker() {
         place.json(&["status", &inner, "--json"])["status"] == json!("cancelled")
     });
 }
+
+#[test]
+fn runs_below_one_call_side_by_side_share_what_is_left_of_the_budget() {
+    let (place, run) = outer();
+    place.file("never.yaml", "owf_fixtures: 1\nrules:\n  - never: true\n");
+    let marker = format!("{run}/{run}/c0001/1");
+    let start = |more: &[&str]| {
+        let args = [&["run", "one.js", "--fixtures", "never.yaml", "--detach", "--json"], more].concat();
+        owf_below(&place, &marker, &[], &args).json()["run_id"].as_str().unwrap().to_owned()
+    };
+    let limits = |run: &str| settings(&place, run).as_array().unwrap()[..2].to_vec();
+    // The first one keeps less than it could have; the second one takes the rest; nothing is left for the third.
+    let first = start(&["--budget-tokens", "20", "--budget-cost-usd", "0.5"]);
+    let second = start(&[]);
+    let third = start(&[]);
+    assert_eq!(limits(&first), [json!(20), json!(500_000_000_u64)]);
+    assert_eq!(limits(&second), [json!(50), json!(250_000_000_u64)]);
+    assert_eq!(limits(&third), [json!(0), json!(0)]);
+    eventually(Duration::from_secs(1), "the third has ended", || {
+        place.json(&["status", &third, "--json"])["counts"]["failed"] == json!(1)
+    });
+    let refused = place.json(&["calls", &third, "1", "--json"])["call"].clone();
+    assert_eq!(refused["status"], json!("budget_exhausted"), "{refused}");
+    // What ended without spending it gives it back.
+    place.json(&["cancel", &second, "--json"]);
+    eventually(Duration::from_secs(1), "the second has ended", || {
+        place.json(&["status", &second, "--json"])["status"] == json!("cancelled")
+    });
+    let fourth = start(&[]);
+    assert_eq!(limits(&fourth), [json!(50), json!(250_000_000_u64)]);
+    for run in [&first, &fourth] {
+        place.json(&["cancel", run, "--json"]);
+    }
+}
+
+#[test]
+fn of_many_that_start_at_once_below_one_call_no_two_get_the_same_part() {
+    let (place, run) = outer();
+    place.file("never.yaml", "owf_fixtures: 1\nrules:\n  - never: true\n");
+    let marker = format!("{run}/{run}/c0001/1");
+    let started: Vec<String> = std::thread::scope(|scope| {
+        let one = || {
+            let args = ["run", "one.js", "--fixtures", "never.yaml", "--detach", "--json", "--budget-tokens", "20"];
+            owf_below(&place, &marker, &[], &args).json()["run_id"].as_str().unwrap().to_owned()
+        };
+        let all: Vec<_> = (0..5).map(|_| scope.spawn(one)).collect();
+        all.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut tokens: Vec<u64> = started.iter().map(|run| settings(&place, run)[0].as_u64().unwrap()).collect();
+    tokens.sort_unstable();
+    assert_eq!(tokens, [0, 10, 20, 20, 20], "seventy were left");
+    for run in &started {
+        place.json(&["cancel", run, "--json"]);
+    }
+}

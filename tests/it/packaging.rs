@@ -189,6 +189,22 @@ fn tools_in(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
+fn every_error_code_has_its_row_in_the_troubleshooting() {
+    let text = read("skill/owf/references/troubleshooting.md");
+    let (_, table) = text.split_once("| error code |").unwrap();
+    let listed: BTreeSet<String> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next())
+        .flat_map(|codes| codes.split(", "))
+        .filter_map(|code| Some(code.strip_prefix('`')?.strip_suffix('`')?.to_owned()))
+        .collect();
+    let schema = serde_json::to_value(schemars::schema_for!(owf::core::failure::Code)).unwrap();
+    let codes: BTreeSet<String> =
+        schema["oneOf"].as_array().unwrap().iter().map(|one| one["const"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(listed, codes);
+}
+
+#[test]
 fn the_skill_names_no_tool_that_its_table_lacks() {
     let table = tools_in(&read("skill/owf/references/tools.md"));
     for file in skill_files() {

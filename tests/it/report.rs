@@ -4,6 +4,8 @@
 
 use std::process::{Command, Stdio};
 
+use serde_json::{Value, json};
+
 use crate::support::cli::Place;
 
 /// A workflow whose every text is an attack on the page it may be shown in.
@@ -92,6 +94,58 @@ fn report_the_html_is_quiet_and_harmless_in_a_browser() {
     assert_eq!(dom.matches("<style").count(), 1);
     let net = std::fs::read_to_string(place.path().join("net.json")).unwrap_or_default();
     assert!(!net.contains("127.0.0.1:9"), "the page asked for something");
+}
+
+/// What a page says of itself when it is opened so wide, in light or dark: how much wider than the window it is, in pixels, how
+/// many rows its tables have, and the contrast of its text.
+fn measured(place: &Place, html: &str, width: u32, dark: bool) -> Value {
+    // The page lets no script run, so the one that measures goes into a copy that does.
+    let policy = "content=\"default-src 'none';";
+    assert_eq!(html.matches(policy).count(), 1);
+    let script = "<script>addEventListener('load', () => {
+        const light = colour => { const [r, g, b] = colour.match(/[\\d.]+/g).map(v => v / 255)
+            .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b }
+        const style = getComputedStyle(document.body), [ink, paper] = [light(style.color), light(style.backgroundColor)]
+        parent.postMessage(JSON.stringify({ over: Math.max(0, document.documentElement.scrollWidth - innerWidth), width: innerWidth,
+            rows: document.querySelectorAll('tr').length, dark: paper < ink,
+            readable: (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05) >= 7 }), '*') })</script></body>";
+    let copy = html
+        .replace(policy, "content=\"default-src 'none'; script-src 'unsafe-inline';")
+        .replacen("</body>", script, 1);
+    place.file("measured.html", &copy);
+    // A window has a least width; a frame has none.
+    let frame = format!(
+        "<title></title><script>onmessage = said => document.title = said.data</script>\
+         <iframe src=measured.html width={width} height=900></iframe>"
+    );
+    let page = place.file("frame.html", &frame);
+    let output = browser(place)
+        .unwrap()
+        .arg(format!("--blink-settings=preferredColorScheme={}", u8::from(!dark)))
+        .args(["--dump-dom", &format!("file://{}", page.display())])
+        .output()
+        .unwrap();
+    let dom = String::from_utf8_lossy(&output.stdout);
+    let title = dom.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()).unwrap_or_default();
+    serde_json::from_str(title).unwrap_or_else(|_| panic!("{title}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn report_of_a_thousand_calls_fits_narrow_and_wide_windows_in_light_and_dark() {
+    let place = Place::new();
+    if browser(&place).is_none() {
+        return;
+    }
+    let body = "await parallel(Array.from({length: 1000}, (_, i) => () => agent('Look at this: ' + i, {label: 'review:src/some/long/path/of/a/file/' + i})));";
+    place.file("w.js", &format!("export const meta = {{ name: 'w', description: 'd' }};\n{body}"));
+    place.json(&["run", "w.js", "--json"]);
+    let html = place.owf(&["report", "--html", "--stdout"]).out;
+    for (width, dark) in [(1280, false), (1280, true), (390, false), (390, true)] {
+        let page = measured(&place, &html, width, dark);
+        let rows = page["rows"].as_u64().unwrap();
+        assert!(rows > 1_000, "{page}");
+        assert_eq!(page, json!({"over": 0, "width": width, "rows": rows, "dark": dark, "readable": true}));
+    }
 }
 
 #[test]

@@ -173,6 +173,7 @@ impl Provider for Scripted {
                 usage: Usage::default(),
                 cost_nanos: None,
                 cost_source: CostSource::Unknown,
+                charge_nanos: None,
                 model: None,
                 rule: None,
                 changed_files: Vec::new(),

@@ -39,6 +39,9 @@ pub(crate) fn spec(name: &str) -> RunSpec {
         started_by: "test".to_owned(),
         request_key: None,
         metadata: None,
+        principal: None,
+        hooks: Vec::new(),
+        events: Vec::new(),
         notices: Vec::new(),
         budget_base: Charge::default(),
     }
@@ -120,6 +123,7 @@ pub(crate) fn noop_call(call: u32, seq: u64) -> (Vec<EventRecord>, CacheWrite) {
             cache: Some(CacheRecord { key: cache_key, occurrence: 1, parts, workspace: None }),
             due_at: None,
             child_run: None,
+            reserve_nanos: 0,
         },
         Event::CallFinished { call_id, outcome: Box::new(outcome), reused: None, rule: None },
     ];

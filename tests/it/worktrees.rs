@@ -527,7 +527,8 @@ fn a_filter_of_the_repository_sees_no_key() {
     let (desk, repo) = desk_in_repo(&[("a.txt", "one\n"), (".gitattributes", "*.txt filter=x\n")]);
     let seen = desk.place.path().join("seen");
     repo.git(&["config", "filter.x.clean", &format!("env >> {}; cat", seen.display())]);
-    desk.answers("  - write: { b.txt: \"b\\n\" }\n    text: done");
+    // The agent's own git sees none either.
+    desk.answers("  - write: { b.txt: \"b\\n\" }\n    commit: add b\n    text: done");
     desk.workflow("edit", EDIT);
     let mut command = desk.place.command(&["run", "edit.js", "--fixtures", "answers.yaml", "--no-input", "--json"]);
     command.env("OPENAI_API_KEY", "sk-canary").env("GIT_SSH_COMMAND", "sk-canary");

@@ -69,18 +69,24 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
         let _ = write!(tries, "  {} ({})", cost(row.cost_usd, source), source.word());
     }
     let _ = writeln!(out, "{tries}");
-    if call.attempts_list.len() > 1 {
+    if call.attempts_list.len() > 1 || call.attempts_list.iter().any(|attempt| !attempt.effects.is_empty()) {
         for attempt in &call.attempts_list {
             let class = attempt.class.map(|c| format!(" {}", c.as_str())).unwrap_or_default();
             let message = attempt.message.as_deref().map(|m| format!(": {}", clean(m))).unwrap_or_default();
             let line = format!("  try {:<4} {}{class}{message}", attempt.attempt, attempt.status.as_str());
             let _ = writeln!(out, "{}", cut_dots(&line, term.width));
+            for effect in &attempt.effects {
+                let _ = writeln!(out, "{}", cut_dots(&format!("    did {}", clean(effect)), term.width));
+            }
         }
     }
     if let Some(error) = &row.error {
         let _ = writeln!(out, "  error    {}: {}", error.class.as_str(), clean(&error.message));
         if let Some(hint) = &error.hint {
             let _ = writeln!(out, "  hint     {}", clean(hint));
+        }
+        if let Some(at) = &error.retry_at {
+            let _ = writeln!(out, "  again    not before {}", clean(at));
         }
     }
     let program = [call.provider_version.as_deref(), call.profile.as_deref()];

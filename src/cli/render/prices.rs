@@ -29,7 +29,7 @@ pub fn prices(view: &PricesView, brief: bool, paint: &Paint) -> String {
     let what = if view.table == "user" { "your own, over those in the program" } else { "those in the program" };
     let _ = writeln!(
         out,
-        "prices of {}, {} models, {what}; {}",
+        "USD per million tokens; prices of {}, {} models, {what}; {}",
         clean(&view.prices_as_of),
         view.models_total,
         clean(&view.source)

@@ -192,9 +192,12 @@ impl Live {
                 self.phase(title);
             }
             Event::AttemptProgress { .. }
+            | Event::ToolStarted { .. }
+            | Event::ToolFinished { .. }
             | Event::CancelRequested { .. }
             | Event::Swallowed { .. }
             | Event::Pinned { .. }
+            | Event::PolicyDecided { .. }
             | Event::Warning { .. } => {}
         }
     }

@@ -44,6 +44,13 @@ pub fn lines(record: &EventRecord, live: &Live, home: &str) -> String {
         Event::AttemptProgress { call_id, message, .. } => {
             format!("busy {call_id} {} {}", label(live, call_id.0), clean(message))
         }
+        Event::ToolStarted { call_id, tool, target, .. } => {
+            let target = target.as_deref().map(|target| format!(" {}", clean(target))).unwrap_or_default();
+            format!("tool {call_id} {} {}{target}", label(live, call_id.0), clean(tool))
+        }
+        Event::ToolFinished { call_id, ok: false, message, .. } => {
+            format!("tool failed {call_id} {} {}", label(live, call_id.0), clean(message))
+        }
         Event::CallFinished { call_id, outcome, reused, .. } => {
             let label = label(live, call_id.0);
             finished(&call_id.to_string(), &label, outcome, reused.is_some())
@@ -60,10 +67,15 @@ pub fn lines(record: &EventRecord, live: &Live, home: &str) -> String {
         },
         Event::Phase { title } => format!("phase {}", clean(title)),
         Event::Swallowed { what } => format!("null {} {}", clean(&what.place), clean(&what.message)),
+        Event::PolicyDecided { call_id, policy, verdict, reason } => {
+            let why = reason.as_ref().map(|r| format!(": {}", clean(r))).unwrap_or_default();
+            format!("policy {call_id} {} {}{why}", clean(policy), verdict.as_str())
+        }
         Event::Warning { message, .. } => format!("warning {}", clean(message)),
         Event::RunFinished { .. }
         | Event::CallRequested { .. }
         | Event::AttemptStarted { .. }
+        | Event::ToolFinished { .. }
         | Event::Pinned { .. } => {
             return String::new();
         }

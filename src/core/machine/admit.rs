@@ -3,6 +3,7 @@
 use crate::core::budget::{Charge, Ledger};
 use crate::core::call::{CallKind, OnLost};
 use crate::core::event::Event;
+use crate::core::history::RecordedCall;
 use crate::core::ids::CallId;
 use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallStatus, ErrorClass, Outcome, ReasonCode};
 
@@ -73,10 +74,22 @@ impl RunMachine {
                     let message = "lost: the owning process ended while the call was changing files";
                     return self.settle_error(call_id, CallError::new(ErrorClass::Crashed, message), ledger);
                 }
-                OnLost::Rerun => {}
+                OnLost::Rerun => self.warn_of_repetition(call_id),
             }
         }
         self.prepare(call_id);
+    }
+
+    /// What is changed a second time is said, also where nobody is asked.
+    fn warn_of_repetition(&mut self, call_id: CallId) {
+        let Some(changed) = self.history.call(call_id).and_then(RecordedCall::changed) else { return };
+        let label = self.call(call_id).map(|call| call.spec.label.clone()).unwrap_or_default();
+        let message = format!(
+            "`{label}` ({call_id}) runs again, as its onLost says: it had changed {changed} when the process that ran it ended"
+        );
+        if self.warned.insert(("repeated".to_owned(), message.clone())) {
+            self.emit(Event::Warning { code: "repeated".to_owned(), message });
+        }
     }
 
     pub(super) fn prepare(&mut self, call_id: CallId) {
@@ -103,6 +116,7 @@ impl RunMachine {
                 cache: None,
                 due_at: Some(due_at),
                 child_run: None,
+                reserve_nanos: 0,
             });
         }
         self.effect(Effect::StartTimer { call_id, after_ms: due_at.since(now) });
@@ -206,6 +220,7 @@ impl RunMachine {
             cache: call.record.clone(),
             due_at: None,
             child_run: call.child_run.clone(),
+            reserve_nanos: call.reserved.filter(|_| call.real).map_or(0, |reserved| reserved.cost_nanos),
         };
         self.emit(event);
         self.effect(Effect::Start { call_id, attempt, delay_ms, barrier });

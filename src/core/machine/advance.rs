@@ -18,7 +18,7 @@ impl RunMachine {
     /// order. No live call starts before that, and nothing waits for a recorded delivery.
     pub(super) fn advance(&mut self, ledger: &mut Ledger) {
         loop {
-            if self.driver_runs || self.course == Course::Ended {
+            if self.driver_runs || self.is_over() {
                 return;
             }
             if let Course::Pausing { reason, message } = &self.course {
@@ -122,6 +122,7 @@ impl RunMachine {
                     person = person.or(call.child_waits);
                 }
                 CallState::Running
+                | CallState::Ending
                 | CallState::Preparing
                 | CallState::WaitingForPermit
                 | CallState::Ticking
@@ -154,7 +155,7 @@ impl RunMachine {
 
     pub(super) fn attempts_run(&self) -> bool {
         let mut unsettled = self.unsettled.iter().filter_map(|index| self.call(CallId(*index)));
-        unsettled.any(|c| c.state == CallState::Running)
+        unsettled.any(|c| matches!(c.state, CallState::Running | CallState::Ending))
     }
 
     /// The script has made all its requests, and the journal holds one more.

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::core::budget::{Charge, Limits};
 use crate::core::call::{ApprovalAsk, Decision};
-use crate::core::event::{ApprovalNote, CacheRecord, Event};
+use crate::core::event::{ApprovalNote, CacheRecord, Event, PolicyVerdict};
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::op::{DriverState, Op};
 use crate::core::outcome::{CacheNote, CallError, CallRef, CostSource, Outcome, Provenance, Usage, WorktreeNote};
-use crate::core::run::{OnProviderDown, RunOutcome, StatusReason};
+use crate::core::run::{EngineLimits, OnProviderDown, RunOutcome, StatusReason};
 
 /// What the machine is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +53,43 @@ pub enum Input {
         /// The attempt's number.
         attempt: u32,
         /// One short sentence.
+        message: String,
+    },
+    /// A policy that the shell asked decided something about a call that has no outcome yet.
+    Policy {
+        /// The call.
+        call_id: CallId,
+        /// Which policy.
+        policy: String,
+        /// What it decided.
+        verdict: PolicyVerdict,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A tool of a running attempt is about to change something.
+    ToolStarted {
+        /// The call.
+        call_id: CallId,
+        /// The attempt's number.
+        attempt: u32,
+        /// Which of the attempt's effects, from 1.
+        number: u32,
+        /// The tool.
+        tool: String,
+        /// What it changes.
+        target: Option<String>,
+    },
+    /// It has, or has not.
+    ToolFinished {
+        /// The call.
+        call_id: CallId,
+        /// The attempt's number.
+        attempt: u32,
+        /// Which of the attempt's effects.
+        number: u32,
+        /// Whether it did what it was to do.
+        ok: bool,
+        /// What the model was told.
         message: String,
     },
     /// A timer fired.
@@ -348,6 +385,23 @@ pub struct MachineConfig {
     pub budget_base: Charge,
     /// Whether only a person decides questions, whatever the script says.
     pub person_decides: bool,
+    /// How long waits before another attempt may be.
+    pub waits: RetryWaits,
+}
+
+/// How long waits before another attempt may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryWaits {
+    /// Milliseconds that a provider may ask for: beyond it the call fails, and a resume asks again.
+    pub ceiling_ms: u64,
+    /// Milliseconds from the first attempt in which another may begin, where the provider was busy or gone.
+    pub total_ms: u64,
+}
+
+impl From<EngineLimits> for RetryWaits {
+    fn from(limits: EngineLimits) -> Self {
+        Self { ceiling_ms: limits.retry_ceiling_ms, total_ms: limits.retry_total_ms }
+    }
 }
 
 /// An ok outcome of an earlier run that this one may reuse.

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::core::budget::Ledger;
 use crate::core::call::{CallKind, Decider, Decision};
 use crate::core::event::{ApprovalKind, ApprovalNote, Event};
+use crate::core::history::RecordedCall;
 use crate::core::ids::{ApprovalId, CallId, Hash};
 use crate::core::json::canonical;
 use crate::core::outcome::{CallError, CallStatus, DecisionNote, ErrorClass, Outcome};
@@ -45,20 +46,27 @@ impl RunMachine {
             Some(_) => ApprovalKind::Tool,
             None => Self::question_kind(call.spec.kind),
         };
-        let (message, metadata, decider, expires_at, on_timeout) =
-            match call.spec.ask.approval.as_ref().or(call.question.as_deref()) {
-                Some(ask) => {
-                    let expires_at = ask.expires_in_ms.map(|ms| self.now.plus(ms));
-                    (ask.message.clone(), ask.metadata.clone(), ask.decider, expires_at, ask.on_timeout)
-                }
-                None => {
-                    let label = &call.spec.label;
-                    let message = format!(
-                        "`{label}` ({call_id}) was changing files when the process that ran it ended: run it again?"
-                    );
-                    (message, None, Decider::Any, None, Decision::Deny)
-                }
-            };
+        let (message, metadata, decider, expires_at, on_timeout) = match call
+            .spec
+            .ask
+            .approval
+            .as_ref()
+            .or(call.question.as_deref())
+        {
+            Some(ask) => {
+                let expires_at = ask.expires_in_ms.map(|ms| self.now.plus(ms));
+                (ask.message.clone(), ask.metadata.clone(), ask.decider, expires_at, ask.on_timeout)
+            }
+            None => {
+                let label = &call.spec.label;
+                let changed = self.history.call(call_id).and_then(RecordedCall::changed);
+                let had = changed.map_or_else(String::new, |what| format!(", and had changed {what}"));
+                let message = format!(
+                    "`{label}` ({call_id}) was changing files when the process that ran it ended{had}: run it again?"
+                );
+                (message, None, Decider::Any, None, Decision::Deny)
+            }
+        };
         let decider = if self.config.person_decides { Decider::Person } else { decider };
         let content = canonical(&json!({
             "source": self.config.source_hash.to_string(),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::core::budget::Ledger;
+use crate::core::call::CallKind;
 use crate::core::event::Event;
 use crate::core::history::cancel_message;
 use crate::core::ids::CallId;
@@ -10,7 +11,8 @@ use crate::core::outcome::{CallError, CallStatus, ErrorClass, Outcome};
 use crate::core::run::{RunError, RunErrorCode, RunOutcome, RunStatus, StatusReason};
 
 use super::api::Effect;
-use super::state::{CallState, Course, RunMachine};
+use super::settle::Tried;
+use super::state::{Call, CallState, Course, RunMachine};
 
 impl RunMachine {
     pub(super) fn returned(&mut self, output: Option<Value>, ledger: &mut Ledger) {
@@ -37,12 +39,15 @@ impl RunMachine {
 
     /// Ends what is still going on, then the run. Calls nobody awaited are cancelled as abandoned.
     fn finish(&mut self, outcome: RunOutcome, ledger: &mut Ledger) {
+        if self.is_over() {
+            return;
+        }
         let cancelled = outcome.status == RunStatus::Cancelled;
         for index in 0..self.calls.len() {
             let call_id = CallId(index as u32 + 1);
             let Some(call) = self.call(call_id) else { continue };
             match call.state {
-                CallState::Settled | CallState::Over | CallState::Recorded => {}
+                CallState::Settled | CallState::Over | CallState::Recorded | CallState::Ending => {}
                 CallState::Reusable
                 | CallState::Held
                 | CallState::Preparing
@@ -55,6 +60,16 @@ impl RunMachine {
                 }
             }
         }
+        self.course = Course::Ending(Box::new(outcome));
+        self.close();
+    }
+
+    /// Ends the run that has its outcome, once no attempt winds down any more.
+    pub(super) fn close(&mut self) {
+        if self.calls.iter().any(|call| call.state == CallState::Ending) {
+            return;
+        }
+        let Course::Ending(outcome) = std::mem::replace(&mut self.course, Course::Ended) else { return };
         // Calls of the journal that a run cancelled before its replay never requested again.
         let open: Vec<CallId> = self.history.order[self.calls.len().min(self.history.order.len())..]
             .iter()
@@ -67,8 +82,6 @@ impl RunMachine {
             let outcome = Box::new(Outcome::failed(call_id, error));
             self.emit(Event::CallFinished { call_id, outcome, reused: None, rule: None });
         }
-        self.course = Course::Ended;
-        let outcome = Box::new(outcome);
         self.emit(Event::RunFinished { outcome: outcome.clone() });
         self.effect(Effect::Finished { outcome });
     }
@@ -77,7 +90,7 @@ impl RunMachine {
     pub(super) fn cancel_call(&mut self, call_id: CallId, message: &str, ledger: &mut Ledger) {
         let Some(call) = self.call(call_id) else { return };
         match call.state {
-            CallState::Recorded | CallState::Reusable | CallState::Settled | CallState::Over => {}
+            CallState::Recorded | CallState::Reusable | CallState::Settled | CallState::Ending | CallState::Over => {}
             CallState::Held
             | CallState::Preparing
             | CallState::Asking(_)
@@ -97,23 +110,31 @@ impl RunMachine {
             | CallState::Held
             | CallState::Preparing
             | CallState::Asking(_)
+            | CallState::Ending
             | CallState::Settled
             | CallState::Over => {}
         }
-        let Some(call) = self.call(call_id) else { return };
-        let outcome = Outcome {
-            status: CallStatus::Cancelled,
-            abandoned,
-            attempts: call.attempt,
-            usage: call.usage,
-            cost_nanos: call.cost_nanos,
-            cost_source: call.cost_source,
-            provider: call.provider.clone(),
-            cache: call.note.clone(),
-            child_run: call.child_run.clone(),
-            ..Outcome::failed(call_id, CallError::new(ErrorClass::Cancelled, message))
-        };
+        let Some(call) = self.call_mut(call_id) else { return };
+        if call.state == CallState::Running && call.real && call.spec.kind == CallKind::Agent {
+            // A real provider bills for what it has done so far: the call ends when its attempt has said what that is.
+            call.state = CallState::Ending;
+            call.ending = Some((message.to_owned(), abandoned));
+            return;
+        }
+        let outcome = cancelled(call, call_id, message, abandoned);
         self.settle(call_id, outcome, None, ledger);
+    }
+
+    /// Ends a call whose attempt has wound down and said what it used.
+    pub(super) fn wound_down(&mut self, call_id: CallId, tried: &Tried, rule: Option<u32>, ledger: &mut Ledger) {
+        let Some(call) = self.call_mut(call_id) else { return };
+        let Some((message, abandoned)) = call.ending.take() else { return };
+        let mut outcome = cancelled(call, call_id, &message, abandoned);
+        outcome.model = tried.model.clone().or(outcome.model);
+        outcome.worktree.clone_from(&tried.worktree);
+        outcome.changed_files.clone_from(&tried.changed_files);
+        outcome.provenance.clone_from(&tried.provenance);
+        self.settle(call_id, outcome, rule, ledger);
     }
 
     pub(super) fn cancel_asked(&mut self, call_id: CallId, by: String, reason: Option<String>, ledger: &mut Ledger) {
@@ -169,5 +190,21 @@ impl RunMachine {
             self.hold_again(call_id, ledger);
             self.pause(reason, message);
         }
+    }
+}
+
+/// The outcome of a call that was ended before it had an answer.
+fn cancelled(call: &Call, call_id: CallId, message: &str, abandoned: bool) -> Outcome {
+    Outcome {
+        status: CallStatus::Cancelled,
+        abandoned,
+        attempts: call.attempt,
+        usage: call.usage,
+        cost_nanos: call.cost_nanos,
+        cost_source: call.cost_source,
+        provider: call.provider.clone(),
+        cache: call.note.clone(),
+        child_run: call.child_run.clone(),
+        ..Outcome::failed(call_id, CallError::new(ErrorClass::Cancelled, message))
     }
 }

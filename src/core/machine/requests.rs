@@ -130,6 +130,8 @@ impl RunMachine {
             record: None,
             child_run: None,
             child_waits: None,
+            ending: None,
+            unclear: false,
             over_cap,
             repeat_agreed: false,
             question: None,

@@ -17,8 +17,6 @@ use super::state::{Call, CallState, Course, RunMachine};
 const TRANSIENT_ATTEMPTS: u32 = 4;
 /// The longest wait before the second of them; each further one may be twice as long.
 const BACKOFF_MS: u64 = 500;
-/// The longest wait that a provider may ask for: beyond it the call fails, and a resume asks again.
-const MAX_ASKED_MS: u64 = 60_000;
 /// Attempts at a request that timed out.
 const TIMEOUT_ATTEMPTS: u32 = 2;
 /// Attempts at an answer that did not come: the first and one nudge.
@@ -28,7 +26,8 @@ const MAX_BACKOFF_MS: u64 = 30_000;
 
 impl RunMachine {
     pub(super) fn attempt_ended(&mut self, call_id: CallId, attempt: u32, report: AttemptReport, ledger: &mut Ledger) {
-        if !self.call(call_id).is_some_and(|call| call.state == CallState::Running && call.attempt == attempt) {
+        let ending = self.is_ending(call_id, attempt);
+        if !ending && !self.is_running(call_id, attempt) {
             return;
         }
         for (code, message) in &report.notices {
@@ -45,8 +44,16 @@ impl RunMachine {
             (old, new) if old == new => old,
             _ => CostSource::Mixed,
         };
+        call.unclear |= report.charge.cost_nanos > report.cost_nanos.unwrap_or(0);
+        if call.unclear && call.cost_nanos.is_some() {
+            // A part of it is known, and a part of it is not.
+            call.cost_source = CostSource::Mixed;
+        }
         call.charge += report.charge;
         let tried = Tried::of(&report);
+        if ending {
+            return self.wound_down(call_id, &tried, report.rule, ledger);
+        }
         match report.result {
             Ok(answer) => {
                 let outcome = done(call, call_id, answer, &tried);
@@ -85,6 +92,12 @@ impl RunMachine {
         }
         if let Some(delay_ms) = retry {
             self.emit(tried.event(call_id, attempt, error, rule, Some(delay_ms)));
+            if let Some(call) = self.call_mut(call_id) {
+                // What it charged is gone, and what is set aside for the call is for the next attempt.
+                let charge = std::mem::take(&mut call.charge);
+                call.charged_before += charge;
+                ledger.record(charge);
+            }
             return self.start_attempt(call_id, delay_ms);
         }
         let error = match error.class {
@@ -118,7 +131,7 @@ impl RunMachine {
             let grown = retry.delay_ms as f64 * retry.backoff.max(1.0).powi(call.tries.saturating_sub(1) as i32);
             let most = (grown as u64).min(retry.max_delay_ms.unwrap_or(u64::MAX));
             let delay = error.retry_after_ms.unwrap_or_else(|| if retry.jitter { within(call, most) } else { most });
-            return (listed && call.tries < retry.max_attempts && delay_is_bearable(error)).then_some(delay);
+            return (listed && call.tries < retry.max_attempts && self.is_bearable(error)).then_some(delay);
         }
         if call.spec.is_mutating() {
             return None;
@@ -133,7 +146,16 @@ impl RunMachine {
             _ => (1, false),
         };
         let backoff = if waits && call.real { jittered(call) } else { 0 };
-        (call.tries < most && delay_is_bearable(error)).then_some(error.retry_after_ms.unwrap_or(backoff))
+        let delay = error.retry_after_ms.unwrap_or(backoff);
+        // An answer that is to be put right is asked for at once; what waits does not wait for ever.
+        let since = call.started_at.map_or(0, |started| self.now.since(started));
+        let in_time = !waits || since.saturating_add(delay) <= self.config.waits.total_ms;
+        (call.tries < most && in_time && self.is_bearable(error)).then_some(delay)
+    }
+
+    /// Whether a wait that the provider asked for is one to sit out.
+    fn is_bearable(&self, error: &CallError) -> bool {
+        error.retry_after_ms.is_none_or(|ms| ms <= self.config.waits.ceiling_ms)
     }
 
     /// Puts a call whose attempt ended without an outcome back among the held ones.
@@ -202,11 +224,6 @@ impl RunMachine {
     }
 }
 
-/// Whether a wait that the provider asked for is one to sit out.
-fn delay_is_bearable(error: &CallError) -> bool {
-    error.retry_after_ms.is_none_or(|ms| ms <= MAX_ASKED_MS)
-}
-
 /// The wait before the next attempt: anywhere up to twice the last bound, so that siblings refused at once do not come back at
 /// once. It follows from request and attempt: the same run waits the same.
 fn jittered(call: &Call) -> u64 {
@@ -227,16 +244,17 @@ fn status_of(kind: CallKind, status: CallStatus) -> CallStatus {
 }
 
 /// What one attempt used up, kept apart from its error.
-struct Tried {
+pub(super) struct Tried {
     usage: crate::core::outcome::Usage,
     cost_nanos: Option<u64>,
+    charge_nanos: u64,
     duration_ms: u64,
     provider: Option<String>,
-    model: Option<String>,
+    pub(super) model: Option<String>,
     simulated: bool,
-    worktree: Option<crate::core::outcome::WorktreeNote>,
-    changed_files: Vec<String>,
-    provenance: crate::core::outcome::Provenance,
+    pub(super) worktree: Option<crate::core::outcome::WorktreeNote>,
+    pub(super) changed_files: Vec<String>,
+    pub(super) provenance: crate::core::outcome::Provenance,
 }
 
 impl Tried {
@@ -244,6 +262,7 @@ impl Tried {
         Self {
             usage: report.usage,
             cost_nanos: report.cost_nanos,
+            charge_nanos: report.charge.cost_nanos,
             duration_ms: report.duration_ms,
             provider: report.provider.clone(),
             model: report.model.clone(),
@@ -264,7 +283,19 @@ impl Tried {
     ) -> Event {
         let (usage, cost_nanos, duration_ms) = (self.usage, self.cost_nanos, self.duration_ms);
         let worktree = self.worktree.clone();
-        Event::AttemptFailed { call_id, attempt, error, usage, cost_nanos, worktree, retry_in_ms, duration_ms, rule }
+        let charge_nanos = Some(self.charge_nanos).filter(|charge| *charge != cost_nanos.unwrap_or(0));
+        Event::AttemptFailed {
+            call_id,
+            attempt,
+            error,
+            usage,
+            cost_nanos,
+            charge_nanos,
+            worktree,
+            retry_in_ms,
+            duration_ms,
+            rule,
+        }
     }
 }
 

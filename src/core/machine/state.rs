@@ -10,7 +10,7 @@ use crate::core::event::{CacheRecord, Event};
 use crate::core::history::History;
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::outcome::{CacheNote, CostSource, Outcome, Usage};
-use crate::core::run::StatusReason;
+use crate::core::run::{RunOutcome, StatusReason};
 use crate::core::time::Millis;
 
 use super::api::{Effect, Input, MachineConfig, Reuse, Step};
@@ -32,6 +32,8 @@ pub(super) enum CallState {
     WaitingForPermit,
     /// An attempt runs.
     Running,
+    /// Its attempt was asked to end, and has yet to say what it used.
+    Ending,
     /// A timer runs.
     Ticking,
     /// It has an outcome that is not delivered yet.
@@ -72,6 +74,10 @@ pub(super) struct Call {
     pub(super) child_run: Option<RunId>,
     /// Set while a child run only waits for a person.
     pub(super) child_waits: Option<StatusReason>,
+    /// Set while its last attempt winds down: what to tell a reader, and whether nobody awaited it.
+    pub(super) ending: Option<(String, bool)>,
+    /// Whether some attempt may have been billed for more than is known.
+    pub(super) unclear: bool,
     pub(super) over_cap: bool,
     /// Set when a person agreed to repeat a lost mutating attempt.
     pub(super) repeat_agreed: bool,
@@ -80,12 +86,14 @@ pub(super) struct Call {
 }
 
 /// What the run is heading for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Course {
     /// On.
     Going,
     /// Starts nothing, delivers nothing, pauses when no attempt runs.
     Pausing { reason: StatusReason, message: Option<String> },
+    /// The run has its outcome; attempts that were asked to end have yet to say what they used. Nothing starts, nothing is delivered.
+    Ending(Box<RunOutcome>),
     /// Over.
     Ended,
 }
@@ -166,6 +174,21 @@ impl RunMachine {
         if self.course == Course::Ended {
             return Step::default();
         }
+        if let Course::Ending(_) = &self.course {
+            // What the attempts that wind down used still counts; nothing else does.
+            match input {
+                Input::AttemptEnded { call_id, attempt, report } => {
+                    self.attempt_ended(call_id, attempt, *report, ledger);
+                }
+                Input::Permitted { call_id, .. } => self.effect(Effect::Release { call_id }),
+                Input::ToolFinished { call_id, attempt, number, ok, message } => {
+                    self.tool_finished(call_id, attempt, number, ok, message);
+                }
+                _ => {}
+            }
+            self.close();
+            return std::mem::take(&mut self.step);
+        }
         if self.first {
             self.first = false;
             ledger.record(self.history.charged());
@@ -184,6 +207,19 @@ impl RunMachine {
                     self.emit(Event::AttemptProgress { call_id, attempt, message });
                 }
             }
+            Input::Policy { call_id, policy, verdict, reason } => {
+                if self.unsettled.contains(&call_id.0) {
+                    self.emit(Event::PolicyDecided { call_id, policy, verdict, reason });
+                }
+            }
+            Input::ToolStarted { call_id, attempt, number, tool, target } => {
+                if self.is_running(call_id, attempt) {
+                    self.emit(Event::ToolStarted { call_id, attempt, number, tool, target });
+                }
+            }
+            Input::ToolFinished { call_id, attempt, number, ok, message } => {
+                self.tool_finished(call_id, attempt, number, ok, message);
+            }
             Input::TimerFired { call_id } => self.timer_fired(call_id, ledger),
             Input::Decided(decision) => self.decided(decision, ledger),
             Input::Cancel { call_id: None, by, reason } => self.cancel_run(&by, reason, false, ledger),
@@ -200,6 +236,12 @@ impl RunMachine {
         }
         self.advance(ledger);
         std::mem::take(&mut self.step)
+    }
+
+    fn tool_finished(&mut self, call_id: CallId, attempt: u32, number: u32, ok: bool, message: String) {
+        if self.is_running(call_id, attempt) || self.is_ending(call_id, attempt) {
+            self.emit(Event::ToolFinished { call_id, attempt, number, ok, message });
+        }
     }
 
     /// The request key and occurrence of a call that was requested.
@@ -242,9 +284,14 @@ impl RunMachine {
         self.calls.len()
     }
 
-    /// Whether the run has ended or gone over to another run.
+    /// Whether the run has ended, is about to, or has gone over to another run: nothing is delivered any more.
     pub fn is_over(&self) -> bool {
-        self.course == Course::Ended
+        matches!(self.course, Course::Ended | Course::Ending(_))
+    }
+
+    /// Whether an attempt was asked to end and has yet to say what it used.
+    pub fn is_ending(&self, call_id: CallId, attempt: u32) -> bool {
+        self.call(call_id).is_some_and(|c| c.state == CallState::Ending && c.attempt == attempt)
     }
 
     pub(super) fn call(&self, call_id: CallId) -> Option<&Call> {

@@ -119,8 +119,11 @@ impl Record {
             | Event::RunFinished { .. }
             | Event::ApprovalDecided { .. }
             | Event::AttemptProgress { .. }
+            | Event::ToolStarted { .. }
+            | Event::ToolFinished { .. }
             | Event::Log { .. }
             | Event::Phase { .. }
+            | Event::PolicyDecided { .. }
             | Event::Pinned { .. } => {}
         }
     }

@@ -243,7 +243,10 @@ fn warnings(
     }
     if provider.is_some() && !sum.unpriced.is_empty() {
         let names: Vec<&str> = sum.unpriced.iter().map(String::as_str).collect();
-        let message = format!("No price is known for {}, so no cost is estimated. Give model.", names.join(", "));
+        let message = format!(
+            "No price is known for {}, so no cost is estimated. Name a model that has a price: owf prices lists them.",
+            names.join(", ")
+        );
         out.push(Notice::new("unpriced", message));
     }
     if !record.questions.is_empty() {

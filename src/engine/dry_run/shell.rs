@@ -73,6 +73,7 @@ pub(super) fn play(stage: &mut Stage, scene: Scene, against: Option<&Against>) -
         linger: true,
         budget_base: scene.budget_base,
         person_decides: false,
+        waits: crate::core::run::EngineLimits::default().into(),
     };
     let driver = driver(stage, &scene);
     let mut shell = Shell {

@@ -268,7 +268,10 @@ fn a_model_without_a_price_is_told() {
     assert_eq!(view.estimate.cost_usd, None);
     assert_eq!(
         view.warnings,
-        [Notice::new("unpriced", "No price is known for claude's default model, so no cost is estimated. Give model.")]
+        [Notice::new(
+            "unpriced",
+            "No price is known for claude's default model, so no cost is estimated. Name a model that has a price: owf prices lists them."
+        )]
     );
 }
 

@@ -66,6 +66,7 @@ fn worst(book: &mut Book) -> Run {
             cache: None,
             due_at: None,
             child_run: None,
+            reserve_nanos: 0,
         });
         if n < 980 {
             events.push(Event::CallFinished {
@@ -95,6 +96,23 @@ fn fits<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(what: &st
     assert!(units <= 10_000, "{what}: {units}");
     assert!(units > 150, "{what} is empty: {text}");
     assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), view);
+}
+
+#[test]
+fn a_run_with_more_questions_than_a_reply_takes_says_that_some_are_left_out() {
+    let mut book = Book::new();
+    let mut run = book.run(&spec("w"));
+    for number in 1..=40 {
+        run.question_as(number, &"why? ".repeat(60));
+    }
+    let env = book.model();
+    let query = Query { store: &book.store, env: &env };
+    let status = RunScope::Status { limit: None, cursor: None };
+    let view = query.run_view(&run.id, &status).unwrap();
+    fits("run view", &view);
+    assert!(view.truncated && view.approvals.len() < 40, "{}", view.approvals.len());
+    let whole = book.query().run_view(&run.id, &status).unwrap();
+    assert_eq!((whole.truncated, whole.approvals.len()), (false, 40));
 }
 
 #[test]

@@ -63,6 +63,7 @@ impl RowContext {
                 message: clip(message, 200),
                 retryable: Some(class.is_retryable()),
                 hint: None,
+                retry_at: None,
             }),
             child_run_id: call.child_run.clone(),
         }

@@ -75,7 +75,8 @@ impl Query<'_> {
         };
         let error = outcome.as_ref().and_then(|o| o.error.as_ref()).or_else(|| last_error(&events));
         if let Some(error) = error.filter(|_| detail.row.status != CallState::Done) {
-            detail.row.error = Some(CallErrorView { message: clip(&error.message, MESSAGE), ..error.into() });
+            let message = clip(&error.message, MESSAGE);
+            detail.row.error = Some(CallErrorView { message, retry_at: retry_at(&events), ..error.into() });
         }
         if let Some(request) = &request {
             asked(&mut detail, request);
@@ -187,7 +188,22 @@ fn attempts(events: &[EventRecord]) -> Vec<AttemptRow> {
                     started_at: Some(record.at.rfc3339()),
                     duration_ms: None,
                     rule: None,
+                    effects: Vec::new(),
                 });
+            }
+            Event::ToolStarted { attempt, tool, target, .. } => {
+                if let Some(row) = rows.iter_mut().rev().find(|row| row.attempt == *attempt) {
+                    let target = target.as_deref().map(|target| format!(" {target}")).unwrap_or_default();
+                    row.effects.push(clip(&format!("{tool}{target}"), 300));
+                }
+            }
+            Event::ToolFinished { attempt, number, ok, message, .. } => {
+                if let Some(row) = rows.iter_mut().rev().find(|row| row.attempt == *attempt)
+                    && let Some(effect) = row.effects.get_mut((*number as usize).saturating_sub(1))
+                {
+                    let what = if *ok { message.clone() } else { format!("failed: {message}") };
+                    *effect = clip(&format!("{effect}: {what}"), 300);
+                }
             }
             Event::AttemptFailed { attempt, error, duration_ms, rule, .. } => {
                 if let Some(row) = rows.iter_mut().rev().find(|row| row.attempt == *attempt) {
@@ -218,6 +234,17 @@ fn started(events: &[EventRecord], number: u32) -> Option<crate::core::time::Mil
         Event::AttemptStarted { attempt, .. } if *attempt == number => Some(record.at),
         _ => None,
     })
+}
+
+/// When a call is tried again, as its last word has it: the wait it is in, or the one its provider asked for when it gave up.
+fn retry_at(events: &[EventRecord]) -> Option<String> {
+    let wait = |record: &EventRecord| match &record.event {
+        Event::AttemptFailed { retry_in_ms, error, .. } => Some(retry_in_ms.or(error.retry_after_ms)),
+        Event::CallFinished { outcome, .. } => Some(outcome.error.as_ref().and_then(|error| error.retry_after_ms)),
+        _ => None,
+    };
+    let (at, wait) = events.iter().rev().find_map(|record| Some((record.at, wait(record)?)))?;
+    wait.filter(|ms| *ms > 0).map(|ms| at.plus(ms).rfc3339())
 }
 
 fn last_error(events: &[EventRecord]) -> Option<&crate::core::outcome::CallError> {

@@ -49,6 +49,7 @@ fn small(book: &mut Book) -> Run {
         error,
         usage: crate::core::outcome::Usage::default(),
         cost_nanos: None,
+        charge_nanos: None,
         retry_in_ms: Some(500),
         duration_ms: 80,
         rule: None,
@@ -278,6 +279,7 @@ fn a_thousand_calls_with_large_texts_stay_within_the_bound() {
             cache: None,
             due_at: None,
             child_run: None,
+            reserve_nanos: 0,
         });
         let outcome = Box::new(crate::core::outcome::Outcome { call_id, ..outcome });
         events.push(Event::CallFinished { call_id, outcome, reused: None, rule: None });

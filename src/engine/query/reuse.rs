@@ -6,6 +6,7 @@ use crate::core::call::CallKind;
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
 use crate::core::outcome::{CacheStatus, CallRef, CallStatus, CostSource, ReasonCode};
+use crate::engine::execute::read_history;
 use crate::engine::view::{BudgetLine, BudgetView, ReuseView, Usd};
 use crate::store::{CallFilter, CallRow, CallState};
 
@@ -141,6 +142,12 @@ impl Query<'_> {
         }
         calls += fresh_calls;
         let usd = |spent: &Spent| Usd::from_nanos(spent.cost_nanos.unwrap_or(0));
+        // What is not known to have been paid counts all the same, with what was set aside for it; the journal says how much.
+        let charged = match limits.cost_nanos {
+            Some(_) if !run.row.simulated => read_history(self.store, &run.row.run_id)?.0.charged().cost_nanos,
+            Some(_) | None => 0,
+        };
+        let counted = Usd::from_nanos(all.cost_nanos.unwrap_or(0).max(charged));
         Ok(Some(BudgetView {
             tokens: limits.tokens.map(|limit| BudgetLine {
                 limit,
@@ -150,7 +157,7 @@ impl Query<'_> {
             }),
             cost_usd: limits.cost_nanos.map(|limit| BudgetLine {
                 limit: Usd::from_nanos(limit),
-                spent: usd(&all),
+                spent: counted,
                 fresh: reused.then(|| usd(fresh)),
                 reserved: Usd::default(),
             }),

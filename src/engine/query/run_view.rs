@@ -107,7 +107,7 @@ impl Query<'_> {
         let mut notices = std::mem::take(&mut view.warnings);
         let mut room = Room::beside(bound, &view);
         view.approvals = asked.iter().map(|q| approvals::row(q, self.env.now)).collect();
-        room.keep(&mut view.approvals);
+        view.truncated |= room.keep(&mut view.approvals);
         room.keep_within(NOTICES, &mut notices);
         view.warnings = notices;
         self.value(&snapshot, &mut view, &mut room);
@@ -121,7 +121,7 @@ impl Query<'_> {
         if !matches!(snapshot.status, RunStatus::Queued | RunStatus::Running) {
             view.worktrees = self.kept_work(&snapshot);
             view.worktrees.truncate(bound.rows(None, 10));
-            room.keep(&mut view.worktrees);
+            view.truncated |= room.keep(&mut view.worktrees);
         }
         view.phases = tally::phases(&snapshot);
         if bound == Bound::Model {

@@ -59,6 +59,9 @@ pub(super) fn spec(workflow: &str) -> RunSpec {
         started_by: "cli".to_owned(),
         request_key: None,
         metadata: None,
+        principal: None,
+        hooks: Vec::new(),
+        events: Vec::new(),
         notices: Vec::new(),
         budget_base: crate::core::budget::Charge::default(),
     }
@@ -205,6 +208,7 @@ impl Run {
             cache,
             due_at: None,
             child_run: None,
+            reserve_nanos: 0,
         });
     }
 
@@ -235,11 +239,16 @@ impl Run {
     }
 
     pub(super) fn question(&mut self, message: &str) -> CallId {
+        self.question_as(1, message)
+    }
+
+    /// The question with this number in the run.
+    pub(super) fn question_as(&mut self, number: u32, message: &str) -> CallId {
         let ask = Ask::default();
         let call_id = self.ask(CallSpec { label: "approve".to_owned(), ..CallSpec::new(CallKind::Approval, ask) });
         self.event(Event::ApprovalAsked {
             approval: ApprovalNote {
-                approval_id: ApprovalId(1),
+                approval_id: ApprovalId(number),
                 call_id,
                 kind: ApprovalKind::Approve,
                 message: message.to_owned(),

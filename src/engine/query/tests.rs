@@ -123,6 +123,7 @@ fn a_run_paused_on_a_login_names_the_provider_and_what_waits() {
         error: crate::core::outcome::CallError::new(ErrorClass::Auth, "Not logged in"),
         usage: crate::core::outcome::Usage::default(),
         cost_nanos: None,
+        charge_nanos: None,
         retry_in_ms: None,
         duration_ms: 90,
         rule: None,

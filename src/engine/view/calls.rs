@@ -134,6 +134,9 @@ pub struct CallErrorView {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// When the next attempt begins, or not before when it is worth another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<String>,
 }
 
 impl From<&CallError> for CallErrorView {
@@ -143,6 +146,7 @@ impl From<&CallError> for CallErrorView {
             message: error.message.clone(),
             retryable: Some(error.class.is_retryable()),
             hint: error.hint.clone(),
+            retry_at: None,
         }
     }
 }
@@ -222,6 +226,9 @@ pub struct AttemptRow {
     /// The fixture rule that answered, 0 = the mood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<u32>,
+    /// What its tools changed, one by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<String>,
 }
 
 /// Files of a call: paths below the run directory, for `owf cat` and `owf_read_artifact`.

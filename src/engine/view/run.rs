@@ -10,6 +10,7 @@ use super::approvals::{ApprovalRow, ApprovalState};
 use super::calls::{CallRow, CallState};
 use super::common::{ErrorView, Notice, Usd};
 use super::runs::RunFacts;
+use crate::core::call::is_default;
 use crate::core::event::Swallowed;
 use crate::core::ids::RunId;
 use crate::core::outcome::CostSource;
@@ -309,6 +310,9 @@ pub struct RunView {
     /// The file of its workflow, or its pinned copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script_path: Option<String>,
+    /// Whether questions or kept worktrees were left out: `owf approvals` and `owf worktree list` have them all.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub truncated: bool,
     /// What to do next.
     pub next: String,
     /// For the next wait.
@@ -353,6 +357,7 @@ impl RunView {
             run: None,
             run_dir: None,
             script_path: None,
+            truncated: false,
             next: String::new(),
             next_cursor: "0".to_owned(),
         }

@@ -194,6 +194,7 @@ fn facts(plan: &Plan, meta: Meta, text: String) -> Script {
         models_named: Vec::new(),
         agent_types_named: Vec::new(),
         workflows_named: Vec::new(),
+        policies: plan.policies.clone(),
     };
     let declared = plan.inputs.as_ref().and_then(|s| s.get("properties")).and_then(Value::as_object);
     // Those with a default need not be given.

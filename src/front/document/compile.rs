@@ -71,6 +71,7 @@ pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option
         state_schema: document.state.as_ref().and_then(|s| s.schema.clone()).map(Value::Object),
         on_failure: document.on_failure.or(document.defaults.on_failure).unwrap_or_default(),
         concurrency: document.concurrency,
+        policies: document.into(),
         tasks: Vec::with_capacity(written.len()),
         by_id,
         result: None,

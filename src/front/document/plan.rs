@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::template::Template;
-use super::types::OnFailure;
+use super::types::{Document, OnFailure};
 use crate::core::call::{ApprovalAsk, Ask, CachePolicy, Retry, Site, WorkflowTarget};
 use crate::core::located::At;
+use crate::front::script::Policies;
 
 /// The word that ends a document from a route.
 pub(super) const END: &str = "END";
@@ -31,6 +32,8 @@ pub struct Plan {
     pub(super) on_failure: OnFailure,
     /// Agent and workflow calls at once.
     pub(super) concurrency: Option<u32>,
+    /// Hooks and event sinks it names, and its metadata.
+    pub(super) policies: Policies,
     /// The tasks, in the order they are written.
     pub(super) tasks: Vec<Task>,
     /// Where a task stands, by id.
@@ -39,6 +42,13 @@ pub struct Plan {
     pub(super) result: Option<Template>,
     /// Whether the tasks are steps.
     pub(super) is_steps: bool,
+}
+
+impl From<&Document> for Policies {
+    fn from(document: &Document) -> Self {
+        let (hooks, events) = (document.hooks.clone(), document.events.clone());
+        Self { hooks, events, metadata: document.metadata.clone() }
+    }
 }
 
 /// One task of a plan.
@@ -209,6 +219,7 @@ impl Plan {
             state_schema: None,
             on_failure: OnFailure::ContinueIndependent,
             concurrency: None,
+            policies: Policies::default(),
             tasks: Vec::new(),
             by_id: HashMap::new(),
             result: None,

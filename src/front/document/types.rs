@@ -54,7 +54,13 @@ pub struct Document {
     #[serde(default)]
     #[schemars(with = "Option<Vec<Task>>")]
     pub steps: Option<Vec<Value>>,
-    /// Stored with the document; it changes nothing.
+    /// Hooks of the user's configuration that judge the calls of this document, beside those that judge every call.
+    #[serde(default)]
+    pub hooks: Vec<String>,
+    /// Event sinks of the user's configuration that hear of this document's runs, beside those that hear of every run.
+    #[serde(default)]
+    pub events: Vec<String>,
+    /// Stored with the run. Its `tags`, a list of texts, are those of every event of the run.
     pub metadata: Option<Value>,
     /// What the run returns: any value with templates in it. Without it, the value of the task nothing comes after, or an object of them.
     #[serde(default, deserialize_with = "present")]
@@ -457,8 +463,6 @@ fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Erro
 
 /// Fields that belong to documents and that this version cannot carry out: where they may stand, and the name.
 pub(super) const LATER: &[(Place, &str)] = &[
-    (Place::Document, "hooks"),
-    (Place::Document, "events"),
     (Place::Document, "tools"),
     (Place::Document, "secrets"),
     (Place::Task, "messages"),

@@ -26,4 +26,4 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use discover::{Bundled, FindError, Found, Scope, discover, find};
 pub use nearest::{close, near};
 pub use personas::{PersonaFile, PersonaWarning, personas, personas_and_warnings};
-pub use plan::{AgentSite, FanOut, FanOutKind, FanOutSize, Meta, PhaseMeta, Script};
+pub use plan::{AgentSite, FanOut, FanOutKind, FanOutSize, Meta, PhaseMeta, Policies, Script};

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::core::call::WorkflowTarget;
 use crate::core::run::WorkflowKind;
@@ -59,6 +60,23 @@ pub struct Script {
     pub agent_types_named: Vec<String>,
     /// Child workflows that are named literally, in order of appearance, each once.
     pub workflows_named: Vec<WorkflowTarget>,
+    /// What a document says about policies; nothing for a script.
+    #[serde(default)]
+    pub policies: Policies,
+}
+
+/// What a document says about the policies of its runs. It names what the user configured; it cannot bring any.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Policies {
+    /// Configured hooks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<String>,
+    /// Configured event sinks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
+    /// Its metadata, stored with its runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
 }
 
 impl Script {

@@ -85,7 +85,19 @@ impl Handler {
     }
 
     fn listed(&self) -> &[WireTool] {
-        self.list.get_or_init(|| self.tools.iter().map(|tool| wire_tool(tool)).collect())
+        self.list.get_or_init(|| {
+            let mut list: Vec<WireTool> = Vec::with_capacity(self.tools.len());
+            for tool in &self.tools {
+                let mut wire = wire_tool(tool);
+                // Six tools answer with the same view: its schema is large, and held once.
+                let same = list.iter().find(|listed| listed.output_schema == wire.output_schema);
+                if let Some(listed) = same {
+                    wire.output_schema.clone_from(&listed.output_schema);
+                }
+                list.push(wire);
+            }
+            list
+        })
     }
 }
 

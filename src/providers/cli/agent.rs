@@ -126,7 +126,7 @@ pub(super) fn no_result(name: &str, finished: &Finished, said: &str) -> CallErro
     if finished.ended_by_us {
         return CallError::new(ErrorClass::Cancelled, format!("{name} was ended on request"));
     }
-    let what = if said.is_empty() { String::new() } else { format!(": {}", clip(said, 1_000)) };
+    let what = if said.is_empty() { String::new() } else { format!(": {said}") };
     let (class, how) = match finished.exit {
         Exit::Signal(signal) => (ErrorClass::Crashed, format!("was ended by signal {signal}")),
         // A shell in between reports a signal like this.

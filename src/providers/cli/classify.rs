@@ -30,6 +30,8 @@ pub(super) fn of_words(said: &str) -> Option<ErrorClass> {
         ("not logged in", ErrorClass::Auth),
         ("please run /login", ErrorClass::Auth),
         ("please log in", ErrorClass::Auth),
+        ("no auth type is selected", ErrorClass::Auth),
+        ("invalid auth method", ErrorClass::Auth),
         ("invalid api key", ErrorClass::Auth),
         ("invalid_api_key", ErrorClass::Auth),
         ("missing environment variable", ErrorClass::Auth),
@@ -60,9 +62,9 @@ pub(super) fn of_words(said: &str) -> Option<ErrorClass> {
     WORDS.iter().find(|(words, _)| said.contains(words)).map(|(_, class)| *class)
 }
 
-/// The number after the word `status`, as in `unexpected status 401 Unauthorized` and `last status: 429`.
+/// The number after the word `status`, as in `unexpected status 401 Unauthorized` and `last status: 429`, or after `API Error`.
 pub(super) fn status_in(said: &str) -> Option<u64> {
-    said.match_indices("status").find_map(|(at, word)| {
+    said.match_indices("status").chain(said.match_indices("API Error")).find_map(|(at, word)| {
         let rest = said[at + word.len()..].trim_start_matches([':', ' ']);
         let digits = rest.get(..3)?;
         let ends = !rest[3..].starts_with(|c: char| c.is_ascii_digit());
@@ -113,6 +115,7 @@ mod tests {
     fn the_status_is_found_in_a_sentence() {
         assert_eq!(status_in("unexpected status 401 Unauthorized: no"), Some(401));
         assert_eq!(status_in("exceeded retry limit, last status: 429 Too Many Requests"), Some(429));
+        assert_eq!(status_in("[API Error: 400 no such luck]"), Some(400));
         assert_eq!(status_in("status unknown"), None);
         assert_eq!(status_in("status 4012"), None);
         assert_eq!(status_in("exit status"), None);

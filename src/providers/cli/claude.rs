@@ -24,6 +24,12 @@ const VENDOR: &str = "https://api.anthropic.com";
 const LEAN_SYSTEM: &str = "You carry out one step of a larger workflow. Answer the request completely and directly, without \
                            questions, preamble or closing remarks.";
 
+/// The variable that keeps keys from the programs that an agent starts.
+const SCRUB: &str = "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB";
+
+/// Tools that start programs; `default` means all tools.
+const SHELLS: &[&str] = &["Bash", "PowerShell", "default"];
+
 /// Tools that change files.
 const EDITS: &[&str] = &["Edit", "MultiEdit", "Write", "NotebookEdit"];
 
@@ -120,7 +126,7 @@ impl Claude {
         // The shell of an agent sees the key otherwise. The CLI refuses to start with this where there is no bubblewrap.
         let bubblewrap = || find_program("bwrap", self.env.get("PATH").unwrap_or_default()).is_some();
         if key.is_some() && has_shell(tools) && bubblewrap() {
-            env.push(pair("CLAUDE_CODE_SUBPROCESS_ENV_SCRUB", "1"));
+            env.push(pair(SCRUB, "1"));
         }
         env.extend(key);
         env
@@ -129,7 +135,17 @@ impl Claude {
 
 /// Whether a shell is among the tools, with a pattern or without.
 fn has_shell(tools: &[String]) -> bool {
-    tools.iter().any(|tool| tool.split('(').next() == Some("Bash"))
+    tools.iter().any(|tool| SHELLS.iter().any(|shell| tool.split('(').next() == Some(shell)))
+}
+
+/// Why an attempt whose shell would see the key is not made.
+fn exposed(key: &str) -> CallError {
+    let message =
+        format!("the shell of this agent would see {key}: bubblewrap (bwrap), which can hide it, is not installed");
+    let hint = "install bubblewrap, leave Bash out of the tools, or accept it: shell_sees_key = true in [providers.claude.cli]";
+    let mut error = CallError::new(ErrorClass::Policy, message);
+    error.hint = Some(hint.to_owned());
+    error
 }
 
 /// A tool by the CLI's name for it; owf's own names for the same things are known, too.
@@ -252,10 +268,13 @@ impl Agent for Claude {
         }
         let env = self.environment(request, &tools);
         if has_shell(&tools)
-            && self.key().is_some()
-            && !env.iter().any(|(name, _)| name == "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB")
+            && let Some((key, _)) = self.key()
+            && !env.iter().any(|(name, _)| name == SCRUB)
         {
-            warnings.push("the agent's shell can see the key: bubblewrap (bwrap) is not installed".to_owned());
+            if !self.options.shell_sees_key {
+                return Err(exposed(&key));
+            }
+            warnings.push(format!("the agent's shell can see {key}: bubblewrap (bwrap) is not installed"));
         }
         let schema_mode = ask.schema.is_some().then_some("native");
         Ok(Invocation { args, env, input, schema_mode, warnings, files: None })

@@ -11,8 +11,8 @@ use crate::process::{Exit, Finished};
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
-use super::agent::{Reader, clip, no_result, relative, short};
-use super::classify::{of_status, of_words};
+use super::agent::{Reader, no_result, relative, short};
+use super::classify::{of_status, of_words, status_in};
 use super::claude_schema::CliSchema;
 
 /// The most of other output that is kept for a message.
@@ -210,12 +210,13 @@ impl ClaudeReader {
     }
 
     fn failure(&self, result: &Value, subtype: &str, stop: &str) -> CallError {
-        let errors: Vec<&str> = result["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let errors = result["errors"].as_array().into_iter().flatten().chain([&result["error"]["message"]]);
+        let errors: Vec<&str> = errors.filter_map(Value::as_str).collect();
         let said = match result["result"].as_str() {
             Some(text) if !text.is_empty() => text.to_owned(),
             _ => errors.join("; "),
         };
-        let status = result["api_error_status"].as_u64();
+        let status = result["api_error_status"].as_u64().or_else(|| status_in(&said));
         let class = match subtype {
             "error_max_turns" => ErrorClass::MaxTurns,
             "error_max_budget_usd" => ErrorClass::Budget,
@@ -234,7 +235,7 @@ impl ClaudeReader {
             (ErrorClass::Budget, true) => "the agent passed its budget; what it had written is lost".to_owned(),
             (ErrorClass::Schema, true) => "no answer satisfied the schema in five tries".to_owned(),
             (_, true) => format!("{} failed: {subtype}", self.name),
-            (_, false) => clip(&said, 2_000),
+            (_, false) => said,
         };
         let mut error = CallError::new(class, message);
         if class == ErrorClass::Auth {
@@ -253,7 +254,7 @@ impl ClaudeReader {
 }
 
 fn tail(finished: &Finished) -> String {
-    if finished.errors.is_empty() { String::new() } else { format!(": {}", clip(&finished.errors, 1_000)) }
+    if finished.errors.is_empty() { String::new() } else { format!(": {}", finished.errors) }
 }
 
 /// Usage in the shape of the Messages API: the prompt without what is read from or written to a cache.

@@ -12,7 +12,7 @@ use crate::providers::schema::project::Projection;
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
 use super::agent::{Reader, clip, no_result, relative, short};
-use super::classify::{of_status, of_words, status_in, wait_in};
+use super::classify::{of_status, of_words, status_in};
 
 /// Reads the events of one attempt.
 pub(super) struct CodexReader {
@@ -159,8 +159,7 @@ fn failure(said: &str) -> CallError {
     };
     let message = told.unwrap_or(said);
     let message = if message.is_empty() { "codex failed and said nothing" } else { message };
-    let mut error = CallError::new(class, clip(message, 2_000));
-    error.retry_after_ms = wait_in(said).filter(|_| class == ErrorClass::RateLimited);
+    let mut error = CallError::new(class, message);
     if class == ErrorClass::Auth {
         error.hint = Some("run `codex login`, or set the key of the provider".to_owned());
     }

@@ -26,6 +26,8 @@ pub(super) struct Options {
     pub(super) max_retries: Option<u32>,
     /// MCP servers of agents: a file, or JSON. None = none at all.
     pub(super) mcp_config: Option<String>,
+    /// Whether the shell of an agent may see its key where no sandbox can hide it.
+    pub(super) shell_sees_key: bool,
     /// Whether a denied tool fails the call.
     pub(super) fail_on_denial: bool,
 }

@@ -1,5 +1,6 @@
 //! Any CLI as a provider: find its program, ask its version once, run it, read it, and let nothing of it survive.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -8,17 +9,23 @@ use std::time::Duration;
 use crate::core::budget::Charge;
 use crate::core::environment::Environment;
 use crate::core::outcome::{CallError, ErrorClass};
+use crate::core::redact::Redactor;
 use crate::process::{Program, find_program, passed, run, version_of};
 use crate::providers::estimate::Estimates;
+use crate::providers::pace::{CEILING, Pace};
 use crate::providers::{
     AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyError, Setup,
 };
 
-use super::agent::Agent;
+use super::agent::{Agent, clip};
+use super::classify::wait_in;
 use super::profile::Profile;
 
 /// How long an attempt may take to end when it is asked to: the steps of `process::run`, and a second to read what is left.
 const WIND_DOWN: Duration = Duration::from_secs(9);
+
+/// The most characters that are kept of the message of a failure.
+const MOST_SAID: usize = 2_000;
 
 /// The most that is kept of a transcript.
 const MOST_TRANSCRIPT: usize = 8 << 20;
@@ -28,6 +35,7 @@ pub(super) struct CliProvider {
     agent: Box<dyn Agent>,
     env: Environment,
     estimates: Estimates,
+    secrets: Redactor,
     program: Option<PathBuf>,
     version: OnceLock<Option<String>>,
 }
@@ -36,7 +44,7 @@ impl CliProvider {
     pub(super) fn new(agent: Box<dyn Agent>, setup: &Setup) -> Self {
         let program = find_program(agent.program(), setup.env.get("PATH").unwrap_or_default());
         let (env, estimates) = (setup.env.clone(), setup.estimates.clone());
-        Self { agent, env, estimates, program, version: OnceLock::new() }
+        Self { agent, env, estimates, secrets: setup.secrets.clone(), program, version: OnceLock::new() }
     }
 
     /// The version the program says it is: asked once per process, when somebody first wants to know.
@@ -53,12 +61,29 @@ impl CliProvider {
         format!("the program `{}` of provider {} is not on the PATH", self.agent.program(), self.agent.name())
     }
 
+    /// A line of output without the values of known keys.
+    fn without_values<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.secrets.is_empty() {
+            return Cow::Borrowed(line);
+        }
+        let mut text = String::from_utf8_lossy(line).into_owned();
+        self.secrets.exact(&mut text);
+        Cow::Owned(text.into_bytes())
+    }
+
     async fn attempt(&self, request: &AttemptRequest, context: &CallContext) -> Result<Reply, ReplyError> {
         let Some(path) = self.program.clone() else {
             return Err(CallError::new(ErrorClass::NotInstalled, self.missing()).into());
         };
         let profile = self.agent.profile(request);
         let invocation = self.agent.invoke(request, profile)?;
+        let pace = Pace::of(&format!("{} {}", self.agent.name(), path.display()));
+        let sent = tokio::select! {
+            sent = pace.turn(self.agent.name(), CEILING) => sent?,
+            () = context.stop.stopped() => {
+                return Err(CallError::new(ErrorClass::Cancelled, "ended on request before it was started").into());
+            }
+        };
         let secrets = request.spec.ask.secrets.iter().flatten().map(String::as_str);
         let mut env = passed(&self.env, self.agent.passes().into_iter().chain(secrets));
         env.retain(|(name, _)| !invocation.env.iter().any(|(own, _)| own == name));
@@ -73,11 +98,16 @@ impl CliProvider {
         };
         let mut reader = self.agent.reader(request, context.progress.clone());
         let mut transcript = Transcript::default();
-        let finished = run(program, context.stop.stopped(), |line| {
-            transcript.take(line);
-            reader.line(line);
+        let mut finished = run(program, context.stop.stopped(), |line| {
+            // Before anything is cut: a part of a key is not known by its value any more.
+            let line = self.without_values(line);
+            transcript.take(&line);
+            reader.line(&line);
         })
         .await;
+        if let Ok(finished) = &mut finished {
+            finished.errors = self.secrets.for_others(&finished.errors);
+        }
         drop(invocation.files);
         let mut result = match finished {
             Ok(finished) if finished.too_much => {
@@ -93,6 +123,13 @@ impl CliProvider {
                 Err(CallError::new(ErrorClass::Other, message).into())
             }
         };
+        if let Err(ReplyError { error, .. }) = &mut result {
+            if error.class == ErrorClass::RateLimited {
+                error.retry_after_ms = error.retry_after_ms.or_else(|| wait_in(&error.message));
+            }
+            error.message = clip(&self.secrets.for_others(&error.message), MOST_SAID);
+        }
+        pace.heard(sent, result.as_ref().err().map(|failure| &failure.error));
         let (provenance, kept) = match &mut result {
             Ok(reply) => (&mut reply.provenance, &mut reply.transcript),
             Err(failure) => (&mut failure.provenance, &mut failure.transcript),
@@ -103,7 +140,7 @@ impl CliProvider {
         provenance.profile = Some(profile.word().to_owned());
         provenance.schema_mode = invocation.schema_mode.map(str::to_owned);
         let mut warnings = invocation.warnings;
-        warnings.append(&mut provenance.warnings);
+        warnings.extend(provenance.warnings.iter().map(|warning| self.secrets.for_others(warning)));
         provenance.warnings = warnings;
         *kept = transcript.text();
         result

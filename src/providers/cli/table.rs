@@ -1,17 +1,16 @@
 //! Any other CLI as a provider: called and read by a table, shipped or the user's own.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::core::environment::Environment;
 use crate::core::outcome::{CallError, ErrorClass};
-use crate::providers::prices::Prices;
 use crate::providers::{AttemptRequest, Entry, Progress, Setup};
 
 use super::agent::{Agent, Invocation, MOST_ARGUMENT, Reader, prompt, schema_in_prompt};
 use super::claude_events::ClaudeReader;
 use super::claude_schema::CliSchema;
 use super::profile::Profile;
-use super::table_form::{Shape, Table, fill};
+use super::table_form::{Extra, Shape, Table, fill};
 use super::table_read::TableReader;
 
 /// The tables inside the binary.
@@ -26,8 +25,7 @@ pub(super) struct TableAgent {
     name: String,
     entry: Entry,
     table: Arc<Table>,
-    env: Environment,
-    prices: Arc<Prices>,
+    setup: Setup,
 }
 
 impl TableAgent {
@@ -39,30 +37,50 @@ impl TableAgent {
         let shipped = SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
         let entry = setup.entry(name);
         let table = Arc::new(Table::read(name, shipped, entry.cli.as_ref())?);
-        Ok(Self { name: name.to_owned(), entry, table, env: setup.env.clone(), prices: Arc::clone(&setup.prices) })
+        Ok(Self { name: name.to_owned(), entry, table, setup: setup.clone() })
     }
 
-    fn environment(&self, profile: Profile) -> Vec<(String, String)> {
+    /// What is added for a call in this directory: by its profile, and by the trust in the project.
+    fn extras(&self, profile: Profile, cwd: &Path) -> [&Extra; 2] {
         let table = &self.table;
-        let extra = match profile {
+        let by_profile = match profile {
             Profile::Lean => &table.lean,
             Profile::Read => &table.read,
             Profile::Write => &table.write,
         };
-        let fixed = table.env.iter().chain(&extra.env).map(|(name, value)| (name.clone(), value.clone()));
+        [by_profile, if self.setup.trusts(cwd) { &table.trusted } else { &table.untrusted }]
+    }
+
+    /// The variable that holds its key, when it has one.
+    fn key(&self) -> Option<(String, String)> {
+        let holder = self.entry.api_key_env.as_ref().or(self.table.key_env.as_ref())?;
+        let value = self.setup.env.get(holder)?;
+        Some((self.table.key_env.as_ref().unwrap_or(holder).clone(), value.to_owned()))
+    }
+
+    fn environment(&self, extras: [&Extra; 2]) -> Vec<(String, String)> {
+        let table = &self.table;
+        let added = extras.into_iter().flat_map(|extra| &extra.env);
+        let fixed = table.env.iter().chain(added).map(|(name, value)| (name.clone(), value.clone()));
         let mut env: Vec<(String, String)> = fixed.collect();
-        let holder = self.entry.api_key_env.as_ref().or(table.key_env.as_ref());
-        if let Some(holder) = holder
-            && let Some(value) = self.env.get(holder)
-        {
-            env.push((table.key_env.as_ref().unwrap_or(holder).clone(), value.to_owned()));
-        }
+        env.extend(self.key());
         if let Some(variable) = &table.base_url_env {
-            let url = self.entry.base_url.clone().or_else(|| self.env.get(variable).map(str::to_owned));
+            let url = self.entry.base_url.clone().or_else(|| self.setup.env.get(variable).map(str::to_owned));
             env.extend(url.map(|url| (variable.clone(), url)));
         }
         env
     }
+}
+
+/// Writes a file for one attempt, in a directory that goes with it; gives its path.
+fn file(dir: &mut Option<tempfile::TempDir>, name: &str, text: &str) -> Result<String, CallError> {
+    let failed = |e: std::io::Error| CallError::new(ErrorClass::Other, format!("{name} could not be written: {e}"));
+    if dir.is_none() {
+        *dir = Some(tempfile::Builder::new().prefix("owf-files").tempdir().map_err(failed)?);
+    }
+    let path = dir.as_ref().map(|dir| dir.path().join(name)).unwrap_or_default();
+    std::fs::write(&path, text).map_err(failed)?;
+    Ok(path.to_string_lossy().into_owned())
 }
 
 impl Agent for TableAgent {
@@ -124,22 +142,16 @@ impl Agent for TableAgent {
                     Shape::Claude => CliSchema::of(asked).schema.to_string(),
                     Shape::Json | Shape::JsonArray | Shape::Jsonl | Shape::Text => asked.to_string(),
                 };
-                let failed = |e: std::io::Error| {
-                    CallError::new(ErrorClass::Other, format!("the schema could not be written: {e}"))
-                };
-                let dir = tempfile::Builder::new().prefix("owf-schema").tempdir().map_err(failed)?;
-                let path = dir.path().join("schema.json");
-                std::fs::write(&path, &text).map_err(failed)?;
-                schema_file = Some(path.to_string_lossy().into_owned());
+                schema_file = Some(file(&mut files, "schema.json", &text)?);
                 schema = Some(text);
-                files = Some(dir);
             }
         }
-        let extra = match profile {
-            Profile::Lean => &table.lean,
-            Profile::Read => &table.read,
-            Profile::Write => &table.write,
-        };
+        let extras = self.extras(profile, &request.cwd);
+        let mut env = self.environment(extras);
+        for (variable, text) in extras.into_iter().flat_map(|extra| &extra.files) {
+            let path = file(&mut files, &format!("{variable}.json"), text)?;
+            env.push((variable.clone(), path));
+        }
         let prompted = input.clone();
         let value = |word: &str| match word {
             "model" => model.clone(),
@@ -154,7 +166,9 @@ impl Agent for TableAgent {
         let in_args = !table.prompt_args.is_empty();
         let parts = [
             (&table.args, true),
-            (&extra.args, true),
+            (&extras[0].args, true),
+            (&extras[1].args, true),
+            (&table.key_args, self.key().is_some()),
             (&table.model_args, model.is_some()),
             (&table.system_args, system_flag),
             (&table.effort_args, ask.effort.is_some()),
@@ -173,11 +187,11 @@ impl Agent for TableAgent {
         }
         let schema_mode = ask.schema.as_ref().map(|_| if schema.is_some() { "native" } else { "prompt" });
         let input = if in_args { String::new() } else { input };
-        Ok(Invocation { args, env: self.environment(profile), input, schema_mode, warnings, files })
+        Ok(Invocation { args, env, input, schema_mode, warnings, files })
     }
 
     fn reader(&self, request: &AttemptRequest, progress: Progress) -> Box<dyn Reader> {
-        let prices = Arc::clone(&self.prices);
+        let prices = Arc::clone(&self.setup.prices);
         let structured = request.spec.ask.schema.as_ref().filter(|_| !self.table.schema_args.is_empty());
         if self.table.output == Shape::Claude {
             let schema = structured.map(CliSchema::of);

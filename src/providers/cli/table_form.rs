@@ -43,6 +43,15 @@ pub(super) struct Table {
     /// What is added for a call that writes.
     #[serde(default)]
     pub(super) write: Extra,
+    /// What is added in a project that the user trusts.
+    #[serde(default)]
+    pub(super) trusted: Extra,
+    /// What is added elsewhere: what keeps the program from following files of the project.
+    #[serde(default)]
+    pub(super) untrusted: Extra,
+    /// Arguments when there is a key.
+    #[serde(default)]
+    pub(super) key_args: Vec<String>,
     /// Variables with fixed values.
     #[serde(default)]
     pub(super) env: BTreeMap<String, String>,
@@ -96,7 +105,7 @@ fn version_args() -> Vec<String> {
     vec!["--version".to_owned()]
 }
 
-/// What a profile adds.
+/// What a profile adds, or the trust in a project.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Extra {
@@ -104,6 +113,8 @@ pub(super) struct Extra {
     pub(super) args: Vec<String>,
     /// Variables.
     pub(super) env: BTreeMap<String, String>,
+    /// Variables that name a file, with what the file holds. It is there for the attempt.
+    pub(super) files: BTreeMap<String, String>,
 }
 
 /// The shape of an output.
@@ -245,6 +256,9 @@ impl Table {
             &self.lean.args,
             &self.read.args,
             &self.write.args,
+            &self.trusted.args,
+            &self.untrusted.args,
+            &self.key_args,
         ];
         for word in lists.into_iter().flatten().flat_map(|arg| words(arg)) {
             if !WORDS.contains(&word) {

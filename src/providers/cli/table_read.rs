@@ -9,7 +9,7 @@ use crate::process::{Exit, Finished};
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
-use super::agent::{Reader, clip, no_result, short};
+use super::agent::{Reader, no_result, short};
 use super::classify::{of_status, of_words};
 use super::table_form::{Rule, Shape, Table, Take};
 
@@ -114,7 +114,7 @@ impl TableReader {
             .or_else(|| status.filter(|s| (400..600).contains(s)).map(|status| of_status(status, &words)))
             .or_else(|| of_words(&words))
             .unwrap_or(ErrorClass::Other);
-        Some(CallError::new(class, clip(&said, 2_000)))
+        Some(CallError::new(class, said))
     }
 
     fn verdict(&self, finished: &Finished) -> Result<ReplyAnswer, CallError> {
@@ -125,7 +125,7 @@ impl TableReader {
             return Err(error);
         }
         let said = if finished.errors.is_empty() {
-            String::from_utf8_lossy(&self.whole[..self.whole.len().min(2_000)]).into_owned()
+            String::from_utf8_lossy(&self.whole[..self.whole.len().min(16_000)]).into_owned()
         } else {
             finished.errors.clone()
         };
@@ -182,10 +182,13 @@ fn at<'a>(value: &'a Value, pointer: &str) -> Vec<&'a Value> {
     found
 }
 
-/// The JSON object in a text that may have other lines around it.
+/// The last JSON object in a text that may have other lines around it, with braces of their own.
 fn object_in(text: &str) -> Option<Value> {
-    let (from, to) = (text.find('{')?, text.rfind('}')?);
-    serde_json::from_str(text.get(from..=to)?).ok()
+    let text = &text[..=text.rfind('}')?];
+    let begins = text.match_indices('{').rev().map(|(at, _)| at);
+    // The outermost: it begins a line, unless it is the only one.
+    let lines = begins.filter(|at| *at == 0 || text.as_bytes()[at - 1] == b'\n');
+    lines.chain(text.find('{')).find_map(|at| serde_json::from_str(&text[at..]).ok())
 }
 
 impl Reader for TableReader {

@@ -106,7 +106,9 @@ fn commit(dir: &Path, message: &str) -> Result<(), String> {
     let settings = ["user.name=fake", "user.email=fake@localhost", "commit.gpgSign=false", "core.hooksPath=/dev/null"];
     for args in [&["add", "--all"][..], &["commit", "--quiet", "--allow-empty", "--message", message]] {
         let mut git = std::process::Command::new("git");
-        git.arg("-C").arg(dir).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE");
+        // The repository may name programs that git starts: they see no key, and nothing leads git elsewhere.
+        git.arg("-C").arg(dir).env_clear();
+        git.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(crate::process::is_for_git)));
         for setting in settings {
             git.args(["-c", setting]);
         }

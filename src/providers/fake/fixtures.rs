@@ -40,13 +40,6 @@ pub struct Fixtures {
     pub(super) rules: Vec<Rule>,
 }
 
-impl Fixtures {
-    /// The number of rules.
-    pub fn rule_count(&self) -> usize {
-        self.rules.len()
-    }
-}
-
 /// What one rule says; defaults are already in it.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {

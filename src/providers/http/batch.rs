@@ -172,7 +172,8 @@ impl Batches {
     pub async fn state(&self, id: &str) -> Result<BatchState, CallError> {
         let said = self.send(&["batches", id], None).await.map_err(|lost| lost.error)?;
         let value = serde_json::from_slice(&said).map_err(|_| self.odd("no JSON"))?;
-        batch_wire::state(self.service.wire, &value).ok_or_else(|| self.odd("no state of a batch"))
+        batch_wire::state(self.service.wire, &value, &self.shared.secrets)
+            .ok_or_else(|| self.odd("no state of a batch"))
     }
 
     /// The answers of a batch that has ended, in no order.

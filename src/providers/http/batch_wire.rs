@@ -76,7 +76,7 @@ pub(super) fn form(boundary: &str, lines: String) -> Vec<u8> {
 }
 
 /// Where a batch stands.
-pub(super) fn state(wire: Wire, value: &Value) -> Option<BatchState> {
+pub(super) fn state(wire: Wire, value: &Value, secrets: &Redactor) -> Option<BatchState> {
     let count = |pointer: &str| value.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     if wire == Wire::AnthropicMessages {
         let word = value.get("processing_status")?.as_str()?.to_owned();
@@ -84,7 +84,14 @@ pub(super) fn state(wire: Wire, value: &Value) -> Option<BatchState> {
         let failed =
             ["errored", "canceled", "expired"].iter().map(|name| count(&format!("/request_counts/{name}"))).sum();
         let succeeded = count("/request_counts/succeeded");
-        return Some(BatchState { phase, word, succeeded, failed, message: None, files: Vec::new() });
+        return Some(BatchState {
+            phase,
+            word: clean(secrets, &word),
+            succeeded,
+            failed,
+            message: None,
+            files: Vec::new(),
+        });
     }
     let word = value.get("status")?.as_str()?.to_owned();
     let phase = match word.as_str() {
@@ -93,12 +100,14 @@ pub(super) fn state(wire: Wire, value: &Value) -> Option<BatchState> {
         _ => BatchPhase::Pending,
     };
     let faults = value.pointer("/errors/data").and_then(Value::as_array);
-    let message =
-        faults.and_then(|all| all.first()).and_then(|first| first.get("message")?.as_str()).map(str::to_owned);
+    let message = faults
+        .and_then(|all| all.first())
+        .and_then(|first| first.get("message")?.as_str())
+        .map(|said| clean(secrets, said));
     let file = |name: &str| value.get(name).and_then(Value::as_str).filter(|id| super::batch::is_id(id));
     let files = ["output_file_id", "error_file_id"].iter().filter_map(|name| file(name)).map(str::to_owned).collect();
     let (succeeded, failed) = (count("/request_counts/completed"), count("/request_counts/failed"));
-    Some(BatchState { phase, word, succeeded, failed, message, files })
+    Some(BatchState { phase, word: clean(secrets, &word), succeeded, failed, message, files })
 }
 
 /// One line of the results; none for a line that names nobody.
@@ -139,14 +148,16 @@ pub(super) fn result(service: &Service, line: &Value, secrets: &Redactor) -> Opt
             let text = match said.finish {
                 Finish::Done => Ok(said.text),
                 Finish::Length => Err(CallError::new(ErrorClass::MaxTokens, "the answer was cut at its length limit")),
-                Finish::Refused(word) => Err(CallError::new(ErrorClass::Refusal, format!("refused: {word}"))),
+                Finish::Refused(word) => {
+                    Err(CallError::new(ErrorClass::Refusal, format!("refused: {}", clean(secrets, &word))))
+                }
                 Finish::ContextFull => Err(CallError::new(ErrorClass::ContextTooLong, "the context is full")),
                 Finish::Paused => Err(CallError::new(ErrorClass::Other, "the answer was not finished")),
                 Finish::Malformed(word) | Finish::Other(word) => {
-                    Err(CallError::new(ErrorClass::Other, format!("the answer ended with {word}")))
+                    Err(CallError::new(ErrorClass::Other, format!("the answer ended with {}", clean(secrets, &word))))
                 }
             };
-            Part { custom_id, text, used: Some(said.used), model: said.model }
+            Part { custom_id, text, used: Some(said.used), model: said.model.map(|model| clean(secrets, &model)) }
         }
     })
 }

@@ -1,12 +1,12 @@
 //! One attempt as a conversation: the request, steps down the ladder, tools and their results, the answer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::exchange::{Shared, exchange};
 use super::ladder::{self, LOCAL, Mode};
-use super::pace::CEILING;
 use super::prompts::{self, ANSWER};
 use super::redact::clean;
 use super::service::Service;
@@ -14,6 +14,7 @@ use super::wire::{Asked, Failed, Finish, Held, Said, ToolCall, ToolResult, Turn,
 use crate::core::call::ChatRole;
 use crate::core::ids::Hash;
 use crate::core::outcome::{CallError, CostSource, ErrorClass, Provenance};
+use crate::providers::pace::CEILING;
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::schema::project::{Projection, anthropic, gemini, openai_strict, tool};
 use crate::providers::schema::{compile, read_answer};
@@ -35,6 +36,10 @@ pub(super) struct Chat<'a> {
     context: &'a CallContext,
     /// The tools on offer.
     tools: Vec<ToolSpec>,
+    /// What is set aside for one request, in billionths of a US dollar.
+    reserve: &'a (dyn Fn() -> u64 + Sync),
+    /// Set while the service works on a request.
+    sent: AtomicBool,
     /// What was said after the prompt.
     later: Vec<Turn>,
     tally: Tally,
@@ -48,8 +53,9 @@ struct Tally {
     used: TokenUse,
     cost_nanos: u64,
     source: Option<CostSource>,
-    /// Whether some answer has no known cost.
-    unpriced: bool,
+    /// Requests of which nobody knows what they cost, and what counts for them.
+    unpriced: u32,
+    unpriced_nanos: u64,
     model: Option<String>,
 }
 
@@ -67,6 +73,7 @@ impl<'a> Chat<'a> {
         prices: &'a Prices,
         request: &'a AttemptRequest,
         context: &'a CallContext,
+        reserve: &'a (dyn Fn() -> u64 + Sync),
     ) -> Self {
         let tools = context.tools.iter().flat_map(|tools| tools.tools()).collect();
         let provenance = Provenance { warnings: FileTools::of(request).warnings, ..Provenance::default() };
@@ -77,6 +84,8 @@ impl<'a> Chat<'a> {
             request,
             context,
             tools,
+            reserve,
+            sent: AtomicBool::new(false),
             later: Vec::new(),
             tally: Tally::default(),
             transcript: Vec::new(),
@@ -86,7 +95,17 @@ impl<'a> Chat<'a> {
 
     /// Carries the attempt out.
     pub(super) async fn answer(mut self) -> Result<Reply, ReplyError> {
-        match self.converse().await {
+        let stop = self.context.stop.clone();
+        let ended = tokio::select! {
+            biased;
+            ended = self.converse() => ended,
+            () = stop.stopped() => Err(CallError::new(ErrorClass::Cancelled, "ended on request").into()),
+        };
+        if self.sent.load(Ordering::Relaxed) {
+            // It was ended while the service worked on a request.
+            self.tally.unknown(self.reserve);
+        }
+        match ended {
             Ok(answer) => Ok(self.reply(answer)),
             Err(failed) => Err(self.failed(failed)),
         }
@@ -249,9 +268,10 @@ impl<'a> Chat<'a> {
         let mut tried = 0;
         loop {
             tried += 1;
-            let result = exchange(self.service, self.shared, &asked).await.and_then(|said| match &said.finish {
+            let result = exchange(self.service, self.shared, &asked, self.ceiling(), &self.sent).await;
+            let result = result.and_then(|said| match &said.finish {
                 Finish::Malformed(word) => {
-                    self.tally.add(self.service, self.prices, model, &said);
+                    self.add(model, &said);
                     let message = format!("{} made a tool call that is none: {word}", self.service.name);
                     Err(CallError::new(ErrorClass::Transport, message).into())
                 }
@@ -259,19 +279,19 @@ impl<'a> Chat<'a> {
             });
             match result {
                 Ok(said) => {
-                    self.tally.add(self.service, self.prices, model, &said);
+                    self.add(model, &said);
                     self.note(json!({"role": "assistant", "text": said.text, "tool_calls": calls_of(&said)}));
                     return Ok(said);
                 }
                 Err(failed) => {
                     let wait = failed.error.retry_after_ms.unwrap_or_else(|| self.backoff(tried));
-                    let bearable = Duration::from_millis(wait) <= CEILING;
+                    let bearable = Duration::from_millis(wait) <= self.ceiling();
                     let transient = matches!(
                         failed.error.class,
                         ErrorClass::RateLimited | ErrorClass::Overloaded | ErrorClass::Transport
                     );
                     if failed.unclear {
-                        self.tally.unpriced = true;
+                        self.tally.unknown(self.reserve);
                     }
                     if tried >= tries || !transient || !bearable {
                         return Err(failed);
@@ -282,6 +302,17 @@ impl<'a> Chat<'a> {
                     tokio::time::sleep(Duration::from_millis(wait)).await;
                 }
             }
+        }
+    }
+
+    /// The longest wait that is sat out.
+    fn ceiling(&self) -> Duration {
+        self.context.retry_ceiling.unwrap_or(CEILING)
+    }
+
+    fn add(&mut self, model: &str, said: &Said) {
+        if !self.tally.add(self.service, self.prices, model, said) {
+            self.tally.unknown(self.reserve);
         }
     }
 
@@ -430,11 +461,13 @@ impl<'a> Chat<'a> {
 
     fn reply(self, answer: ReplyAnswer) -> Reply {
         let (cost_nanos, cost_source) = self.tally.cost();
+        let charge_nanos = self.tally.charge();
         Reply {
             answer,
             usage: self.tally.used.into(),
             cost_nanos,
             cost_source,
+            charge_nanos,
             model: self.tally.model.clone(),
             rule: None,
             changed_files: self.changed_files(),
@@ -456,11 +489,13 @@ impl<'a> Chat<'a> {
             }
         }
         let (cost_nanos, cost_source) = self.tally.cost();
+        let charge_nanos = self.tally.charge();
         ReplyError {
             error,
             usage: self.tally.used.into(),
             cost_nanos,
             cost_source,
+            charge_nanos,
             model: self.tally.model.clone(),
             rule: None,
             transcript: self.transcript(),
@@ -470,7 +505,8 @@ impl<'a> Chat<'a> {
 }
 
 impl Tally {
-    fn add(&mut self, service: &Service, prices: &Prices, model: &str, said: &Said) {
+    /// Counts an answer; whether its cost is known.
+    fn add(&mut self, service: &Service, prices: &Prices, model: &str, said: &Said) -> bool {
         self.used += said.used;
         if said.model.is_some() {
             self.model.clone_from(&said.model);
@@ -481,23 +517,35 @@ impl Tally {
             price(model).or_else(|| price(answered)).map(|cost| (cost, CostSource::Estimated))
         };
         match said.cost_nanos.map(|cost| (cost, CostSource::Reported)).or_else(estimated) {
-            None => self.unpriced = true,
+            None => false,
             Some((cost, source)) => {
                 self.cost_nanos += cost;
                 self.source = match self.source {
                     Some(old) if old != source => Some(CostSource::Mixed),
                     Some(_) | None => Some(source),
                 };
+                true
             }
         }
+    }
+
+    /// Counts a request of which nobody knows what it cost.
+    fn unknown(&mut self, reserve: &(dyn Fn() -> u64 + Sync)) {
+        self.unpriced += 1;
+        self.unpriced_nanos = self.unpriced_nanos.saturating_add(reserve());
     }
 
     /// The cost of everything, unknown when any part of it is.
     fn cost(&self) -> (Option<u64>, CostSource) {
         match self.source {
-            Some(source) if !self.unpriced => (Some(self.cost_nanos), source),
+            Some(source) if self.unpriced == 0 => (Some(self.cost_nanos), source),
             Some(_) | None => (None, CostSource::Unknown),
         }
+    }
+
+    /// What counts while the cost is not known: what is known of it, and what was set aside for the requests it is not known of.
+    fn charge(&self) -> Option<u64> {
+        (self.unpriced > 0).then(|| self.cost_nanos.saturating_add(self.unpriced_nanos))
     }
 }
 

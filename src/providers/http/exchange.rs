@@ -1,5 +1,6 @@
 //! One request and its answer: address, key, pace, reading, classification.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -8,13 +9,13 @@ use serde_json::Value;
 
 use super::classify;
 use super::client::Client;
-use super::pace::Pace;
 use super::redact::clean;
 use super::service::Service;
 use super::wire::{Asked, Failed, Said};
 use crate::core::environment::Environment;
 use crate::core::outcome::{CallError, ErrorClass};
 use crate::core::redact::Redactor;
+use crate::providers::pace::Pace;
 
 /// What exchanges of all services of an engine share.
 #[derive(Debug)]
@@ -47,8 +48,15 @@ pub(super) fn missing_key(service: &Service) -> String {
     format!("provider \"{}\" needs a key in the environment variable {names}", service.name)
 }
 
-/// Sends a request when the pace of its service allows, and reads the answer.
-pub(super) async fn exchange(service: &Service, shared: &Shared, asked: &Asked<'_>) -> Result<Said, Failed> {
+/// Sends a request when the pace of its service allows, which it does within `most`, and reads the answer. `sent` is set while the
+/// service works on it.
+pub(super) async fn exchange(
+    service: &Service,
+    shared: &Shared,
+    asked: &Asked<'_>,
+    most: Duration,
+    sent: &AtomicBool,
+) -> Result<Said, Failed> {
     let base = service.base.as_ref().map_err(|why| {
         let mut error = CallError::new(ErrorClass::BadRequest, format!("provider \"{}\": {why}", service.name));
         error.hint = Some("correct base_url in the providers file or the environment".to_owned());
@@ -57,17 +65,11 @@ pub(super) async fn exchange(service: &Service, shared: &Shared, asked: &Asked<'
     let headers = headers(service, key(service, &shared.env)?)?;
     let body = service.wire.body(asked).to_string().into_bytes();
     let pace = Pace::of(&service.key());
-    let sent = pace.turn().await.map_err(|wait| {
-        let message = format!("{} asked for a pause of {} s", service.name, wait.as_secs());
-        let mut error = CallError::new(ErrorClass::RateLimited, message);
-        error.retry_after_ms = Some(wait.as_millis() as u64);
-        error
-    })?;
-    let answered = shared
-        .client
-        .post(service.wire.url(base, asked.model), headers, body)
-        .await
-        .map_err(|lost| classify::lost(service, &lost, &shared.secrets))?;
+    let since = pace.turn(&service.name, most).await?;
+    sent.store(true, Ordering::Relaxed);
+    let answered = shared.client.post(service.wire.url(base, asked.model), headers, body).await;
+    sent.store(false, Ordering::Relaxed);
+    let answered = answered.map_err(|lost| classify::lost(service, &lost, &shared.secrets))?;
     let said = if (200..300).contains(&answered.status) {
         match json_of(&answered.body) {
             Some(body) => {
@@ -83,13 +85,7 @@ pub(super) async fn exchange(service: &Service, shared: &Shared, asked: &Asked<'
     } else {
         Err(classify::answer(service, &answered, &shared.secrets))
     };
-    match &said {
-        Ok(_) => pace.answered(),
-        Err(failed) if matches!(failed.error.class, ErrorClass::RateLimited | ErrorClass::Overloaded) => {
-            pace.refused(sent, failed.error.retry_after_ms.map(Duration::from_millis));
-        }
-        Err(_) => {}
-    }
+    pace.heard(since, said.as_ref().err().map(|failed| &failed.error));
     said
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Hints {
 
 impl Hints {
     /// Reads the hints of an answer: `x-should-retry`; `retry-after-ms`, then `retry-after` in seconds or as a date, then
-    /// `RetryInfo` in the body.
+    /// `RetryInfo` in the body, then when what is used up comes back.
     pub(super) fn of(headers: &HeaderMap, body: &Value, now: SystemTime) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let should_retry = match text("x-should-retry") {
@@ -30,7 +30,8 @@ impl Hints {
         let retry_after_ms = text("retry-after-ms")
             .and_then(|text| millis(text, 1.0))
             .or_else(|| text("retry-after").and_then(|text| millis(text, 1000.0).or_else(|| until(text, now))))
-            .or_else(|| retry_info(body));
+            .or_else(|| retry_info(body))
+            .or_else(|| used_up(headers, now));
         Self { should_retry, retry_after_ms }
     }
 }
@@ -62,6 +63,50 @@ fn retry_info(body: &Value) -> Option<u64> {
     millis(delay.strip_suffix('s')?, 1000.0)
 }
 
+/// Milliseconds until everything that is used up is there again, by the headers that count it: Anthropic's with a date
+/// (`anthropic-ratelimit-tokens-reset: 2026-11-27T09:00:20Z`), OpenAI's with a span (`x-ratelimit-reset-tokens: 6m0s`).
+fn used_up(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let of = |remaining: String, reset: String| {
+        let gone = text(&remaining)?.parse::<f64>().ok()? <= 0.0;
+        gone.then(|| text(&reset).and_then(|text| moment(text, now).or_else(|| span(text)))).flatten()
+    };
+    let anthropic = ["requests", "tokens", "input-tokens", "output-tokens"]
+        .map(|what| of(format!("anthropic-ratelimit-{what}-remaining"), format!("anthropic-ratelimit-{what}-reset")));
+    let openai = ["requests", "tokens"]
+        .map(|what| of(format!("x-ratelimit-remaining-{what}"), format!("x-ratelimit-reset-{what}")));
+    anthropic.into_iter().chain(openai).flatten().max()
+}
+
+/// Milliseconds from `now` to a date such as `2026-11-27T09:00:00Z`; 0 for one that has passed.
+fn moment(text: &str, now: SystemTime) -> Option<u64> {
+    let then = humantime::parse_rfc3339_weak(text).ok()?;
+    Some(then.duration_since(now).unwrap_or(Duration::ZERO).as_millis() as u64)
+}
+
+/// A span such as `6m0s`, `1.5s` or `20ms`.
+fn span(text: &str) -> Option<u64> {
+    let mut sum = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+        let (number, after) = rest.split_at(digits);
+        let unit = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit);
+        let factor = match unit {
+            "ms" => 1.0,
+            "s" => 1e3,
+            "m" => 6e4,
+            "h" => 3.6e6,
+            "d" => 8.64e7,
+            _ => return None,
+        };
+        sum += number.parse::<f64>().ok()? * factor;
+        rest = after;
+    }
+    (!text.is_empty()).then(|| sum.min(LONGEST_MS).ceil() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -91,6 +136,47 @@ mod tests {
             (vec![("retry-after", "-1")], None),
             (vec![("retry-after", "1e300")], Some(1_000_000_000_000_000)),
             (vec![], None),
+        ] {
+            assert_eq!(of(&headers, Value::Null).retry_after_ms, ms, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_used_up_says_when_it_is_back_where_nothing_else_does() {
+        for (headers, ms) in [
+            (
+                vec![
+                    ("anthropic-ratelimit-tokens-remaining", "0"),
+                    ("anthropic-ratelimit-tokens-reset", "2026-11-27T09:00:20Z"),
+                ],
+                Some(20_000),
+            ),
+            (
+                vec![
+                    ("anthropic-ratelimit-tokens-remaining", "5"),
+                    ("anthropic-ratelimit-tokens-reset", "2026-11-27T09:00:20Z"),
+                ],
+                None,
+            ),
+            (
+                vec![
+                    ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "1m2.5s"),
+                    ("x-ratelimit-remaining-tokens", "0"),
+                    ("x-ratelimit-reset-tokens", "20ms"),
+                ],
+                Some(62_500),
+            ),
+            (vec![("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "soon")], None),
+            (vec![("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "")], None),
+            (
+                vec![
+                    ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "9s"),
+                    ("retry-after", "2"),
+                ],
+                Some(2_000),
+            ),
         ] {
             assert_eq!(of(&headers, Value::Null).retry_after_ms, ms, "{headers:?}");
         }

@@ -14,7 +14,6 @@ mod known;
 mod ladder;
 mod openai_chat;
 mod openai_responses;
-mod pace;
 mod prompts;
 mod provider;
 mod redact;

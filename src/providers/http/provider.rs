@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::chat::Chat;
 use super::exchange::{Shared, key, missing_key};
@@ -15,6 +16,10 @@ use crate::providers::{
 
 /// Attempts at a structured answer: the first, and one that is told what was wrong.
 const SCHEMA_ATTEMPTS: u32 = 2;
+
+/// How long an attempt may take to say what it used: it waits for nobody.
+const WIND_DOWN: Duration = Duration::from_secs(2);
+
 /// A service, reached over HTTP.
 #[derive(Debug)]
 pub(super) struct HttpProvider {
@@ -88,6 +93,10 @@ impl Provider for HttpProvider {
         self.estimates.reserve(self, model.as_deref(), request)
     }
 
+    fn wind_down(&self) -> Duration {
+        WIND_DOWN
+    }
+
     fn schema_attempts(&self) -> Option<u32> {
         Some(SCHEMA_ATTEMPTS)
     }
@@ -97,6 +106,9 @@ impl Provider for HttpProvider {
         request: &'a AttemptRequest,
         context: &'a CallContext,
     ) -> BoxFuture<'a, Result<Reply, ReplyError>> {
-        Box::pin(Chat::new(&self.service, &self.shared, &self.prices, request, context).answer())
+        Box::pin(async move {
+            let reserve = || self.reserve(request).cost_nanos;
+            Chat::new(&self.service, &self.shared, &self.prices, request, context, &reserve).answer().await
+        })
     }
 }

@@ -156,3 +156,48 @@ fn the_call_cap_refuses_the_call_that_is_one_too_many() {
     assert_eq!(delivered(&effects), Some((3, CallStatus::BudgetExhausted)));
     assert_eq!(sim.outcome(3).error.unwrap().throws.as_deref(), Some("WorkflowAgentCapError"));
 }
+
+#[test]
+fn an_attempt_of_unknown_cost_counts_with_what_was_set_aside_for_it_also_after_a_takeover() {
+    let setup = Setup::new().limits(Limits { cost_nanos: Some(1_000), ..Limits::default() });
+    let mut sim = setup.clone().start();
+    sim.requests(&[agent("a")]);
+    sim.prepared(1);
+    let aside = Charge { tokens: 0, cost_nanos: 400, calls: 1 };
+    sim.permitted(1, aside);
+    let unknown = AttemptReport {
+        charge: Charge { cost_nanos: 400, ..Charge::default() },
+        ..AttemptReport::new(Err(error(ErrorClass::Timeout)))
+    };
+    sim.on(Input::AttemptEnded { call_id: CallId(1), attempt: 1, report: Box::new(unknown) });
+    let recorded = sim.find(|event| match event {
+        Event::AttemptFailed { cost_nanos, charge_nanos, .. } => Some((*cost_nanos, *charge_nanos)),
+        _ => None,
+    });
+    assert_eq!(recorded, (None, Some(400)));
+
+    // The second attempt is lost with its owner: it counts with what was set aside, too.
+    let mut again = sim.taken_over(&setup);
+    again.requests(&[agent("a")]);
+    assert_eq!(again.ledger.settled().cost_nanos, 800);
+    again.prepared(1);
+    let refused = again.permitted(1, aside);
+    assert_eq!(delivered(&refused), Some((1, CallStatus::BudgetExhausted)));
+    assert_eq!(again.outcome(1).charge.cost_nanos, 800);
+}
+
+#[test]
+fn a_call_of_which_a_part_is_known_to_cost_something_says_that_it_is_a_part() {
+    let mut sim = Setup::new().start();
+    sim.requests(&[agent("a")]);
+    sim.begin(1);
+    let unknown = AttemptReport {
+        charge: Charge { cost_nanos: 400, ..Charge::default() },
+        ..AttemptReport::new(Err(error(ErrorClass::Timeout)))
+    };
+    sim.on(Input::AttemptEnded { call_id: CallId(1), attempt: 1, report: Box::new(unknown) });
+    sim.ended_with(1, 2, Ok(json!(1)), Charge { cost_nanos: 7, ..Charge::default() });
+    let outcome = sim.outcome(1);
+    assert_eq!((outcome.cost_nanos, outcome.cost_source), (Some(7), CostSource::Mixed));
+    assert_eq!(outcome.charge.cost_nanos, 407);
+}

@@ -28,7 +28,8 @@ fn a_cancel_ends_everything_and_nothing_is_delivered_after_it() {
     sim.prepared(2);
     let effects = sim.on(cancel(None));
     let finished = Effect::Finished { outcome: Box::new(cancelled()) };
-    assert_eq!(effects, [abort(1), release(1), release(2), finished]);
+    assert_eq!(effects, [abort(1), release(2)], "the attempt has yet to say what it used");
+    assert_eq!(sim.winds_down(1, 1, Charge::default()), [release(1), finished]);
     for call in 1..=3 {
         assert_eq!(sim.status(call), (CallStatus::Cancelled, Some("the run was cancelled".to_owned())));
     }
@@ -59,8 +60,9 @@ fn one_call_can_be_cancelled_and_the_others_go_on() {
     sim.requests(&agents(2));
     sim.begin(1);
     sim.begin(2);
-    let effects = sim.on(cancel(Some(1)));
-    assert_eq!(effects[..2], [abort(1), release(1)]);
+    assert_eq!(sim.on(cancel(Some(1))), [abort(1)]);
+    let effects = sim.winds_down(1, 1, Charge::default());
+    assert_eq!(effects[..1], [release(1)]);
     assert_eq!(delivered(&effects), Some((1, CallStatus::Cancelled)));
     sim.waits();
     assert_eq!(delivered(&sim.ended(2, 1, Ok(json!(2)))), Some((2, CallStatus::Done)));
@@ -194,7 +196,9 @@ fn calls_nobody_awaited_are_abandoned_at_the_end_and_are_no_gap() {
         error: None,
         superseded_by: None,
     };
-    assert_eq!(effects, [abort(2), release(2), Effect::Finished { outcome: Box::new(outcome) }]);
+    assert_eq!(effects, [abort(2)]);
+    let effects = sim.winds_down(2, 1, Charge::default());
+    assert_eq!(effects, [release(2), Effect::Finished { outcome: Box::new(outcome) }]);
     let abandoned: Vec<_> = (1..=3).map(|call| (sim.outcome(call).status, sim.outcome(call).abandoned)).collect();
     let expected = [(CallStatus::Done, false), (CallStatus::Cancelled, true), (CallStatus::Cancelled, true)];
     assert_eq!(abandoned, expected);
@@ -239,7 +243,54 @@ fn a_script_that_fails_ends_the_run_and_its_calls() {
     sim.ended(1, 3, Err(error(ErrorClass::Schema)));
     let thrown = RunError::new(RunErrorCode::ScriptError, "no");
     let effects = sim.on(Input::Ran { ops: Vec::new(), state: DriverState::Failed(thrown.clone()) });
-    let outcome = ended_as(&effects).unwrap();
+    assert_eq!(effects, [abort(2)]);
+    let outcome = ended_as(&sim.winds_down(2, 1, Charge::default())).unwrap();
     assert_eq!((outcome.status, outcome.error), (RunStatus::Failed, Some(thrown)));
-    assert_eq!(effects[0], abort(2));
+}
+
+#[test]
+fn what_an_attempt_used_while_it_wound_down_counts_for_the_call_that_was_cancelled() {
+    let mut sim = Setup::new().start();
+    sim.requests(&agents(2));
+    sim.begin(1);
+    sim.begin(2);
+    sim.on(cancel(None));
+    // Nothing but these reports is heard any more.
+    assert_eq!(sim.on(cancel(None)), []);
+    assert_eq!(sim.on(Input::Pause { reason: StatusReason::User }), []);
+    let used = Charge { tokens: 70, cost_nanos: 9, calls: 0 };
+    assert_eq!(sim.winds_down(2, 1, used), [release(2)]);
+    let late = sim.ended_with(1, 1, Ok(json!("an answer after all")), used);
+    assert_eq!(ended_as(&late), Some(cancelled()));
+    for call in [1, 2] {
+        let outcome = sim.outcome(call);
+        assert_eq!((outcome.status, outcome.value), (CallStatus::Cancelled, None));
+        assert_eq!((outcome.usage.output_tokens, outcome.cost_nanos), (70, Some(9)));
+        assert_eq!(outcome.charge, Charge { calls: 1, ..used });
+    }
+    assert_eq!(sim.ledger.settled(), Charge { tokens: 140, cost_nanos: 18, calls: 2 });
+    assert_eq!(sim.ledger.reserved(), Charge::default());
+    let ends: Vec<_> = sim.kinds().into_iter().rev().take(3).collect();
+    assert_eq!(ends, ["run_finished", "call_finished", "call_finished"]);
+}
+
+#[test]
+fn generated_answers_have_nothing_to_say_when_their_call_is_cancelled() {
+    let mut sim = Setup::new().start();
+    sim.real = false;
+    sim.requests(&agents(1));
+    sim.begin(1);
+    let finished = Effect::Finished { outcome: Box::new(cancelled()) };
+    assert_eq!(sim.on(cancel(None)), [abort(1), release(1), finished]);
+}
+
+#[test]
+fn a_pause_waits_for_an_attempt_that_winds_down() {
+    let mut sim = Setup::new().start();
+    sim.requests(&agents(1));
+    sim.begin(1);
+    sim.on(cancel(Some(1)));
+    assert_eq!(sim.on(Input::Pause { reason: StatusReason::User }), []);
+    let effects = sim.winds_down(1, 1, Charge::default());
+    assert_eq!(effects.last(), Some(&Effect::Pause { reason: StatusReason::User, message: None }));
 }

@@ -134,3 +134,53 @@ fn a_timer_keeps_its_due_time_over_a_resume() {
     assert_eq!(delivered(&sim.on(Input::TimerFired { call_id: CallId(1) })), Some((1, CallStatus::Done)));
     assert_eq!(sim.kinds().iter().filter(|k| **k == "attempt_started").count(), 1);
 }
+
+/// A call of which one tool has written, one has failed and one was at work when the owner died.
+fn writing(spec: &CallSpec) -> Sim {
+    let mut sim = Setup::new().start();
+    sim.requests(std::slice::from_ref(spec));
+    sim.begin(1);
+    for (number, target) in [(1, "a.md"), (2, "b.md"), (3, "c.md")] {
+        let (tool, target) = ("write_file".to_owned(), Some(target.to_owned()));
+        sim.on(Input::ToolStarted { call_id: CallId(1), attempt: 1, number, tool, target });
+    }
+    for (number, ok) in [(1, true), (2, false)] {
+        sim.on(Input::ToolFinished { call_id: CallId(1), attempt: 1, number, ok, message: "m".to_owned() });
+    }
+    sim
+}
+
+#[test]
+fn a_question_about_a_lost_call_names_what_its_tools_had_changed() {
+    let mut sim = writing(&mutating("m")).taken_over(&Setup::new());
+    let message = question(&sim.requests(&[mutating("m")])).message;
+    assert_eq!(
+        message,
+        "`m` (c0001) was changing files when the process that ran it ended, and had changed a.md, c.md: run it again?"
+    );
+}
+
+#[test]
+fn a_lost_call_that_runs_again_unasked_says_what_it_changes_twice() {
+    let spec = CallSpec { on_lost: OnLost::Rerun, ..mutating("m") };
+    let mut sim = writing(&spec).taken_over(&Setup::new());
+    sim.requests(std::slice::from_ref(&spec));
+    let said = sim.find(|event| match event {
+        Event::Warning { code, message } => Some((code.clone(), message.clone())),
+        _ => None,
+    });
+    let message =
+        "`m` (c0001) runs again, as its onLost says: it had changed a.md, c.md when the process that ran it ended";
+    assert_eq!(said, ("repeated".to_owned(), message.to_owned()));
+}
+
+#[test]
+fn a_tool_of_a_call_that_has_ended_is_not_recorded() {
+    let mut sim = writing(&mutating("m"));
+    sim.ended(1, 1, Ok(json!("done")));
+    let before = sim.journal.len();
+    let (tool, target) = ("write_file".to_owned(), None);
+    sim.on(Input::ToolStarted { call_id: CallId(1), attempt: 1, number: 4, tool, target });
+    sim.on(Input::ToolFinished { call_id: CallId(1), attempt: 1, number: 3, ok: true, message: String::new() });
+    assert_eq!(sim.journal.len(), before);
+}

@@ -93,8 +93,8 @@ fn a_pausing_run_can_still_be_cancelled() {
     sim.begin(1);
     sim.on(Input::Pause { reason: StatusReason::User });
     let effects = sim.on(Input::Cancel { call_id: None, by: "ana".to_owned(), reason: None });
-    assert_eq!(effects[0], Effect::Abort { call_id: CallId(1) });
-    assert_eq!(ended_as(&effects).unwrap().status, RunStatus::Cancelled);
+    assert_eq!(effects, [Effect::Abort { call_id: CallId(1) }]);
+    assert_eq!(ended_as(&sim.winds_down(1, 1, Charge::default())).unwrap().status, RunStatus::Cancelled);
 }
 
 #[test]

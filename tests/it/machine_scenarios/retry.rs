@@ -114,3 +114,39 @@ fn a_late_answer_of_an_earlier_attempt_is_dropped() {
     assert_eq!(delivered(&sim.ended(1, 2, Ok(json!("in time")))), Some((1, CallStatus::Done)));
     assert_eq!(sim.outcome(1).value, Some(json!("in time")));
 }
+
+#[test]
+fn a_busy_provider_is_asked_again_within_a_total_time_only() {
+    let mut setup = Setup::new();
+    setup.config.waits.total_ms = 1_000;
+    let asked = |ms| CallError { retry_after_ms: Some(ms), ..error(ErrorClass::Overloaded) };
+    let mut sim = setup.clone().start();
+    sim.requests(&[agent("a")]);
+    sim.begin(1);
+    let again = Effect::Start { call_id: CallId(1), attempt: 2, delay_ms: 900, barrier: false };
+    assert_eq!(sim.ended(1, 1, Err(asked(900))), [again]);
+    sim.now += 900;
+    assert_eq!(delivered(&sim.ended(1, 2, Err(asked(200)))), Some((1, CallStatus::ProviderFailed)));
+
+    // An answer that is to be put right waits for nobody.
+    let mut sim = setup.start();
+    sim.requests(&[agent("a")]);
+    sim.begin(1);
+    sim.now += 5_000;
+    assert_eq!(sim.ended(1, 1, Err(error(ErrorClass::Schema))), [starts(1, 2)]);
+}
+
+#[test]
+fn how_long_a_provider_may_be_waited_for_is_a_setting() {
+    let asked = CallError { retry_after_ms: Some(70_000), ..error(ErrorClass::RateLimited) };
+    for (ceiling, tries) in [(60_000, 1), (70_000, 2)] {
+        let mut setup = Setup::new();
+        setup.config.waits.ceiling_ms = ceiling;
+        let mut sim = setup.start();
+        sim.requests(&[agent("a")]);
+        sim.begin(1);
+        sim.ended(1, 1, Err(asked.clone()));
+        let started = sim.kinds().iter().filter(|kind| **kind == "attempt_started").count();
+        assert_eq!(started, tries, "{ceiling}");
+    }
+}

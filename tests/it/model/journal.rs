@@ -215,6 +215,9 @@ pub(crate) fn run_spec() -> RunSpec {
         started_by: "test".to_owned(),
         request_key: None,
         metadata: None,
+        principal: None,
+        hooks: Vec::new(),
+        events: Vec::new(),
         notices: Vec::new(),
         budget_base: owf::core::budget::Charge::default(),
     }

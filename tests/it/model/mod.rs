@@ -5,7 +5,7 @@ mod lineage;
 mod named;
 mod program;
 mod random;
-mod rng;
+pub(crate) mod rng;
 mod setting;
 mod shell;
 mod turns;

@@ -71,6 +71,7 @@ impl Process {
             linger: env.linger,
             budget_base: Charge::default(),
             person_decides: false,
+            waits: owf::core::run::EngineLimits::default().into(),
         };
         Self {
             driver: PromiseDriver::new(&run.program),

@@ -1,4 +1,4 @@
-//! The pace of a service, shared by everything in this process: one refusal for being too fast slows all siblings.
+//! The pace of a service or a program, shared by everything in this process: one refusal for being too fast slows all siblings.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The longest wait that is sat out; beyond it a request fails at once.
+use crate::core::outcome::{CallError, ErrorClass};
+
+/// The longest wait that is sat out when nothing else is configured; beyond it a request fails at once.
 pub(super) const CEILING: Duration = Duration::from_mins(1);
 /// The wait after a refusal without a hint; each further refusal doubles it.
 const FIRST: Duration = Duration::from_millis(500);
@@ -49,8 +51,8 @@ impl Pace {
     /// Waits for this request's turn. Returns when it may go.
     ///
     /// # Errors
-    /// How long the wait would be, when it is more than [`CEILING`].
-    pub(super) async fn turn(&self) -> Result<Instant, Duration> {
+    /// Of `name`, as it asked for a wait of more than `most`.
+    pub(super) async fn turn(&self, name: &str, most: Duration) -> Result<Instant, CallError> {
         loop {
             let wait = {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,15 +66,18 @@ impl Pace {
                     Some(next) => next - now,
                 }
             };
-            if wait > CEILING {
-                return Err(wait);
+            if wait > most {
+                let message = format!("{name} asked for a pause of {} s", wait.as_secs());
+                let mut error = CallError::new(ErrorClass::RateLimited, message);
+                error.retry_after_ms = Some(wait.as_millis() as u64);
+                return Err(error);
             }
             tokio::time::sleep(wait).await;
         }
     }
 
     /// The service refused a request that was sent at `sent` for being too fast or overloaded; with the wait it asked for.
-    pub(super) fn refused(&self, sent: Instant, asked: Option<Duration>) {
+    fn refused(&self, sent: Instant, asked: Option<Duration>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let same_burst = state.counted.is_some_and(|counted| sent <= counted);
@@ -88,8 +93,19 @@ impl Pace {
         state.next = Some(state.next.map_or(until, |next| next.max(until)));
     }
 
+    /// What came of a request that was sent at `sent`: an answer, or an error of this class with the wait it asked for.
+    pub(super) fn heard(&self, sent: Instant, error: Option<&CallError>) {
+        match error {
+            None => self.answered(),
+            Some(error) if matches!(error.class, ErrorClass::RateLimited | ErrorClass::Overloaded) => {
+                self.refused(sent, error.retry_after_ms.map(Duration::from_millis));
+            }
+            Some(_) => {}
+        }
+    }
+
     /// The service answered.
-    pub(super) fn answered(&self) {
+    fn answered(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.refusals = 0;
         state.gap /= 2;
@@ -115,7 +131,7 @@ mod tests {
             let pace = Pace::default();
             let began = Instant::now();
             for _ in 0..1000 {
-                pace.turn().await.unwrap();
+                pace.turn("x", CEILING).await.unwrap();
                 pace.answered();
             }
             assert!(began.elapsed() < Duration::from_millis(500));
@@ -126,13 +142,13 @@ mod tests {
     fn one_refusal_makes_every_sibling_wait_and_come_one_by_one() {
         run(async {
             let pace = Pace::default();
-            let sent = pace.turn().await.unwrap();
+            let sent = pace.turn("x", CEILING).await.unwrap();
             pace.refused(sent, Some(Duration::from_millis(100)));
             // The second refusal of the same burst adds nothing.
             pace.refused(sent, Some(Duration::from_millis(80)));
             let began = Instant::now();
-            let first = pace.turn().await.unwrap();
-            let second = pace.turn().await.unwrap();
+            let first = pace.turn("x", CEILING).await.unwrap();
+            let second = pace.turn("x", CEILING).await.unwrap();
             assert!(first - began >= Duration::from_millis(95), "{:?}", first - began);
             assert!(second - first >= Duration::from_millis(19), "{:?}", second - first);
         });
@@ -143,8 +159,8 @@ mod tests {
         run(async {
             let pace = Pace::default();
             pace.refused(Instant::now(), Some(Duration::from_hours(1)));
-            let wait = pace.turn().await.unwrap_err();
-            assert!(wait > Duration::from_secs(3500), "{wait:?}");
+            let wait = pace.turn("x", CEILING).await.unwrap_err().retry_after_ms;
+            assert!(wait > Some(3_500_000), "{wait:?}");
         });
     }
 }
