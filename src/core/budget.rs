@@ -164,6 +164,27 @@ impl Ledger {
         Ok(())
     }
 
+    /// Reserves `more` for a call that was started.
+    ///
+    /// # Errors
+    /// The limit of tokens or cost that would be exceeded.
+    pub fn raise(&mut self, more: Charge) -> Result<(), Refusal> {
+        if let Some(limit) = self.limits.cost_nanos {
+            let committed = self.settled.cost_nanos + self.reserved.cost_nanos;
+            if more.cost_nanos > 0 && committed + more.cost_nanos > limit {
+                return Err(Refusal::Cost { limit, committed, need: more.cost_nanos });
+            }
+        }
+        if let Some(limit) = self.limits.tokens {
+            let committed = self.settled.tokens + self.reserved.tokens;
+            if more.tokens > 0 && committed + more.tokens > limit {
+                return Err(Refusal::Tokens { limit, committed, need: more.tokens });
+            }
+        }
+        self.reserved += more;
+        Ok(())
+    }
+
     /// Gives a reservation back and records what was really charged.
     pub fn settle(&mut self, reserved: Charge, charged: Charge) {
         self.reserved -= reserved;

@@ -61,6 +61,7 @@ impl RunLoop {
             Message::Progress { .. }
             // Dropped with it is what the tool waits for: it changes nothing.
             | Message::ToolStarted { .. }
+            | Message::Raise { .. }
             | Message::Written
             | Message::Planned { .. }
             | Message::Allowed { .. }

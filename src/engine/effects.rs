@@ -1,11 +1,15 @@
-//! Effects of an attempt's tools: each is on record before it takes place, and its result after. A retry finds them there.
+//! What an attempt tells the loop of its run before it does it: effects of its tools, each on record before it takes place and its
+//! result after, and that it may spend more than was set aside.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 
 use tokio::sync::oneshot;
 
+use crate::core::budget::Charge;
 use crate::core::ids::CallId;
+use crate::core::outcome::{CallError, ErrorClass};
+use crate::providers::{Allowance, BoxFuture};
 use crate::store::Ticket;
 
 use super::message::Message;
@@ -57,5 +61,17 @@ impl Effects {
         };
         // A loop that has ended needs no word: the effect is on record as begun.
         let _ = self.to.send(Message::ToolFinished { call_id, attempt, number, ok, message });
+    }
+}
+
+impl Allowance for Effects {
+    fn raise(&self, total: Charge) -> BoxFuture<'_, Result<(), CallError>> {
+        Box::pin(async move {
+            let (granted, answer) = oneshot::channel();
+            let gone = || CallError::new(ErrorClass::Cancelled, ENDED);
+            let message = Message::Raise { call_id: self.call_id, attempt: self.attempt, total, granted };
+            self.to.send(message).map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        })
     }
 }

@@ -122,6 +122,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     let ended = match tools {
         Ok(tools) => {
             attempt.context.tools = tools;
+            attempt.context.allowance = Some(Arc::<Effects>::clone(&attempt.effects));
             answer(&attempt).await
         }
         Err(why) => Ended::Answered(Err(CallError::new(ErrorClass::BadRequest, why).into())),

@@ -43,6 +43,17 @@ pub(crate) enum Message {
         /// What to wait for; dropped when the attempt is not wanted any more.
         recorded: tokio::sync::oneshot::Sender<crate::store::Ticket>,
     },
+    /// An attempt may spend more than was set aside for it, and waits for the word that it may.
+    Raise {
+        /// The call.
+        call_id: CallId,
+        /// Its attempt.
+        attempt: u32,
+        /// What is to be set aside in all.
+        total: crate::core::budget::Charge,
+        /// Where the word goes; dropped when the attempt is not wanted any more.
+        granted: tokio::sync::oneshot::Sender<Result<(), crate::core::outcome::CallError>>,
+    },
     /// It has changed it, or has not.
     ToolFinished {
         /// The call.

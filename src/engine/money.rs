@@ -46,7 +46,13 @@ impl RunLoop {
             return;
         }
         let persona = request.persona.as_ref().map_or(0, |persona| persona.system.len() as u64);
-        let seen = estimate::observation(provider.kind(), &request.spec.ask, persona, tokens);
+        let seen = estimate::observation(
+            provider.kind(),
+            provider.reads_workspace(request),
+            &request.spec.ask,
+            persona,
+            tokens,
+        );
         if let (Some(milli), Some(model)) = (seen, &request.model) {
             let model = self.tree.services.config.setup.model(provider.name(), model);
             self.tree.store.observe(provider.name(), &model, milli, now());

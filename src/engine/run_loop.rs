@@ -27,6 +27,9 @@ use super::tree::Tree;
 /// How often a loop that has nothing to do looks whether its last events reached the disk.
 const COMMIT_LOOK: Duration = Duration::from_millis(20);
 
+/// Characters of what a tool changes that are kept.
+const TARGET: usize = 1_000;
+
 /// Executes one run.
 pub(crate) struct RunLoop {
     pub(super) tree: Arc<Tree>,
@@ -471,6 +474,8 @@ impl RunLoop {
             }
             Message::ToolStarted { call_id, attempt, number, tool, mut target, recorded } => {
                 self.tree.services.secrets.option(&mut target);
+                // Only now: a part of a key is not known any more.
+                let target = target.map(|target| target.chars().take(TARGET).collect());
                 if self.machine.is_running(call_id, attempt) {
                     self.feed(Input::ToolStarted { call_id, attempt, number, tool, target });
                     if let Some(ticket) = self.journal.barrier() {
@@ -478,6 +483,11 @@ impl RunLoop {
                         let _ = recorded.send(ticket);
                     }
                 }
+            }
+            Message::Raise { call_id, attempt, total, granted } => {
+                let answer = self.machine.raise(call_id, attempt, total, &mut self.tree.ledger());
+                // Who does not wait any more does not spend either.
+                let _ = granted.send(answer);
             }
             Message::ToolFinished { call_id, attempt, number, ok, mut message } => {
                 self.tree.services.secrets.text(&mut message);

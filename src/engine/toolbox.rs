@@ -12,9 +12,6 @@ use crate::tools::{Bounds, Files, Grant, Kind};
 
 use super::effects::Effects;
 
-/// Characters of a path that are recorded: one that is longer names no file.
-const TARGET: usize = 1_000;
-
 /// One lock for each directory that is written to, shared by all attempts of this process.
 type Locks = HashMap<PathBuf, Weak<tokio::sync::Mutex<()>>>;
 
@@ -74,9 +71,8 @@ impl Box {
     /// Writes a file: behind the others who write there, and once it is on record that it will be.
     async fn write(&self, kind: Kind, arguments: Value) -> Result<String, String> {
         let guard = Arc::clone(&self.writer).lock_owned().await;
-        let target = arguments.get("path").and_then(Value::as_str).map(|path| path.chars().take(TARGET).collect());
-        let target: Option<String> = target;
-        let number = self.effects.begin(kind.name(), target.as_deref()).await?;
+        let target = arguments.get("path").and_then(Value::as_str);
+        let number = self.effects.begin(kind.name(), target).await?;
         let (files, effects) = (Arc::clone(&self.files), Arc::clone(&self.effects));
         // Lock and last word stay with the work, also when nobody waits for it any more.
         let work = tokio::task::spawn_blocking(move || {

@@ -124,11 +124,9 @@ impl Estimates {
 
 /// What an answered request tells about bytes per token, in thousandths; none when other things than its text were counted: the
 /// prompts of agent programs, the turns of a tool loop, a handful of bytes.
-pub fn observation(kind: ProviderKind, ask: &Ask, persona_bytes: u64, prompt_tokens: u64) -> Option<u64> {
+pub fn observation(kind: ProviderKind, tools: bool, ask: &Ask, persona_bytes: u64, prompt_tokens: u64) -> Option<u64> {
     let text = Text::of(ask, persona_bytes);
-    let plain =
-        kind == ProviderKind::Http && ask.tools.is_none() && ask.read_scope.is_none() && ask.write_scope.is_none();
-    if !plain || text.bytes < 200 || prompt_tokens == 0 {
+    if kind != ProviderKind::Http || tools || text.bytes < 200 || prompt_tokens == 0 {
         return None;
     }
     Some(text.bytes * 1_000 / prompt_tokens).filter(|milli| BELIEVABLE.contains(milli))
@@ -259,12 +257,11 @@ mod tests {
     #[test]
     fn only_plain_requests_to_services_tell_about_bytes_per_token() {
         let long = ask(&"a".repeat(1000));
-        assert_eq!(observation(ProviderKind::Http, &long, 0, 250), Some(4_000));
-        assert_eq!(observation(ProviderKind::Cli, &long, 0, 250), None);
-        assert_eq!(observation(ProviderKind::Http, &ask("short"), 0, 2), None);
-        assert_eq!(observation(ProviderKind::Http, &long, 0, 100_000), None);
-        let tools = Ask { tools: Some(vec!["read_file".to_owned()]), ..long };
-        assert_eq!(observation(ProviderKind::Http, &tools, 0, 250), None);
+        assert_eq!(observation(ProviderKind::Http, false, &long, 0, 250), Some(4_000));
+        assert_eq!(observation(ProviderKind::Cli, false, &long, 0, 250), None);
+        assert_eq!(observation(ProviderKind::Http, false, &ask("short"), 0, 2), None);
+        assert_eq!(observation(ProviderKind::Http, false, &long, 0, 100_000), None);
+        assert_eq!(observation(ProviderKind::Http, true, &long, 0, 250), None);
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub use crate::process::MARKER;
 pub use configured::{at_line, providers_table};
 pub use file_tools::FileTools;
 pub use provider::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Feedback, Persona, Progress, Provider, ProviderKind, Reply,
-    ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
+    Allowance, AttemptRequest, Availability, BoxFuture, CallContext, Feedback, Persona, Progress, Provider,
+    ProviderKind, Reply, ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
 };
 pub(crate) use registry::keys_of;
 pub use registry::{Detected, Registry, detect, registry};

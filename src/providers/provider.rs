@@ -108,6 +108,17 @@ pub struct CallContext {
     pub retry_ceiling: Option<Duration>,
     /// Tools for a provider that has none of its own.
     pub tools: Option<std::sync::Arc<dyn ToolBox>>,
+    /// Where an attempt that makes several requests asks before it spends more than was set aside; none = nobody asks.
+    pub allowance: Option<std::sync::Arc<dyn Allowance>>,
+}
+
+/// What a budget allows one attempt.
+pub trait Allowance: Send + Sync {
+    /// Sets `total` aside for the whole attempt, in place of what was.
+    ///
+    /// # Errors
+    /// Class `budget`: so much is not left. Class `cancelled`: nobody waits for the attempt any more.
+    fn raise(&self, total: crate::core::budget::Charge) -> BoxFuture<'_, Result<(), CallError>>;
 }
 
 impl std::fmt::Debug for CallContext {

@@ -270,3 +270,22 @@ fn a_loop_that_is_cancelled_counts_what_it_used_and_what_was_under_way() {
         .collect();
     assert_eq!(kinds.last(), Some(&json!("run_finished")));
 }
+
+#[test]
+fn a_loop_asks_before_each_request_whether_the_budget_bears_it_and_keeps_what_it_used() {
+    let place = Place::new();
+    workflow(&place, "{ readScope: '.' }");
+    // 10,000 tokens in are 0.0075 dollars. The next request sends them again and has 0.0089 set aside for its answer.
+    let turn = json!({"model": "gpt-5.4-mini", "choices": [{"index": 0, "finish_reason": "tool_calls", "message":
+        {"role": "assistant", "content": null, "tool_calls": [
+            {"id": "t", "type": "function", "function": {"name": "list_files", "arguments": "{}"}}]}}],
+        "usage": {"prompt_tokens": 10_000, "completion_tokens": 0}});
+    let mock = Mock::new(move |_| Answer::json(200, &turn));
+    let args = ["run", "w.js", "--provider", "openai", "--model", "gpt-5.4-mini", "--budget-cost-usd", "0.05", "--json"];
+    let view = owf(&place, &mock, &args).json();
+    let call = call(&place, &mock);
+    assert_eq!((&call["status"], &call["error"]["class"]), (&json!("budget_exhausted"), &json!("budget")), "{call}");
+    assert!(call["error"]["message"].as_str().unwrap().starts_with("cost budget 0.05 USD: "), "{call}");
+    assert_eq!(mock.seen().len(), 5);
+    assert_eq!((&call["cost_usd"], &view["budget"]["cost_usd"]["spent"]), (&json!(0.0375), &json!(0.0375)), "{view}");
+}

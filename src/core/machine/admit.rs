@@ -192,6 +192,35 @@ impl RunMachine {
         }
     }
 
+    /// Sets `total` aside for a running attempt in place of what was, so that a budget holds for one of many requests, too. What
+    /// earlier attempts of the call used up stays beside it.
+    ///
+    /// # Errors
+    /// Class `budget`: so much is not left. Class `cancelled`: the attempt is over.
+    pub fn raise(
+        &mut self,
+        call_id: CallId,
+        attempt: u32,
+        total: Charge,
+        ledger: &mut Ledger,
+    ) -> Result<(), CallError> {
+        if !self.is_running(call_id, attempt) {
+            return Err(CallError::new(ErrorClass::Cancelled, "the attempt is over"));
+        }
+        let Some(call) = self.call_mut(call_id) else { return Ok(()) };
+        let (used, Some(held)) = (call.charge, &mut call.reserved) else { return Ok(()) };
+        let more = Charge {
+            tokens: (used.tokens + total.tokens).saturating_sub(held.tokens),
+            cost_nanos: (used.cost_nanos + total.cost_nanos).saturating_sub(held.cost_nanos),
+            calls: 0,
+        };
+        ledger.raise(more).map_err(|refusal| {
+            CallError::new(ErrorClass::Budget, refusal.message()).throwing("WorkflowBudgetExceededError")
+        })?;
+        *held += more;
+        Ok(())
+    }
+
     fn start(&mut self, call_id: CallId, reserved: Option<Charge>) {
         if let Some(call) = self.call_mut(call_id) {
             call.reserved = reserved;

@@ -10,12 +10,13 @@ use super::ladder::{self, LOCAL, Mode};
 use super::prompts::{self, ANSWER};
 use super::redact::clean;
 use super::service::Service;
+use super::tally::{Reserve, Tally};
 use super::wire::{Asked, Failed, Finish, Held, Said, ToolCall, ToolResult, Turn, Wire};
 use crate::core::call::ChatRole;
 use crate::core::ids::Hash;
-use crate::core::outcome::{CallError, CostSource, ErrorClass, Provenance};
+use crate::core::outcome::{CallError, ErrorClass, Provenance};
 use crate::providers::pace::CEILING;
-use crate::providers::prices::{Prices, TokenUse};
+use crate::providers::prices::Prices;
 use crate::providers::schema::project::{Projection, anthropic, gemini, openai_strict, tool};
 use crate::providers::schema::{compile, read_answer};
 use crate::providers::{AttemptRequest, CallContext, Feedback, FileTools, Reply, ReplyAnswer, ReplyError, ToolSpec};
@@ -36,8 +37,8 @@ pub(super) struct Chat<'a> {
     context: &'a CallContext,
     /// The tools on offer.
     tools: Vec<ToolSpec>,
-    /// What is set aside for one request, in billionths of a US dollar.
-    reserve: &'a (dyn Fn() -> u64 + Sync),
+    /// What is set aside for one request.
+    reserve: &'a Reserve<'a>,
     /// Set while the service works on a request.
     sent: AtomicBool,
     /// What was said after the prompt.
@@ -45,18 +46,6 @@ pub(super) struct Chat<'a> {
     tally: Tally,
     transcript: Vec<Value>,
     provenance: Provenance,
-}
-
-/// What was used up so far.
-#[derive(Debug, Default)]
-struct Tally {
-    used: TokenUse,
-    cost_nanos: u64,
-    source: Option<CostSource>,
-    /// Requests of which nobody knows what they cost, and what counts for them.
-    unpriced: u32,
-    unpriced_nanos: u64,
-    model: Option<String>,
 }
 
 /// How one request is held to the schema.
@@ -73,7 +62,7 @@ impl<'a> Chat<'a> {
         prices: &'a Prices,
         request: &'a AttemptRequest,
         context: &'a CallContext,
-        reserve: &'a (dyn Fn() -> u64 + Sync),
+        reserve: &'a Reserve<'a>,
     ) -> Self {
         let tools = context.tools.iter().flat_map(|tools| tools.tools()).collect();
         let provenance = Provenance { warnings: FileTools::of(request).warnings, ..Provenance::default() };
@@ -121,6 +110,7 @@ impl<'a> Chat<'a> {
         let mut holding = self.holding(&model, None);
         for turn in 1..=cap {
             self.say_turn(turn, &model);
+            self.allowed(turn, &model).await?;
             let said = loop {
                 match self.request_once(&model, holding.as_ref()).await {
                     Err(failed) if failed.of_schema => match self.step_down(&model, holding.as_ref()) {
@@ -183,6 +173,14 @@ impl<'a> Chat<'a> {
                 Err(CallError::new(ErrorClass::BadRequest, message))
             }
         }
+    }
+
+    /// Sets more aside where a budget holds: what the attempt has used, and what its next request may need.
+    async fn allowed(&self, turn: u32, model: &str) -> Result<(), Failed> {
+        let Some(allowance) = self.context.allowance.as_ref().filter(|_| turn > 1) else { return Ok(()) };
+        let heard: usize = self.later.last().map_or(0, Turn::bytes);
+        let total = self.tally.with_next(self.service, self.prices, model, heard as u64, self.reserve);
+        Ok(allowance.raise(total).await?)
     }
 
     /// A single request has no progress to tell: its start is in the journal.
@@ -501,51 +499,6 @@ impl<'a> Chat<'a> {
             transcript: self.transcript(),
             provenance: self.provenance,
         }
-    }
-}
-
-impl Tally {
-    /// Counts an answer; whether its cost is known.
-    fn add(&mut self, service: &Service, prices: &Prices, model: &str, said: &Said) -> bool {
-        self.used += said.used;
-        if said.model.is_some() {
-            self.model.clone_from(&said.model);
-        }
-        let answered = said.model.as_deref().unwrap_or(model);
-        let estimated = || {
-            let price = |model: &str| prices.cost(&service.name, model, &said.used);
-            price(model).or_else(|| price(answered)).map(|cost| (cost, CostSource::Estimated))
-        };
-        match said.cost_nanos.map(|cost| (cost, CostSource::Reported)).or_else(estimated) {
-            None => false,
-            Some((cost, source)) => {
-                self.cost_nanos += cost;
-                self.source = match self.source {
-                    Some(old) if old != source => Some(CostSource::Mixed),
-                    Some(_) | None => Some(source),
-                };
-                true
-            }
-        }
-    }
-
-    /// Counts a request of which nobody knows what it cost.
-    fn unknown(&mut self, reserve: &(dyn Fn() -> u64 + Sync)) {
-        self.unpriced += 1;
-        self.unpriced_nanos = self.unpriced_nanos.saturating_add(reserve());
-    }
-
-    /// The cost of everything, unknown when any part of it is.
-    fn cost(&self) -> (Option<u64>, CostSource) {
-        match self.source {
-            Some(source) if self.unpriced == 0 => (Some(self.cost_nanos), source),
-            Some(_) | None => (None, CostSource::Unknown),
-        }
-    }
-
-    /// What counts while the cost is not known: what is known of it, and what was set aside for the requests it is not known of.
-    fn charge(&self) -> Option<u64> {
-        (self.unpriced > 0).then(|| self.cost_nanos.saturating_add(self.unpriced_nanos))
     }
 }
 

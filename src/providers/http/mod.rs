@@ -18,6 +18,7 @@ mod prompts;
 mod provider;
 mod redact;
 mod service;
+mod tally;
 mod wire;
 
 pub use batch::{BatchPhase, BatchResult, BatchRow, BatchState, Batches, NotSubmitted, is_id};

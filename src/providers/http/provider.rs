@@ -107,7 +107,7 @@ impl Provider for HttpProvider {
         context: &'a CallContext,
     ) -> BoxFuture<'a, Result<Reply, ReplyError>> {
         Box::pin(async move {
-            let reserve = || self.reserve(request).cost_nanos;
+            let reserve = || self.reserve(request);
             Chat::new(&self.service, &self.shared, &self.prices, request, context, &reserve).answer().await
         })
     }

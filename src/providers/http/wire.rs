@@ -59,6 +59,19 @@ pub(super) enum Turn {
     Results(Vec<ToolResult>),
 }
 
+impl Turn {
+    /// About how long it is, in bytes, where it was not counted by the service yet: what tools gave.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::User(text) | Self::Assistant(text) => text.len(),
+            Self::Raw(_) => 0,
+            Self::Results(results) => {
+                results.iter().map(|one| one.content.as_ref().map_or_else(String::len, String::len)).sum()
+            }
+        }
+    }
+}
+
 /// A tool that the model wants called.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ToolCall {

@@ -1,0 +1,97 @@
+//! What an attempt has used up, and what it may come to.
+
+use super::service::Service;
+use super::wire::Said;
+use crate::core::budget::Charge;
+use crate::core::outcome::CostSource;
+use crate::providers::prices::{Prices, TokenUse};
+
+/// What is set aside for one request.
+pub(super) type Reserve<'r> = dyn Fn() -> Charge + Sync + 'r;
+
+/// Bytes of what tools say that are a token at the least.
+const BYTES_PER_TOKEN: u64 = 3;
+
+/// What was used up so far.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) used: TokenUse,
+    /// The last of them: its conversation is sent again with the next.
+    last: TokenUse,
+    cost_nanos: u64,
+    source: Option<CostSource>,
+    /// Requests of which nobody knows what they cost, and what counts for them.
+    unpriced: u32,
+    unpriced_nanos: u64,
+    pub(super) model: Option<String>,
+}
+
+impl Tally {
+    /// Counts an answer; whether its cost is known.
+    pub(super) fn add(&mut self, service: &Service, prices: &Prices, model: &str, said: &Said) -> bool {
+        self.used += said.used;
+        self.last = said.used;
+        if said.model.is_some() {
+            self.model.clone_from(&said.model);
+        }
+        let answered = said.model.as_deref().unwrap_or(model);
+        let estimated = || {
+            let price = |model: &str| prices.cost(&service.name, model, &said.used);
+            price(model).or_else(|| price(answered)).map(|cost| (cost, CostSource::Estimated))
+        };
+        match said.cost_nanos.map(|cost| (cost, CostSource::Reported)).or_else(estimated) {
+            None => false,
+            Some((cost, source)) => {
+                self.cost_nanos += cost;
+                self.source = match self.source {
+                    Some(old) if old != source => Some(CostSource::Mixed),
+                    Some(_) | None => Some(source),
+                };
+                true
+            }
+        }
+    }
+
+    /// Counts a request of which nobody knows what it cost.
+    pub(super) fn unknown(&mut self, reserve: &Reserve<'_>) {
+        self.unpriced += 1;
+        self.unpriced_nanos = self.unpriced_nanos.saturating_add(reserve().cost_nanos);
+    }
+
+    /// The cost of everything, unknown when any part of it is.
+    pub(super) fn cost(&self) -> (Option<u64>, CostSource) {
+        match self.source {
+            Some(source) if self.unpriced == 0 => (Some(self.cost_nanos), source),
+            Some(_) | None => (None, CostSource::Unknown),
+        }
+    }
+
+    /// What counts while the cost is not known: what is known of it, and what was set aside for the requests it is not known of.
+    pub(super) fn charge(&self) -> Option<u64> {
+        (self.unpriced > 0).then(|| self.cost_nanos.saturating_add(self.unpriced_nanos))
+    }
+
+    /// What the attempt comes to with one more request, high: one that sends again what the last one sent and heard, and what
+    /// tools have said since, and whose answer is as long as is set aside for.
+    pub(super) fn with_next(
+        &self,
+        service: &Service,
+        prices: &Prices,
+        model: &str,
+        heard_bytes: u64,
+        reserve: &Reserve<'_>,
+    ) -> Charge {
+        let next = reserve();
+        let last = self.last;
+        // Cached or not: what is sent again costs its full price at most.
+        let again = last.input + last.cache_read + last.cache_write_5m + last.cache_write_1h + last.output;
+        let input = again + heard_bytes / BYTES_PER_TOKEN;
+        let sent = prices.cost(&service.name, model, &TokenUse { input, ..TokenUse::default() }).unwrap_or(0);
+        let known = self.cost_nanos.saturating_add(self.unpriced_nanos);
+        Charge {
+            tokens: self.used.output + next.tokens,
+            cost_nanos: known.saturating_add(sent).saturating_add(next.cost_nanos),
+            calls: next.calls,
+        }
+    }
+}
