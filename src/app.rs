@@ -144,7 +144,7 @@ pub fn engine_at(options: AppOptions, place: Place) -> Result<Engine, Failure> {
         registry,
         runtime,
         defaults,
-        secrets: Secrets::new(config.setup.secrets.clone()),
+        secrets: secrets(&config, &options.env),
         config,
         env: options.env,
         user_home,
@@ -157,6 +157,13 @@ pub fn engine_at(options: AppOptions, place: Place) -> Result<Engine, Failure> {
         breakers: Arc::default(),
     };
     Ok(Engine::new(services, home).with_store_options(options.store.unwrap_or_default()))
+}
+
+/// The values that are never recorded: keys of providers and secrets of tools.
+fn secrets(config: &crate::engine::Configured, env: &Environment) -> Secrets {
+    let secrets = Secrets::new(config.setup.secrets.clone());
+    secrets.learn(env, config.tools.secrets());
+    secrets
 }
 
 /// Refuses a concurrency that is no number: a limit that is silently not there is none.

@@ -299,6 +299,22 @@ declare namespace owf {
     onTimeout?: "approve" | "deny";
   }): Promise<{ decision: "approve" | "deny"; by: string; reason: string | null }>;
 
+  /** Uses a tool of the user's configuration; throws when it fails or is denied. */
+  function tool<T = any>(name: string, args?: { [key: string]: Json }, options?: {
+    /** The mode it is used in. */
+    mode?: string;
+    /** What people call it; the tool's name when absent. */
+    label?: string;
+    /** The phase it is shown under. */
+    phase?: string;
+    /** Milliseconds an attempt may take. */
+    timeoutMs?: number;
+    /** How failed attempts are tried again. */
+    retry?: Retry;
+    /** What becomes of it when its process ended while it ran; `ask` when absent. */
+    onLost?: "ask" | "rerun" | "fail";
+  }): Promise<T>;
+
   /** Waits; the due time survives a restart. */
   function sleep(ms: number): Promise<void>;
 

@@ -19,6 +19,7 @@ use crate::engine::view::{DoctorCheck, Health};
 use crate::engine::{Ceilings, Configured, Defaults};
 use crate::providers::prices::Prices;
 use crate::providers::{Setup, at_line, providers_table};
+use crate::tools::{Definition, Tools};
 
 /// The most a configuration file may hold.
 const MOST_BYTES: u64 = 256 * 1024;
@@ -41,6 +42,8 @@ pub(super) struct File {
     pub(super) files: FileRules,
     /// Whether workflows may run commands.
     pub(super) commands: bool,
+    /// Tools that workflows may use.
+    pub(super) tools: BTreeMap<String, toml::Value>,
     /// Questions to a person.
     pub(super) approvals: Approvals,
     /// Programs that judge calls.
@@ -193,6 +196,8 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     if commands {
         facts.push(fact("commands", Health::Ok, "workflows may run them".to_owned(), None));
     }
+    let tools = tools(user.tools, if trusted { file.tools } else { BTreeMap::new() });
+    facts.extend(tools.problems().map(|(name, what)| fact("tool", Health::Warn, format!("{name}: {what}"), None)));
     let person_decides = [user.approvals, file.approvals].iter().any(|a| a.decider == Decider::Person);
     if person_decides {
         facts.push(fact("approvals", Health::Ok, "only a person decides".to_owned(), None));
@@ -214,6 +219,7 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     }));
     let config = Configured {
         sinks,
+        tools,
         commands,
         hooks,
         person_decides,
@@ -224,6 +230,17 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
         dir: places.dir,
     };
     Ok(Configuration { defaults, config })
+}
+
+/// The tools of both files; what the user's own says wins. One that is wrong says so when it is used.
+fn tools(user: BTreeMap<String, toml::Value>, project: BTreeMap<String, toml::Value>) -> Tools {
+    let mut all = project;
+    all.extend(user);
+    let read = |(name, value): (String, toml::Value)| {
+        let tool = value.try_into::<Definition>().map_err(|error| error.message().to_owned());
+        (name, tool)
+    };
+    Tools::new(all.into_iter().map(read).collect())
 }
 
 /// The rules of both files: what either refuses is refused; a trusted project may add roots.

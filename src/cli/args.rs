@@ -79,6 +79,8 @@ pub enum Command {
     Resume(Box<commands::resume::ResumeArgs>),
     /// Stop a run, or one call of it
     Cancel(commands::cancel::CancelArgs),
+    /// Take a finished call of a tool back
+    Undo(commands::undo::UndoArgs),
     /// Let a run finish what it started, then pause it
     Pause(commands::pause::PauseArgs),
     /// List questions that runs wait on

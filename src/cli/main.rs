@@ -85,6 +85,7 @@ fn run(ctx: &mut Context, command: Command) -> Outcome {
         Command::Run(args) => commands::run::run(ctx, &args),
         Command::Resume(args) => commands::resume::run(ctx, &args),
         Command::Cancel(args) => commands::cancel::run(ctx, args),
+        Command::Undo(args) => commands::undo::run(ctx, &args),
         Command::Pause(args) => commands::pause::run(ctx, &args),
         Command::Approvals(args) => commands::approvals::run(ctx, &args),
         Command::Approve(args) => commands::decide::run(ctx, &args, crate::core::call::Decision::Approve),

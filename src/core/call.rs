@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::core::ids::Hash;
-use crate::core::work::{CommandAsk, OutputsAsk};
+use crate::core::work::{CommandAsk, OutputsAsk, ToolAsk};
 
 /// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -110,6 +110,9 @@ pub struct Ask {
     /// The program of a `command` call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandAsk>,
+    /// The tool of a `tool` call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<ToolAsk>,
     /// Names of variables whose values only the environment of the child process holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<String>>,
@@ -367,6 +370,9 @@ pub struct CallSpec {
     /// Stored with the call, part of no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
+    /// Configured cleanups that run at the end of the run when the call was begun.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleanup: Vec<String>,
     /// A request that cannot be carried out, found by the front-end (bad schema, unknown agent type): it is journaled and
     /// settles as failed with this error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -391,6 +397,7 @@ impl CallSpec {
             cache: None,
             on_lost: OnLost::Ask,
             metadata: None,
+            cleanup: Vec::new(),
             refused: None,
             known: None,
         }
@@ -400,6 +407,7 @@ impl CallSpec {
     pub fn is_mutating(&self) -> bool {
         match self.kind {
             CallKind::Command => self.ask.command.as_ref().is_none_or(|command| !command.read_only),
+            CallKind::Tool => self.ask.tool.as_ref().is_none_or(|tool| !tool.read_only),
             _ => self.ask.isolation.is_some() || self.ask.write_scope.as_ref().is_some_and(|s| !s.is_empty()),
         }
     }

@@ -58,6 +58,10 @@ pub enum Code {
     StoreCorrupt,
     /// The home cannot be written.
     NotWritable,
+    /// A call cannot be taken back, or not any more.
+    UndoRefused,
+    /// Taking a call back failed; it can be tried again.
+    UndoFailed,
     /// A fault of owf itself.
     Internal,
 }
@@ -91,6 +95,8 @@ impl Code {
             Self::StoreFull => "store_full",
             Self::StoreCorrupt => "store_corrupt",
             Self::NotWritable => "not_writable",
+            Self::UndoRefused => "undo_refused",
+            Self::UndoFailed => "undo_failed",
             Self::Internal => "internal",
         }
     }

@@ -3,6 +3,7 @@
 use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::core::call::is_default;
 
@@ -33,6 +34,21 @@ impl CommandAsk {
         };
         self.argv.iter().map(quoted).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// A tool to be used.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ToolAsk {
+    /// Its name.
+    pub name: String,
+    /// Its arguments.
+    pub args: Value,
+    /// The mode it is used in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Whether it changes nothing, as its configuration says: no part of the request.
+    #[serde(skip)]
+    pub read_only: bool,
 }
 
 /// Files that a call is to make.

@@ -38,17 +38,28 @@ pub(crate) fn allowed(services: &Services, settings: &Settings) -> bool {
 pub(crate) const HOW_TO_ALLOW: &str =
     "read them, then set `commands = true` in the user's configuration, or pass --allow-commands at a terminal";
 
-/// Refuses a document with commands before anything of it starts, where they are not allowed. Under fixtures a command may be
+/// Refuses a document with tools that are not there, or with commands where they are not allowed, before anything starts. Under fixtures a command may be
 /// answered by a rule, so there each is looked at when its turn comes.
 ///
 /// # Errors
 /// `invalid_arguments`, with the tasks.
 pub(crate) fn check(kind: WorkflowKind, text: &str, services: &Services, settings: &Settings) -> Result<(), Failure> {
-    if kind != WorkflowKind::Document || settings.fixtures.is_some() || allowed(services, settings) {
+    // A text without the words has no such task; compiling a large one again takes its time.
+    let may = text.contains("run") || text.contains("tool");
+    if kind != WorkflowKind::Document || settings.fixtures.is_some() || !may {
         return Ok(());
     }
-    // A text without the word has no such task; compiling a large one again takes its time.
-    let plan = if text.contains("run") { document::plan(text).ok() } else { None };
+    let plan = document::plan(text).ok();
+    for (task, tool) in plan.iter().flat_map(document::Plan::tools) {
+        services.config.tools.get(tool).map_err(|why| {
+            Failure::new(Code::InvalidArguments, format!("task `{task}`: {why}"))
+                .hint("tools are `[tools.NAME]` of the user's configuration")
+                .with("tool", tool)
+        })?;
+    }
+    if allowed(services, settings) {
+        return Ok(());
+    }
     let tasks: Vec<String> = plan.iter().flat_map(|plan| plan.commands()).map(str::to_owned).collect();
     if tasks.is_empty() {
         return Ok(());

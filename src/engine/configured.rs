@@ -8,6 +8,7 @@ use crate::core::failure::{Code, Failure};
 use crate::core::file_rules::FileRules;
 use crate::core::run::Settings;
 use crate::providers::Setup;
+use crate::tools::Tools;
 
 use super::view::DoctorCheck;
 
@@ -20,6 +21,8 @@ pub struct Configured {
     pub ceilings: Ceilings,
     /// What the file tools may touch.
     pub files: Arc<FileRules>,
+    /// The tools that workflows may use.
+    pub tools: Tools,
     /// Whether workflows may run commands.
     pub commands: bool,
     /// Programs that judge calls, in the order in which they are asked.

@@ -21,8 +21,8 @@ use super::query::{Bound, Query, QueryEnv, RunScope};
 use super::run_end::RunEnd;
 use super::services::{Services, directories};
 use super::view::{
-    DecisionView, DryRunView, InitView, NewWorkflowView, ProviderRow, ResumedHow, RunView, ValidateView, Woke,
-    WorkflowsView,
+    DecisionView, DryRunView, InitView, NewWorkflowView, ProviderRow, ResumedHow, RunView, UndoView, ValidateView,
+    Woke, WorkflowsView,
 };
 
 /// How often a wait looks at the store.
@@ -314,6 +314,19 @@ impl Engine {
         let mut view = self.view(&run)?;
         view.cancel_requested = Some(true);
         Ok(view)
+    }
+
+    /// Takes a finished call of a tool back.
+    ///
+    /// # Errors
+    /// `undo_refused`, `undo_failed`, `not_found`, `invalid_arguments` (also for `latest`), store errors.
+    pub fn undo(&self, run: &str, call: &str) -> Result<UndoView, Failure> {
+        if run.trim() == "latest" {
+            let message = "taking a call back needs the run's id: the latest run may be another than you think";
+            return Err(Failure::new(Code::InvalidArguments, message));
+        }
+        let (run, call) = self.query(|q| q.resolve_call(Some(run), call))?;
+        super::undo::undo(&self.existing()?, &self.services, &run, call)
     }
 
     /// Asks a run to start nothing more, let running attempts finish, and pause.

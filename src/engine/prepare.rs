@@ -69,7 +69,8 @@ impl RunLoop {
             CallKind::Workflow => Some(self.plan_child(call_id, &spec)),
             CallKind::Agent => self.plan_agent(call_id, &spec),
             CallKind::Command => Some(self.plan_command(call_id, &spec)),
-            CallKind::Tool | CallKind::Expr | CallKind::Approval | CallKind::Timer | CallKind::Turn => {
+            CallKind::Tool => Some(self.plan_tool(call_id, &spec)),
+            CallKind::Expr | CallKind::Approval | CallKind::Timer | CallKind::Turn => {
                 let message = format!("calls of kind {} cannot be executed yet", spec.kind.as_str());
                 Some(Plan::Refuse(CallError::new(ErrorClass::Other, message)))
             }
@@ -117,7 +118,10 @@ impl RunLoop {
             tracing::warn!(%error, "a state of the workspace is not kept");
         }
         let model = request.model.clone();
-        let configured = self.tree.settings.engine.schema_attempts != EngineLimits::default().schema_attempts;
+        let limits = self.tree.settings.engine;
+        // Runs of earlier versions recorded only the number.
+        let configured =
+            limits.schema_attempts_set || limits.schema_attempts != EngineLimits::default().schema_attempts;
         let schema_attempts = if configured { None } else { provider.schema_attempts() };
         let mut prepared = Prepared {
             provider_name: name.clone(),

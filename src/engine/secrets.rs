@@ -91,7 +91,7 @@ impl Secrets {
             }
         }
         match state {
-            DriverState::Returned(value) => self.option_value(value),
+            DriverState::Returned(value) | DriverState::Cancelled(value) => self.option_value(value),
             DriverState::Failed(error) => self.text(&mut error.message),
             DriverState::Waiting => {}
         }
@@ -110,6 +110,9 @@ impl Secrets {
             Some(OutputsAsk::Files(files)) => files.iter_mut().for_each(|file| self.text(file)),
             Some(OutputsAsk::Pattern(text) | OutputsAsk::From(text)) => self.text(text),
             None => {}
+        }
+        if let Some(tool) = &mut ask.tool {
+            self.value(&mut tool.args);
         }
         if let Some(command) = &mut ask.command {
             command.argv.iter_mut().for_each(|word| self.text(word));

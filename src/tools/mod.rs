@@ -1,4 +1,4 @@
-//! Layer 1: file tools for agents that bring none, confined to one directory.
+//! Layer 2: file tools, confined to one directory; the tools of the user's configuration.
 
 mod bounds;
 mod files;
@@ -6,6 +6,7 @@ mod glob;
 mod list;
 mod outputs;
 mod path;
+mod registry;
 mod search;
 mod specs;
 mod tree;
@@ -14,3 +15,4 @@ mod write;
 pub use bounds::Bounds;
 pub use files::{Files, Grant, Kind};
 pub use outputs::Outputs;
+pub use registry::{Definition, Fault, Tools};

@@ -42,6 +42,7 @@ fn the_list_of_commands_is_the_agreed_one() {
             "run",
             "resume",
             "cancel",
+            "undo",
             "pause",
             "approvals",
             "approve",

@@ -34,6 +34,7 @@ pub mod schema;
 pub mod status;
 pub mod supervise;
 pub mod trust;
+pub mod undo;
 pub mod usage;
 pub mod validate;
 pub mod wait;

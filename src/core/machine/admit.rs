@@ -143,6 +143,10 @@ impl RunMachine {
             // No attempt was made, so a bad schema is a failed call, not an answer that broke it.
             Plan::Refuse(error) if error.class == ErrorClass::Schema => self.settle_refused(call_id, error, ledger),
             Plan::Refuse(error) => self.settle_error(call_id, error, ledger),
+            Plan::Ask(question) => {
+                call.question = Some(question);
+                self.ask(call_id, ledger);
+            }
             Plan::Hit(outcome) => self.settle(call_id, *outcome, None, ledger),
             Plan::Run { provider, model, real, note, record, child_run, pin, permit, schema_attempts } => {
                 call.provider = provider;

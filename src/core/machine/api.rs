@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::core::budget::{Charge, Limits};
-use crate::core::call::Decision;
+use crate::core::call::{ApprovalAsk, Decision};
 use crate::core::event::{ApprovalNote, CacheRecord, Event, PolicyVerdict};
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::op::{DriverState, Op};
@@ -153,6 +153,8 @@ pub struct DecisionInput {
 pub enum Plan {
     /// It cannot be carried out: it settles with this error, no attempt is made.
     Refuse(CallError),
+    /// A person is asked first; the shell is asked for a plan again once they approve.
+    Ask(Box<ApprovalAsk>),
     /// The cache has its answer.
     Hit(Box<Outcome>),
     /// It is to be executed.

@@ -4,11 +4,11 @@ use serde_json::json;
 
 use crate::core::budget::Ledger;
 use crate::core::call::{CallKind, Decider, Decision};
-use crate::core::event::{ApprovalNote, Event};
+use crate::core::event::{ApprovalKind, ApprovalNote, Event};
 use crate::core::history::RecordedCall;
 use crate::core::ids::{ApprovalId, CallId, Hash};
 use crate::core::json::canonical;
-use crate::core::outcome::{CallStatus, DecisionNote, Outcome};
+use crate::core::outcome::{CallError, CallStatus, DecisionNote, ErrorClass, Outcome};
 
 use super::api::{DecisionInput, Effect};
 use super::state::{CallState, RunMachine};
@@ -42,8 +42,17 @@ impl RunMachine {
 
     fn question(&self, call_id: CallId, approval_id: ApprovalId) -> Option<ApprovalNote> {
         let call = self.call(call_id)?;
-        let kind = Self::question_kind(call.spec.kind);
-        let (message, metadata, decider, expires_at, on_timeout) = match &call.spec.ask.approval {
+        let kind = match call.question {
+            Some(_) => ApprovalKind::Tool,
+            None => Self::question_kind(call.spec.kind),
+        };
+        let (message, metadata, decider, expires_at, on_timeout) = match call
+            .spec
+            .ask
+            .approval
+            .as_ref()
+            .or(call.question.as_deref())
+        {
             Some(ask) => {
                 let expires_at = ask.expires_in_ms.map(|ms| self.now.plus(ms));
                 (ask.message.clone(), ask.metadata.clone(), ask.decider, expires_at, ask.on_timeout)
@@ -124,6 +133,12 @@ impl RunMachine {
                 call.repeat_agreed = true;
                 call.state = CallState::Held;
                 self.held.insert(call_id.0);
+            }
+            (_, Decision::Deny) if call.question.is_some() => {
+                let why = note.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                let error = CallError::new(ErrorClass::Denied, format!("denied by {}{why}", note.by));
+                let outcome = Outcome { decision: Some(note), ..Outcome::failed(call_id, error) };
+                self.settle(call_id, outcome, None, ledger);
             }
             (_, Decision::Deny) => {
                 let outcome = Outcome { decision: Some(note), ..Outcome::new(call_id, CallStatus::Skipped) };

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::core::budget::{Charge, Ledger};
-use crate::core::call::CallSpec;
+use crate::core::call::{ApprovalAsk, CallSpec};
 use crate::core::event::{CacheRecord, Event};
 use crate::core::history::History;
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
@@ -81,6 +81,8 @@ pub(super) struct Call {
     pub(super) over_cap: bool,
     /// Set when a person agreed to repeat a lost mutating attempt.
     pub(super) repeat_agreed: bool,
+    /// What a person is asked before it starts.
+    pub(super) question: Option<Box<ApprovalAsk>>,
 }
 
 /// What the run is heading for.
@@ -250,6 +252,11 @@ impl RunMachine {
     /// The request of a call.
     pub fn spec(&self, call_id: CallId) -> Option<&Arc<CallSpec>> {
         self.call(call_id).map(|c| &c.spec)
+    }
+
+    /// Whether a person agreed that a call starts.
+    pub fn is_agreed(&self, call_id: CallId) -> bool {
+        self.call(call_id).is_some_and(|c| c.repeat_agreed)
     }
 
     /// The number of a call's current attempt; 0 before the first.

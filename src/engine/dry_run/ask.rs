@@ -78,6 +78,7 @@ impl Prepared {
         };
         let provider = match spec.kind {
             CallKind::Command => commands::NAME.to_owned(),
+            CallKind::Tool => "tool".to_owned(),
             _ => provider.name().to_owned(),
         };
         Ok(Self { request, schema, provider })

@@ -257,6 +257,7 @@ fn warnings(
         out.push(Notice::new("approvals", message));
     }
     out.extend(commands(record));
+    out.extend(tools(record));
     out.extend(failures(record));
     out.extend(unused_rules(input, stage));
     out.extend(record.warnings.iter().cloned());
@@ -271,6 +272,17 @@ fn commands(record: &Record) -> Option<Notice> {
     let what = if lines.len() == 1 { "1 command".to_owned() } else { format!("{} commands", lines.len()) };
     let message = format!("A run would run {what}, none of them run here: {}", listed.join("; "));
     (!lines.is_empty()).then(|| Notice::new("commands", message))
+}
+
+/// Tools that a run would use, and that nothing used here.
+fn tools(record: &Record) -> Option<Notice> {
+    let calls: Vec<&str> = record.calls.iter().filter_map(|c| Some(c.spec.ask.tool.as_ref()?.name.as_str())).collect();
+    let mut names = calls.clone();
+    names.sort_unstable();
+    names.dedup();
+    let what = if calls.len() == 1 { "1 call".to_owned() } else { format!("{} calls", calls.len()) };
+    let message = format!("A run would make {what} of tools, none of them made here: {}", clip(&names.join(", "), 200));
+    (!calls.is_empty()).then(|| Notice::new("tools", message))
 }
 
 /// Calls that failed here: by a fixture rule, the budget, a bad schema or an unknown provider.

@@ -262,9 +262,9 @@ impl Shell<'_> {
         };
         match spec.kind {
             CallKind::Workflow => self.plan_child(stage, call_id, &spec),
-            // A command is never run here: its answer is a rule's, or generated.
-            CallKind::Agent | CallKind::Command => self.plan_agent(stage, call_id, &spec),
-            CallKind::Tool | CallKind::Expr | CallKind::Approval | CallKind::Timer | CallKind::Turn => {
+            // Commands and tools are never run here: their answers are a rule's, or generated.
+            CallKind::Agent | CallKind::Command | CallKind::Tool => self.plan_agent(stage, call_id, &spec),
+            CallKind::Expr | CallKind::Approval | CallKind::Timer | CallKind::Turn => {
                 let message = format!("calls of kind {} cannot be executed yet", spec.kind.as_str());
                 Plan::Refuse(CallError::new(ErrorClass::Other, message))
             }

@@ -133,10 +133,12 @@ impl Query<'_> {
 
 fn asked(detail: &mut CallDetail, request: &CallRequest) {
     let ask = &request.spec.ask;
-    let text = match (&ask.prompt, &ask.approval, &ask.command) {
+    let tool = ask.tool.as_ref().map(|tool| format!("{} {}", tool.name, tool.args));
+    let line = ask.command.as_ref().map(crate::core::work::CommandAsk::line).or(tool);
+    let text = match (&ask.prompt, &ask.approval, line) {
         (Some(prompt), ..) => prompt.clone(),
         (None, Some(approval), _) => approval.message.clone(),
-        (None, None, Some(command)) => command.line(),
+        (None, None, Some(line)) => line,
         (None, None, None) => String::new(),
     };
     detail.prompt_bytes = ask.prompt_text().map_or(text.len(), |whole| whole.len()) as u64;

@@ -15,6 +15,7 @@ mod output;
 mod prices;
 mod run;
 mod runs;
+mod undo;
 mod usage;
 mod validate;
 mod workflows;
@@ -42,6 +43,7 @@ pub use run::{
     UsageView, Woke, WorktreeRow,
 };
 pub use runs::{OwnerView, RunFacts, RunRow, RunsView};
+pub use undo::UndoView;
 pub use usage::{UsageBy, UsageReport, UsageSum};
 pub use validate::{Diagnostic, Severity, ValidateView, WorkflowMeta};
 pub use workflows::{NewWorkflowView, Scope, TemplateRow, WorkflowRow, WorkflowsView};

@@ -237,7 +237,7 @@ fn facts(plan: &Plan, meta: Meta, text: String) -> Script {
                 let target: &WorkflowTarget = target;
                 note(&mut script.workflows_named, target.clone());
             }
-            Kind::Command(_) | Kind::Expr { .. } | Kind::Approval => {}
+            Kind::Command(_) | Kind::Tool { .. } | Kind::Expr { .. } | Kind::Approval => {}
         }
     }
     script

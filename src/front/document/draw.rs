@@ -21,7 +21,7 @@ pub struct Drawing {
 pub struct Node {
     /// Its id.
     pub id: String,
-    /// agent, command, expr, workflow, approval, end; of a script's run any kind of call.
+    /// agent, command, tool, expr, workflow, approval, end; of a script's run any kind of call.
     pub kind: String,
     /// What it is for.
     pub description: Option<String>,
@@ -161,7 +161,7 @@ impl Drawing {
 fn node(task: &Task, status: Option<String>) -> Node {
     let agent = match &task.kind {
         Kind::Agent { agent, .. } => agent.clone(),
-        Kind::Command(_) | Kind::Expr { .. } | Kind::Workflow { .. } | Kind::Approval => None,
+        Kind::Command(_) | Kind::Tool { .. } | Kind::Expr { .. } | Kind::Workflow { .. } | Kind::Approval => None,
     };
     let repeats = match (&task.for_each, &task.until) {
         (Some(_), _) => Some("for_each"),

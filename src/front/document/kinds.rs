@@ -19,6 +19,7 @@ impl Builder<'_, '_, '_, '_> {
         let given: Vec<&str> = [
             ("prompt", written.prompt.is_some()),
             ("run", written.run.is_some()),
+            ("tool", written.tool.is_some()),
             ("expr", written.expr.is_some()),
             ("workflow", written.workflow.is_some()),
         ]
@@ -28,6 +29,11 @@ impl Builder<'_, '_, '_, '_> {
         match given[..] {
             ["prompt"] => self.agent(written),
             ["run"] => self.command(written),
+            ["tool"] => {
+                let name = written.tool.clone().unwrap_or_default();
+                let args = written.args.as_ref().map(|args| self.compiled("args", Template::value(args)));
+                Kind::Tool { name, args }
+            }
             ["expr"] => {
                 let source = written.expr.clone().unwrap_or(Value::Null);
                 let made = match &source {
@@ -50,7 +56,7 @@ impl Builder<'_, '_, '_, '_> {
                 // What is missing may be a field of a later version, which has been named already.
                 if !self.one.node.entries().iter().any(|(_, k, _)| types::LATER.iter().any(|(_, name)| k == name)) {
                     let message = format!(
-                        "`{}` does nothing: it needs `prompt`, `run`, `expr`, `workflow` or `approval`",
+                        "`{}` does nothing: it needs `prompt`, `run`, `tool`, `expr`, `workflow` or `approval`",
                         self.one.id
                     );
                     self.report.error(self.one.at, "missing_field", message);
@@ -177,9 +183,11 @@ impl Builder<'_, '_, '_, '_> {
     pub(super) fn misplaced(&mut self, written: &types::Task, kind: &Kind) {
         let is_agent = matches!(kind, Kind::Agent { .. });
         let is_command = matches!(kind, Kind::Command(_));
+        let is_tool = matches!(kind, Kind::Tool { .. });
         let only_agents: &[(&str, bool)] = &[
             ("agent", written.agent.is_some()),
             ("cache", written.cache.is_some()),
+            ("messages", written.messages.is_some()),
             ("isolation", written.isolation.is_some()),
             ("read_scope", written.read_scope.is_some()),
             ("write_scope", written.write_scope.is_some()),
@@ -187,18 +195,21 @@ impl Builder<'_, '_, '_, '_> {
         for (key, _) in only_agents.iter().filter(|(_, given)| *given && !is_agent) {
             self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt`"));
         }
-        let only_work: &[(&str, bool)] = &[
-            ("schema", written.schema.is_some()),
-            ("retry", written.retry.is_some()),
-            ("timeout", written.timeout.is_some()),
-            ("secrets", written.secrets.is_some()),
-            ("outputs", written.outputs.is_some()),
-        ];
-        for (key, _) in only_work.iter().filter(|(_, given)| *given && !is_agent && !is_command) {
+        let only_asked = [("schema", written.schema.is_some()), ("secrets", written.secrets.is_some())];
+        // What a tool answers and is given is a matter of its configuration.
+        for (key, _) in only_asked.iter().filter(|(_, given)| *given && !is_agent && !is_command) {
             self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt` or `run`"));
         }
-        if written.args.is_some() && written.workflow.is_none() {
-            self.error("args", "misplaced", "`args` belongs to a task with a `workflow`");
+        let only_work = [
+            ("retry", written.retry.is_some()),
+            ("timeout", written.timeout.is_some()),
+            ("outputs", written.outputs.is_some()),
+        ];
+        for (key, _) in only_work.iter().filter(|(_, given)| *given && !is_agent && !is_command && !is_tool) {
+            self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt`, `run` or `tool`"));
+        }
+        if written.args.is_some() && written.workflow.is_none() && !is_tool {
+            self.error("args", "misplaced", "`args` belongs to a task with a `workflow` or `tool`");
         }
         if matches!(kind, Kind::Approval) && written.approval.is_some() {
             for (key, given) in [("for_each", written.for_each.is_some()), ("until", written.until.is_some())] {

@@ -82,6 +82,12 @@ pub(super) struct Task {
     pub(super) max_visits: u32,
     pub(super) set: Vec<(String, Template)>,
     pub(super) guard: Option<Guard>,
+    /// What it says about its own end.
+    pub(super) outcome: Option<Template>,
+    /// Cleanups by name.
+    pub(super) cleanup: Vec<String>,
+    /// What was said before its prompt.
+    pub(super) messages: Option<Template>,
     pub(super) allow_failure: bool,
     pub(super) retry: Option<Retry>,
     pub(super) timeout_ms: Option<u64>,
@@ -103,6 +109,8 @@ pub(super) enum Kind {
     },
     /// Runs a program. The request is complete but for its words.
     Command(Box<Command>),
+    /// Uses a tool.
+    Tool { name: String, args: Option<Template> },
     /// Runs a child.
     Workflow { target: WorkflowTarget, args: Option<Template> },
     /// Asks a person; the decision is its value.
@@ -116,6 +124,7 @@ impl Kind {
             Self::Agent { .. } => "agent",
             Self::Expr { .. } => "expr",
             Self::Command(_) => "command",
+            Self::Tool { .. } => "tool",
             Self::Workflow { .. } => "workflow",
             Self::Approval => "approval",
         }
@@ -262,12 +271,23 @@ impl Plan {
         self.tasks.iter().filter(|t| matches!(t.kind, Kind::Command(_))).map(|t| t.id.as_str()).collect()
     }
 
+    /// The ids of the tasks that use tools, each with the tool.
+    pub fn tools(&self) -> Vec<(&str, &str)> {
+        let mut found = Vec::new();
+        for task in &self.tasks {
+            if let Kind::Tool { name, .. } = &task.kind {
+                found.push((task.id.as_str(), name.as_str()));
+            }
+        }
+        found
+    }
+
     /// The names of all secrets that its tasks are given.
     pub fn secrets(&self) -> Vec<&str> {
         let asks = self.tasks.iter().filter_map(|task| match &task.kind {
             Kind::Agent { ask, .. } => Some(ask.as_ref()),
             Kind::Command(command) => Some(&command.ask),
-            Kind::Expr { .. } | Kind::Workflow { .. } | Kind::Approval => None,
+            Kind::Expr { .. } | Kind::Tool { .. } | Kind::Workflow { .. } | Kind::Approval => None,
         });
         asks.filter_map(|ask| ask.secrets.as_ref()).flatten().map(String::as_str).collect()
     }

@@ -61,7 +61,7 @@ impl Match {
             && within(&self.occurrence, request.occurrence)
             && within(&self.attempt, request.attempt)
             && within(&self.call_index, request.call_id.0)
-            && named(&self.tool, CallKind::Tool, None)
+            && named(&self.tool, CallKind::Tool, ask.tool.as_ref().map(|tool| tool.name.as_str()))
             && named(&self.command, CallKind::Command, line.as_deref())
     }
 }

@@ -67,6 +67,16 @@ pub(super) fn delivery(call: &OpenCall, outcome: &Outcome, worktrees: &str) -> D
                 failure(&mut delivery, outcome, &format!("agent \"{}\" {}", call.label, outcome.status.as_str()));
             }
         }
+        Answer::Tool => {
+            if ok {
+                value(&mut delivery, outcome.value.as_ref());
+            } else {
+                delivery.how = How::Throw;
+                "Error".clone_into(&mut delivery.first);
+                delivery.second =
+                    with_message(&format!("tool \"{}\" {}", call.label, outcome.status.as_str()), outcome);
+            }
+        }
         Answer::Workflow => {
             let what = format!("workflow \"{}\" {}", call.label, outcome.status.as_str());
             if ok {

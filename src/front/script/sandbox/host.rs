@@ -23,6 +23,8 @@ pub(super) enum Answer {
     Agent,
     /// The same, with a log line.
     Workflow,
+    /// A value or a throw.
+    Tool,
     /// A decision.
     Approval,
     /// Nothing, once it is over.

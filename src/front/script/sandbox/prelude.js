@@ -343,9 +343,9 @@ const reserve = (estimate) => {
 };
 
 // Makes a hook whose errors reject: scripts see a promise in any case.
-const promising = (run) => (a, b) => {
+const promising = (run) => (a, b, c) => {
   try {
-    return run(a, b);
+    return run(a, b, c);
   } catch (error) {
     return rejected(error);
   }
@@ -372,6 +372,18 @@ const askApproval = promising((question) => {
   const metadata = encode(given.metadata, 'metadata of owf.approve()');
   if (metadata !== undefined) fields.metadata = metadata;
   return wait(request('approval', coerce(given.message), fields, false), 'approval');
+});
+const askTool = promising((name, args, options) => {
+  const given = options ?? { __proto__: null };
+  if (typeof name !== 'string' || name === '' || typeof given !== 'object') {
+    throw new SafeTypeError('owf.tool() takes (name, args?, {mode?, label?, phase?, timeoutMs?, retry?, onLost?})');
+  }
+  const fields = { __proto__: null, mode: given.mode, timeoutMs: given.timeoutMs, retry: given.retry, onLost: given.onLost };
+  if (given.label !== undefined) fields.label = coerce(given.label);
+  if (given.phase !== undefined) fields.phase = coerce(given.phase);
+  const text = encode(args, 'args of owf.tool()');
+  if (text !== undefined) fields.args = text;
+  return wait(request('tool', name, fields, false), 'tool');
 });
 const sleep = promising((ms) => {
   const delay = trunc(SafeNumber(ms));
@@ -439,6 +451,9 @@ const OWF = {
   },
   approve(question) {
     return askApproval(question);
+  },
+  tool(name, args, options) {
+    return askTool(name, args, options);
   },
   sleep(ms) {
     return sleep(ms);

@@ -11,6 +11,7 @@ use crate::core::call::{
 use crate::core::event::LogLevel;
 use crate::core::op::Op;
 use crate::core::outcome::{CallError, ErrorClass};
+use crate::core::work::ToolAsk;
 
 const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 
@@ -32,6 +33,7 @@ pub(super) fn build(
     let (mut spec, answer) = match kind {
         "agent" => (agent(shared, text, Fields::parse("agent()", fields)?)?, Answer::Agent),
         "workflow" => workflow(shared, Fields::parse("workflow()", fields)?)?,
+        "tool" => (tool(shared, text, Fields::parse("owf.tool()", fields)?)?, Answer::Tool),
         "approval" => (approval(shared, text, Fields::parse("owf.approve()", fields)?)?, Answer::Approval),
         "sleep" => (timer(shared, "sleep", Fields::parse("owf.sleep()", fields)?)?, Answer::Sleep),
         "timer" => (timer(shared, "timer", Fields::parse("setTimeout()", fields)?)?, Answer::Timer),
@@ -237,6 +239,28 @@ fn workflow(shared: &mut Shared, mut f: Fields) -> Result<(CallSpec, Answer), St
     spec.phase = Some(title);
     shared.log(LogLevel::Info, format!("workflow \"{name}\" started"), None);
     Ok((spec, Answer::Workflow))
+}
+
+fn tool(shared: &Shared, name: String, mut f: Fields) -> Result<CallSpec, String> {
+    let args = match f.map.swap_remove("args") {
+        None => Value::Object(Map::new()),
+        Some(Value::String(text)) => {
+            serde_json::from_str(&text).map_err(|e| format!("the args of owf.tool() cannot be read: {e}"))?
+        }
+        Some(_) => return Err("the args of owf.tool() cannot be read".into()),
+    };
+    if !args.is_object() {
+        return Err(f.wrong("args", "an object", &args));
+    }
+    let asked = ToolAsk { name: name.clone(), args, mode: f.text("mode")?, read_only: false };
+    let mut spec = CallSpec::new(CallKind::Tool, Ask { tool: Some(asked), ..Ask::default() });
+    spec.label = plain(&mut f, "label").unwrap_or(name);
+    let phase = plain(&mut f, "phase");
+    spec.phase = shared.phase_of(phase);
+    spec.timeout_ms = f.number("timeoutMs", f64::MIN_POSITIVE, "a positive number of milliseconds")?;
+    spec.retry = retry(&mut f)?;
+    spec.on_lost = f.word::<OnLost>("onLost", "\"ask\", \"rerun\", \"fail\"")?.unwrap_or_default();
+    Ok(spec)
 }
 
 fn approval(shared: &Shared, message: String, mut f: Fields) -> Result<CallSpec, String> {

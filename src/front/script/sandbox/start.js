@@ -5,6 +5,7 @@ const owf = {
   parallel: OWF_FANS.parallel,
   pipeline: OWF_FANS.pipeline,
   approve: OWF.approve,
+  tool: OWF.tool,
   sleep: OWF.sleep,
   log: OWF.log,
   state: {},

@@ -1,0 +1,24 @@
+//! Takes a finished call of a tool back.
+
+use clap::Args;
+
+use crate::cli::{Context, Exit, Outcome};
+
+/// `owf undo RUN CALL`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The run; not latest
+    pub run: String,
+    /// The call
+    pub call: String,
+}
+
+/// Takes the call back and says so.
+pub fn run(ctx: &mut Context, args: &UndoArgs) -> Outcome {
+    let view = ctx.engine.undo(&args.run, &args.call)?;
+    ctx.reply(&view, |view, _| {
+        let said = view.output.as_ref().map(|output| format!(": {}", output.trim())).unwrap_or_default();
+        format!("{}/{} of {} taken back{said}\n", view.run_id, view.call_id, view.tool)
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,327 @@
+//! Tools of the user's configuration: arguments, mode, person, handler, in this order; locks, and what takes a call back.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::cli::{Place, Printed, eventually, printed};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Tools that leave a trace when they run.
+const TOOLS: &str = r#"
+[tools.deploy]
+description = "Deploys a version."
+command = ["sh", "-c", "tee -a ran; echo >> ran"]
+schema = { type = "object", required = ["version"], additionalProperties = false, properties = { version = { type = "string" }, to = { type = "string" } } }
+fixed_args = { to = "test" }
+modes = ["edit"]
+requires_approval = true
+approval_message = "Deploy it?"
+
+[tools.echo]
+command = ["cat"]
+
+[tools.only_edit]
+command = ["sh", "-c", "echo edited >> ran"]
+modes = ["edit", "repair"]
+
+[tools.save]
+builtin = "write_file"
+
+[tools.load]
+builtin = "read_file"
+
+[tools.alone]
+command = ["sh", "-c", "mkdir busy || exit 7; sleep 0.05; rmdir busy; echo >> ran"]
+lock = true
+
+[tools.broken]
+command = ["true"]
+builtin = "read_file"
+
+[tools.hidden]
+command = ["sh", "-c", "echo \"it is $TOOL_TOKEN\""]
+secrets = ["TOOL_TOKEN"]
+
+[tools.slow]
+command = ["sleep", "300"]
+timeout_seconds = 1
+
+[tools.publish]
+command = ["sh", "-c", "cat > published; echo '{\"id\": 7}'"]
+undo = ["sh", "-c", "test -e may_undo || { echo not yet >&2; exit 1; }; cat > undone; rm published"]
+
+[tools.brief]
+command = ["true"]
+undo = ["true"]
+undo_seconds = 0
+"#;
+
+/// A place with this document and the tools.
+fn place(document: &str) -> Place {
+    let place = Place::new();
+    place.file("flow.yaml", document);
+    place.file("user.toml", TOOLS);
+    place
+}
+
+fn owf_in(place: &Place, env: &[(&str, &str)], args: &[&str]) -> Printed {
+    let config = place.path().join("user.toml");
+    printed(&place.command(args).env("OWF_CONFIG", config).envs(env.iter().copied()).output().unwrap())
+}
+
+fn owf(place: &Place, args: &[&str]) -> Printed {
+    owf_in(place, &[], args)
+}
+
+const RUN: &[&str] = &["run", "flow.yaml", "--no-input", "--json"];
+
+fn run(place: &Place) -> Value {
+    owf(place, RUN).json()
+}
+
+/// Status and message of the call of the latest run with this label.
+fn told(place: &Place, label: &str) -> String {
+    let calls = place.json(&["calls", "latest", "--json"]);
+    let call = calls["calls"].as_array().unwrap().iter().find(|c| c["label"] == label).cloned().unwrap();
+    format!(
+        "{} {}: {}",
+        call["status"].as_str().unwrap(),
+        call["attempts"],
+        call["error"]["message"].as_str().unwrap_or("-")
+    )
+}
+
+fn trace(place: &Place) -> String {
+    std::fs::read_to_string(place.path().join("ran")).unwrap_or_default()
+}
+
+#[test]
+fn accept_097_arguments_that_break_the_schema_are_refused_before_the_mode_the_person_and_the_tool() {
+    let place = place(
+        "name: x
+mode: review
+on_failure: best_effort
+tasks:
+  missing: {tool: deploy, args: {}}
+  wrong: {tool: deploy, args: {version: 3}}
+  more: {tool: deploy, args: {version: '3', force: true}}
+  none: {tool: deploy, args: '{{ 1 }}'}
+",
+    );
+    assert_eq!(run(&place)["status"], json!("done"));
+    assert_eq!(
+        ["missing", "wrong", "more", "none"].map(|label| told(&place, label)),
+        [
+            "failed 0: the arguments of `deploy` break its schema: \"version\" is a required property",
+            "failed 0: the arguments of `deploy` break its schema at /version: 3 is not of type \"string\"",
+            "failed 0: the arguments of `deploy` break its schema: Additional properties are not allowed ('force' was unexpected)",
+            "failed 0: the arguments of a tool are an object, not 1",
+        ]
+    );
+    assert_eq!(trace(&place), "");
+    assert_eq!(place.json(&["approvals", "--json"])["approvals"], json!([]));
+}
+
+#[test]
+fn accept_098_a_tool_of_another_mode_is_denied_and_never_runs() {
+    let tasks = "on_failure: best_effort\ntasks:\n  a: {tool: only_edit}\n  b: {tool: deploy, args: {version: '3'}}\n  c: {tool: echo}\n";
+    let denied = place(&format!("name: x\nmode: review\n{tasks}"));
+    run(&denied);
+    assert_eq!(
+        ["a", "b", "c"].map(|label| told(&denied, label)),
+        [
+            "denied 0: `only_edit` may be used in mode edit, repair only; the mode is review",
+            "denied 0: `deploy` may be used in mode edit only; the mode is review",
+            "done 1: -",
+        ]
+    );
+    let none = place(&format!("name: x\n{tasks}"));
+    run(&none);
+    assert_eq!(told(&none, "a"), "denied 0: `only_edit` may be used in mode edit, repair only; this run has no mode");
+    assert_eq!([trace(&denied), trace(&none)], ["", ""]);
+    let may = place("name: x\nmode: repair\ntasks:\n  a: {tool: only_edit}\n");
+    assert_eq!(run(&may)["status"], json!("done"));
+    assert_eq!(trace(&may), "edited\n");
+}
+
+const DEPLOYS: &str = "name: x\nmode: edit\ntasks:\n  d: {tool: deploy, args: {version: '{{ input.v }}'}}\n  end: {after: d, expr: tasks.d.data.version}\n";
+
+#[test]
+fn a_person_is_asked_before_the_tool_runs_and_its_fixed_arguments_are_there() {
+    let place = place(DEPLOYS);
+    let paused = owf(&place, &[RUN, &["--arg", "v=3"]].concat()).json();
+    assert_eq!(json!([paused["status"], paused["status_reason"]]), json!(["paused", "approval"]), "{paused}");
+    assert_eq!(trace(&place), "");
+    let row = place.json(&["approvals", "--json"])["approvals"][0].clone();
+    assert_eq!(
+        json!([row["kind"], row["message"], row["metadata"]]),
+        json!(["tool", "Deploy it?", {"tool": "deploy", "arguments": {"to": "test", "version": "3"}}]),
+        "{row}"
+    );
+    let id = paused["run_id"].as_str().unwrap().to_owned();
+    let approved = owf(&place, &["approve", &id, "--reason", "go", "--json"]);
+    assert_eq!(approved.code, 0, "{approved:?}");
+    eventually(5 * SECOND, "the run ends", || place.json(&["status", &id, "--json"])["status"] == "done");
+    assert_eq!(place.json(&["output", &id, "--json"])["output"], json!("3"));
+    assert_eq!(trace(&place), "{\"to\":\"test\",\"version\":\"3\"}\n");
+}
+
+#[test]
+fn a_tool_that_a_person_denies_is_denied_without_an_attempt() {
+    let place = place(DEPLOYS);
+    let paused = owf(&place, &[RUN, &["--arg", "v=3"]].concat()).json();
+    let id = paused["run_id"].as_str().unwrap().to_owned();
+    let denied = owf(&place, &["deny", &id, "--reason", "not today", "--json"]);
+    assert_eq!(denied.code, 0, "{denied:?}");
+    eventually(5 * SECOND, "the run ends", || place.json(&["status", &id, "--json"])["status"] == "failed");
+    let text = told(&place, "d");
+    assert!(text.starts_with("denied 0: denied by ") && text.ends_with(": not today"), "{text}");
+    assert_eq!(trace(&place), "");
+}
+
+#[test]
+fn a_call_may_set_what_is_fixed_and_the_record_says_so() {
+    let place = place(&DEPLOYS.replace("version: '{{ input.v }}'", "version: '3', to: production"));
+    let id = run(&place)["run_id"].as_str().unwrap().to_owned();
+    owf(&place, &["approve", &id, "--json"]);
+    eventually(5 * SECOND, "the run ends", || place.json(&["status", &id, "--json"])["status"] == "done");
+    assert_eq!(trace(&place), "{\"to\":\"production\",\"version\":\"3\"}\n");
+    let detail = place.json(&["calls", &id, "c0001", "--json"]);
+    assert!(detail.to_string().contains("the call set `to`, which the configuration of `deploy` fixes"), "{detail}");
+}
+
+#[test]
+fn scripts_use_tools_with_a_mode_of_their_own_and_failures_are_thrown() {
+    let place = place("");
+    place.file(
+        "flow.js",
+        "export const meta = { name: 'flow', description: 'Uses tools.' }
+const said = await owf.tool('echo', { a: [1] })
+const caught = []
+for (const call of [() => owf.tool('only_edit'), () => owf.tool('deploy', {}), () => owf.tool('gone'), () => owf.tool('echo', 1)]) {
+  try { await call() } catch (error) { caught.push(error.message) }
+}
+await owf.tool('only_edit', {}, { mode: 'edit', label: 'edits' })
+return { said, caught }
+",
+    );
+    let view = owf(&place, &["run", "flow.js", "--no-input", "--json"]).json();
+    let configured = "alone, brief, broken, deploy, echo, hidden, load, only_edit, publish, save, slow";
+    assert_eq!(
+        view["output"],
+        json!({"said": {"a": [1]}, "caught": [
+            "tool \"only_edit\" denied: `only_edit` may be used in mode edit, repair only; this run has no mode",
+            "tool \"deploy\" failed: the arguments of `deploy` break its schema: \"version\" is a required property",
+            format!("tool \"gone\" failed: there is no tool `gone`; configured are {configured}"),
+            "owf.tool() option \"args\" must be an object, not 1",
+        ]}),
+        "{view}"
+    );
+    assert_eq!(told(&place, "edits"), "done 1: -");
+}
+
+#[test]
+fn file_tools_secrets_and_time_limits_come_from_the_configuration() {
+    let place = place(
+        "name: x
+on_failure: best_effort
+tasks:
+  save: {tool: save, args: {path: made/a.txt, content: hello}, outputs: made/a.txt}
+  load: {tool: load, args: {path: made/a.txt}, after: save}
+  out: {tool: load, args: {path: ../x}}
+  hidden: {tool: hidden}
+  slow: {tool: slow}
+  wrong: {after: load, expr: '{{ tasks.load }}'}
+",
+    );
+    let view = owf_in(&place, &[("TOOL_TOKEN", "token-0123456789")], RUN).json();
+    assert_eq!(
+        json!([view["output"]["wrong"], view["output"]["hidden"]]),
+        json!(["hello", "it is [TOOL_TOKEN]"]),
+        "{view}"
+    );
+    assert_eq!(told(&place, "out"), "failed 1: ../x must not contain `..`");
+    assert_eq!(told(&place, "slow"), "timeout 1: no answer in 1 s");
+    run(&place);
+    assert_eq!(told(&place, "hidden"), "failed 0: the secret TOOL_TOKEN of `hidden` is not set in the environment");
+}
+
+#[test]
+fn a_tool_that_is_not_there_or_wrong_is_told_before_anything_starts() {
+    for (tool, message) in [
+        ("gone", "task `b`: there is no tool `gone`; configured are"),
+        ("broken", "task `b`: the tool `broken` is configured wrongly: it needs one handler: `command` or `builtin`"),
+    ] {
+        let place = place(&format!("name: x\ntasks:\n  a: {{prompt: hi}}\n  b: {{after: a, tool: {tool}}}\n"));
+        let refused = owf(&place, RUN);
+        let error = refused.json()["error"].clone();
+        assert_eq!((refused.code, &error["code"]), (2, &json!("invalid_arguments")), "{error}");
+        assert!(error["message"].as_str().unwrap().starts_with(message), "{error}");
+        assert_eq!(place.json(&["runs", "--json"])["total"], json!(0));
+    }
+}
+
+#[test]
+fn accept_110_a_locked_tool_runs_alone_in_parallel_tasks_and_in_several_processes() {
+    let place = place("name: x\ntasks:\n  a: {for_each: [1, 2, 3], tool: alone}\n");
+    let config = place.path().join("user.toml");
+    let start = || {
+        let mut command = place.command(RUN);
+        command.env("OWF_CONFIG", &config).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let started = [start(), start()];
+    for child in started {
+        let view = printed(&child.wait_with_output().unwrap()).json();
+        assert_eq!(view["status"], json!("done"), "{view}");
+    }
+    assert_eq!(trace(&place), "\n".repeat(6));
+}
+
+#[test]
+fn a_dry_run_uses_no_tool_and_a_rule_answers_in_its_place() {
+    let place = place("name: x\ntasks:\n  a: {tool: only_edit}\n  b: {after: a, tool: elsewhere}\n");
+    let dry = owf(&place, &["dry-run", "flow.yaml", "--json"]).json();
+    let warned: Vec<&Value> = dry["warnings"].as_array().unwrap().iter().filter(|w| w["code"] == "tools").collect();
+    let message = "A run would make 2 calls of tools, none of them made here: elsewhere, only_edit";
+    assert_eq!(warned, [&json!({"code": "tools", "message": message})], "{dry}");
+    place.file("answers.yaml", &crate::acca_support::answers("  - match: {tool: elsewhere}\n    json: {n: 1}"));
+    place.file("flow.yaml", "name: x\ntasks:\n  b: {tool: elsewhere}\n");
+    let view = owf(&place, &[RUN, &["--fixtures", "answers.yaml"]].concat()).json();
+    assert_eq!(view["output"], json!({"n": 1}), "{view}");
+    assert_eq!(trace(&place), "");
+}
+
+#[test]
+fn accept_100_a_call_is_taken_back_once_in_time_and_a_failed_try_leaves_it_possible() {
+    let place = place(
+        "name: x\ntasks:\n  p: {tool: publish, args: {v: 1}}\n  b: {tool: brief}\n  e: {tool: echo}\n  x: {expr: 1}\n",
+    );
+    let view = run(&place);
+    let id = view["run_id"].as_str().unwrap().to_owned();
+    let undo = |call: &str| owf(&place, &["undo", &id, call, "--json"]);
+    let error = |printed: Printed| {
+        let error = printed.json()["error"].clone();
+        format!("{} {} {}", printed.code, error["code"].as_str().unwrap(), error["message"].as_str().unwrap())
+    };
+    assert_eq!(
+        error(undo("c0001")),
+        format!("2 undo_failed taking {id}/c0001 back failed: `sh` ended with exit code 1: not yet")
+    );
+    assert!(place.path().join("published").exists());
+    place.file("may_undo", "");
+    let done = undo("1");
+    assert_eq!((done.code, done.json()), (0, json!({"run_id": id, "call_id": "c0001", "tool": "publish"})));
+    let read: Value = serde_json::from_str(&std::fs::read_to_string(place.path().join("undone")).unwrap()).unwrap();
+    assert_eq!(read, json!({"tool": "publish", "arguments": {"v": 1}, "result": {"id": 7}}));
+    assert!(!place.path().join("published").exists());
+    assert_eq!(error(undo("c0001")), format!("2 undo_refused {id}/c0001 was taken back already"));
+    assert_eq!(error(undo("c0002")), format!("2 undo_refused {id}/c0002 could be taken back for 0 s, which are over"));
+    assert_eq!(error(undo("c0003")), "2 undo_refused the tool `echo` has no `undo`");
+    assert_eq!(error(undo("c0004")), format!("2 undo_refused {id}/c0004 is no call of a tool"));
+    assert_eq!(owf(&place, &["undo", "latest", "c0001"]).code, 2);
+}
