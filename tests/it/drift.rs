@@ -203,6 +203,7 @@ fn drift_the_settings_of_the_readme_are_those_the_program_reads() {
     read.retain(|name| !name.starts_with("OWF_PROVIDER_"));
     // Set by owf for the processes it starts, not by people.
     read.remove("OWF_CALL_ID");
+    read.remove("OWF_DETACHED");
     let mut listed = variables(settings);
     listed.retain(|name| !name.starts_with("OWF_PROVIDER_"));
     assert!(settings.contains("OWF_PROVIDER_<NAME>_CONCURRENCY"));
