@@ -218,8 +218,8 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
         fact("event sinks", Health::Ok, format!("{}, for {when}", sink.name), None)
     }));
     let config = Configured {
-        tools,
         sinks,
+        tools,
         commands,
         hooks,
         person_decides,

@@ -370,6 +370,9 @@ pub struct CallSpec {
     /// Stored with the call, part of no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
+    /// Configured cleanups that run at the end of the run when the call was begun.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleanup: Vec<String>,
     /// A request that cannot be carried out, found by the front-end (bad schema, unknown agent type): it is journaled and
     /// settles as failed with this error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -394,6 +397,7 @@ impl CallSpec {
             cache: None,
             on_lost: OnLost::Ask,
             metadata: None,
+            cleanup: Vec::new(),
             refused: None,
             known: None,
         }

@@ -55,6 +55,8 @@ pub enum DriverState {
     Waiting,
     /// It returned; absent is `undefined`.
     Returned(Option<Value>),
+    /// It ended the run before its time, which is no failure: with what it has so far.
+    Cancelled(Option<Value>),
     /// It failed.
     Failed(RunError),
 }

@@ -235,6 +235,9 @@ pub struct EngineLimits {
     pub nesting: u32,
     /// Attempts at a structured answer.
     pub schema_attempts: u32,
+    /// Whether somebody said so; else a provider's own number counts.
+    #[serde(skip_serializing_if = "crate::core::call::is_default")]
+    pub schema_attempts_set: bool,
     /// Milliseconds an attempt may take when the call does not say.
     pub call_timeout_ms: u64,
     /// Calls whose folder is written below the run directory.
@@ -257,6 +260,7 @@ impl Default for EngineLimits {
             memory_bytes: 256 * 1024 * 1024,
             nesting: 1,
             schema_attempts: 5,
+            schema_attempts_set: false,
             call_timeout_ms: 600_000,
             call_folders: 2000,
             breaker_failures: 5,

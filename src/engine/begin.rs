@@ -68,6 +68,7 @@ impl RunLoop {
             // The run ended, or the call was cancelled, between the decision to start and the start: nobody is asked.
             return;
         }
+        self.note_begun(call_id);
         if self.machine.spec(call_id).is_some_and(|s| s.kind == crate::core::call::CallKind::Workflow) {
             return self.start_child(call_id);
         }

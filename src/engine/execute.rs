@@ -294,6 +294,9 @@ fn execute(
     };
     let (to_self, inbox) = channel();
     let driving_since = tree.register(run, to_self.clone());
+    let mut begun: Vec<CallId> =
+        history.calls.values().filter(|call| call.started_at.is_some()).map(|call| call.call_id).collect();
+    begun.sort_unstable_by_key(|call| call.0);
     let machine = RunMachine::new(config, history, reuse);
     let run_loop = RunLoop {
         tree: Arc::clone(tree),
@@ -316,6 +319,8 @@ fn execute(
         children: std::collections::HashMap::new(),
         earlier_children,
         lookups: lookups.by_call,
+        cancelling: None,
+        begun,
         parent,
     };
     run_loop.run()

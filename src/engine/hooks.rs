@@ -16,7 +16,7 @@ use crate::core::failure::{Code, Failure};
 use crate::core::ids::CallId;
 use crate::core::machine::{Answer, AttemptReport, Input, Plan};
 use crate::core::outcome::{CallError, ErrorClass, Outcome};
-use crate::core::run::RunSpec;
+use crate::core::run::{RunSpec, RunStatus};
 use crate::process::{Exit, Program, find_program, passed, run};
 
 use super::begin::Running;
@@ -35,6 +35,8 @@ pub enum HookPlace {
     Before,
     /// When its answer is there and satisfies its schema.
     After,
+    /// When the run ends, for tasks that name it as their `cleanup`. It decides nothing.
+    Cleanup,
 }
 
 impl HookPlace {
@@ -42,6 +44,7 @@ impl HookPlace {
         match self {
             Self::Before => "before",
             Self::After => "after",
+            Self::Cleanup => "cleanup",
         }
     }
 }
@@ -114,7 +117,7 @@ struct Said {
 }
 
 /// Everything hooks of one place are asked with.
-struct Asking {
+pub(super) struct Asking {
     hooks: Vec<Hook>,
     env: Environment,
     cwd: PathBuf,
@@ -138,7 +141,7 @@ async fn judge(asking: Asking) -> Judged {
                         let message = format!("denied by hook `{}`{why}", hook.name);
                         (PolicyVerdict::Denied, reason, Some(CallError::new(ErrorClass::Denied, message)))
                     }
-                    HookPlace::After => {
+                    HookPlace::After | HookPlace::Cleanup => {
                         let message = format!("the answer was rejected by hook `{}`{why}", hook.name);
                         (PolicyVerdict::Rejected, reason, Some(CallError::new(ErrorClass::Policy, message)))
                     }
@@ -158,6 +161,14 @@ async fn judge(asking: Asking) -> Judged {
         }
     }
     judged
+}
+
+/// Runs one cleanup.
+///
+/// # Errors
+/// How it failed.
+pub(super) async fn clean(hook: &Hook, asking: &Asking) -> Result<(), String> {
+    ask(hook, asking).await.map(|_| ())
 }
 
 /// The verdict of one hook: none = the call goes on, else why not.
@@ -203,6 +214,9 @@ async fn ask(hook: &Hook, asking: &Asking) -> Result<Option<Option<String>>, Str
     if too_much {
         return Err(format!("it printed more than {MOST_OUTPUT} bytes"));
     }
+    if hook.place == HookPlace::Cleanup {
+        return Ok(None);
+    }
     let text = String::from_utf8_lossy(&out);
     if text.trim().is_empty() {
         return Err("it printed nothing".to_owned());
@@ -212,7 +226,9 @@ async fn ask(hook: &Hook, asking: &Asking) -> Result<Option<Option<String>>, Str
         (HookPlace::Before, "allow") | (HookPlace::After, "accept") => Ok(None),
         (HookPlace::Before, "deny") | (HookPlace::After, "fail") => Ok(Some(said.reason)),
         (HookPlace::Before, other) => Err(format!("its verdict must be allow or deny, not `{other}`")),
-        (HookPlace::After, other) => Err(format!("its verdict must be accept or fail, not `{other}`")),
+        (HookPlace::After | HookPlace::Cleanup, other) => {
+            Err(format!("its verdict must be accept or fail, not `{other}`"))
+        }
     }
 }
 
@@ -316,15 +332,30 @@ impl RunLoop {
     }
 
     /// What the hooks of a place are asked about a call; none when there is no such hook.
-    fn asking(&self, call_id: CallId, place: HookPlace, outcome: Option<Value>) -> Option<Asking> {
-        let spec = self.machine.spec(call_id)?;
+    fn asking(&self, call_id: CallId, place: HookPlace, answer: Option<Value>) -> Option<Asking> {
+        let kind = self.machine.spec(call_id)?.kind;
         let named = &self.spec.hooks;
-        let applies =
-            |h: &&Hook| h.place == place && h.kinds.contains(&spec.kind) && (h.always || named.contains(&h.name));
+        let applies = |h: &&Hook| h.place == place && h.kinds.contains(&kind) && (h.always || named.contains(&h.name));
         let hooks: Vec<Hook> = self.tree.services.config.hooks.iter().filter(applies).cloned().collect();
         if hooks.is_empty() {
             return None;
         }
+        self.asked(call_id, hooks, place, answer.map(|answer| ("answer", answer)))
+    }
+
+    /// What a cleanup is told.
+    pub(super) fn cleaning(&self, call_id: CallId, hook: &Hook, status: RunStatus) -> Option<Asking> {
+        self.asked(call_id, vec![hook.clone()], hook.place, Some(("status", status.as_str().into())))
+    }
+
+    fn asked(
+        &self,
+        call_id: CallId,
+        hooks: Vec<Hook>,
+        place: HookPlace,
+        more: Option<(&str, Value)>,
+    ) -> Option<Asking> {
+        let spec = self.machine.spec(call_id)?;
         let mut question = json!({
             "owf_hook": 1,
             "at": place.word(),
@@ -345,8 +376,8 @@ impl RunLoop {
                 "metadata": spec.metadata,
             },
         });
-        if let (Some(map), Some(outcome)) = (question.as_object_mut(), outcome) {
-            map.insert("answer".to_owned(), outcome);
+        if let (Some(map), Some((key, value))) = (question.as_object_mut(), more) {
+            map.insert(key.to_owned(), value);
         }
         Some(Asking {
             hooks,

@@ -56,6 +56,7 @@ pub fn limits(env: &Environment, base: EngineLimits) -> Result<EngineLimits, Fai
         sync_ms: sync_ms.unwrap_or(base.sync_ms),
         memory_bytes: memory_mb.map_or(base.memory_bytes, |mb| mb << 20),
         schema_attempts: schema.map_or(base.schema_attempts, |n| n as u32),
+        schema_attempts_set: schema.is_some() || base.schema_attempts_set,
         nesting: nesting.map_or(base.nesting, |n| n as u32),
         breaker_failures: failures.map_or(base.breaker_failures, |n| n as u32),
         breaker_open_ms: open_ms.unwrap_or(base.breaker_open_ms),

@@ -98,6 +98,8 @@ pub(crate) enum Message {
         /// Why.
         reason: Option<String>,
     },
+    /// The run has waited long enough for its children to end.
+    CancelNow,
     /// The run is to pause.
     Pause {
         /// The inbox row.

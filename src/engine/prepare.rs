@@ -118,7 +118,10 @@ impl RunLoop {
             tracing::warn!(%error, "a state of the workspace is not kept");
         }
         let model = request.model.clone();
-        let configured = self.tree.settings.engine.schema_attempts != EngineLimits::default().schema_attempts;
+        let limits = self.tree.settings.engine;
+        // Runs of earlier versions recorded only the number.
+        let configured =
+            limits.schema_attempts_set || limits.schema_attempts != EngineLimits::default().schema_attempts;
         let schema_attempts = if configured { None } else { provider.schema_attempts() };
         let mut prepared = Prepared {
             provider_name: name.clone(),

@@ -55,6 +55,10 @@ pub(crate) struct RunLoop {
     pub(super) consumed: Vec<i64>,
     /// Children of this run that execute here, by the call that started them.
     pub(super) children: HashMap<CallId, RunId>,
+    /// Calls with cleanups that were begun, in order.
+    pub(super) begun: Vec<CallId>,
+    /// Set when the run is to end and waits for its children.
+    pub(super) cancelling: Option<super::cancel::Cancelling>,
     /// Tells the parent's loop that this child waits for a person.
     pub(super) parent: Option<(Sender<Message>, CallId)>,
 }
@@ -81,6 +85,10 @@ impl RunLoop {
     /// Waits for the next message. While something is on its way to disk, its failure is news too.
     fn next(&self) -> Message {
         loop {
+            if let Some(cancelling) = &self.cancelling {
+                let left = cancelling.until.saturating_duration_since(std::time::Instant::now());
+                return self.inbox.recv_timeout(left).unwrap_or(Message::CancelNow);
+            }
             let received = match self.journal.standing() {
                 Standing::OnDisk => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Standing::Queued => self.inbox.recv_timeout(COMMIT_LOOK),
@@ -132,7 +140,7 @@ impl RunLoop {
     fn ran(&mut self, step: DriverStep) {
         // A cancel stops user logic through the abort flag: the cancel counts, not the error it causes.
         self.drain_inbox();
-        if self.end.is_some() || self.machine.is_over() {
+        if self.end.is_some() || self.machine.is_over() || self.cancelling.is_some() {
             return;
         }
         if self.parent.is_some()
@@ -195,7 +203,7 @@ impl RunLoop {
                 Effect::Ask { approval } => self.ask(&approval),
                 Effect::Deliver { call_id, outcome, budget } => {
                     self.drain_inbox();
-                    if self.end.is_some() || self.machine.is_over() {
+                    if self.end.is_some() || self.machine.is_over() || self.cancelling.is_some() {
                         continue;
                     }
                     self.prepared.remove(&call_id);
@@ -235,6 +243,8 @@ impl RunLoop {
         if let Some(event) = last {
             // The files of a run are complete before its end is on record, and written only when everything they tell is.
             if let Event::RunFinished { outcome } = &event {
+                let warnings = self.clean_up(outcome);
+                self.journal.append(warnings, Vec::new(), Vec::new());
                 self.hand_over();
                 if self.journal.commit().is_err() {
                     return self.store_failed();
@@ -445,6 +455,8 @@ impl RunLoop {
     }
 
     fn message(&mut self, message: Message) {
+        let message = if self.cancelling.is_some() { self.while_cancelling(message) } else { Some(message) };
+        let Some(message) = message else { return };
         match message {
             Message::Attempt { call_id, attempt, report } => {
                 self.attempts.remove(&call_id);
@@ -484,8 +496,10 @@ impl RunLoop {
             }
             Message::Cancel { row, call_id, by, reason } => {
                 self.consumed.extend(row);
-                self.feed(Input::Cancel { call_id, by, reason });
+                self.cancel(call_id, by, reason);
             }
+            // Whoever waited for children has heard of the last one since.
+            Message::CancelNow => {}
             Message::Pause { row, reason } => {
                 self.consumed.extend(row);
                 if self.parent.is_none() {

@@ -91,7 +91,7 @@ impl Secrets {
             }
         }
         match state {
-            DriverState::Returned(value) => self.option_value(value),
+            DriverState::Returned(value) | DriverState::Cancelled(value) => self.option_value(value),
             DriverState::Failed(error) => self.text(&mut error.message),
             DriverState::Waiting => {}
         }

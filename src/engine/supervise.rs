@@ -43,6 +43,7 @@ pub(crate) fn spawn(store: &Store, services: &Services, run: &RunId) -> Result<(
         .arg(run.as_str())
         // It outlives the call that this process may have been started for, and is no process of it.
         .env_remove(crate::providers::MARKER)
+        .env(crate::process::DETACHED, "1")
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)

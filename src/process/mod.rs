@@ -8,5 +8,5 @@ mod table;
 
 pub use find::{find_program, version_of};
 pub use pass::{is_for_git, is_plain, passed};
-pub use run::{Exit, Finished, MARKER, Program, end_running, run};
+pub use run::{DETACHED, Exit, Finished, MARKER, Program, end_running, run};
 pub use sweep::{sweep, sweep_below};

@@ -1,6 +1,6 @@
 //! One program from start to end: prompt in, lines out, and an end that leaves nothing running.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +17,9 @@ use super::table::{Row, descendants, rows};
 /// The environment variable that marks processes started for an attempt, so that they can be found and ended when their owner
 /// is gone.
 pub const MARKER: &str = "OWF_CALL_ID";
+
+/// The environment variable, `1`, of a process that is on its own: it outlives the call that it was started from.
+pub const DETACHED: &str = "OWF_DETACHED";
 
 /// How long a program may take after it was interrupted, to say what it used.
 const AFTER_INTERRUPT: Duration = Duration::from_secs(5);
@@ -121,7 +124,7 @@ pub fn end_running() {
         for row in belonging.iter().filter(|row| row.pid != pid) {
             kill(row);
         }
-        sweep_listed(&marker, listed);
+        sweep_listed(markers(marker, &belonging), listed);
     }
 }
 
@@ -156,8 +159,14 @@ impl Started {
                 kill(row);
             }
         }
-        sweep_listed(&self.marker, listed);
+        let belonging: Vec<Row> = self.known.iter().chain(&running).cloned().collect();
+        sweep_listed(markers(self.marker.clone(), &belonging), listed);
     }
+}
+
+/// A marker, and those of the processes that belong to its own: an agent that runs owf has agents of agents.
+fn markers(own: String, belonging: &[Row]) -> BTreeSet<String> {
+    belonging.iter().filter_map(|row| row.marker.clone()).chain([own]).collect()
 }
 
 impl Drop for Started {

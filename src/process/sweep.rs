@@ -4,14 +4,16 @@
 //! their environment does. Where the system has no /proc, `ps` is asked, and where that cannot show environments only the
 //! process group and the known descendants are ended.
 
+use std::collections::BTreeSet;
+
 use rustix::process::{Pid, Signal};
 
-use super::table::{Row, ancestors, row, rows};
+use super::table::{Row, ancestors, descendants, row, rows};
 
 /// A process may start another while it is being ended; after so many looks there is nothing left, or it multiplies.
 const LOOKS: usize = 20;
 
-/// Kills every process that carries exactly this marker. Gives how many were found.
+/// Kills every process that carries exactly this marker, and everything below it. Gives how many were found.
 pub fn sweep(marker: &str) -> usize {
     sweep_where(|found| found == marker, rows())
 }
@@ -22,27 +24,29 @@ pub fn sweep_below(root: &str) -> usize {
     sweep_where(|found| found.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')), rows())
 }
 
-/// Like [`sweep`], with the processes as they were listed a moment ago.
-pub(super) fn sweep_listed(marker: &str, listed: Vec<Row>) -> usize {
-    sweep_where(|found| found == marker, listed)
+/// Like [`sweep`] for several markers, with the processes as they were listed a moment ago.
+pub(super) fn sweep_listed(markers: BTreeSet<String>, listed: Vec<Row>) -> usize {
+    sweep_where(|found| markers.contains(found), listed)
 }
 
 fn sweep_where(is_it: impl Fn(&str) -> bool, mut listed: Vec<Row>) -> usize {
     let spared = ancestors(&listed);
     let mut killed: Vec<(u32, u64)> = Vec::new();
+    // One of them may be owf, whose own agents carry markers of theirs: they go with it, as it has nobody to end them then.
+    let mut below: BTreeSet<String> = BTreeSet::new();
     for _ in 0..LOOKS {
-        let found: Vec<&Row> = listed
-            .iter()
-            .filter(|row| !spared.contains(&row.pid) && row.marker.as_deref().is_some_and(&is_it))
-            .collect();
+        let is_meant = |row: &&Row| row.marker.as_deref().is_some_and(|found| is_it(found) || below.contains(found));
+        let marked = listed.iter().filter(is_meant).filter(|row| !spared.contains(&row.pid));
+        let found: Vec<Row> = marked.flat_map(|row| descendants(&listed, row.pid)).collect();
         if found.is_empty() {
             break;
         }
         for row in found {
             // A killed process may still be listed for a moment.
-            if kill(row) && !killed.contains(&(row.pid, row.started)) {
+            if kill(&row) && !killed.contains(&(row.pid, row.started)) {
                 killed.push((row.pid, row.started));
             }
+            below.extend(row.marker);
         }
         listed = rows();
     }

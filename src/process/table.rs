@@ -1,6 +1,6 @@
 //! The processes of this machine: who started whom, and which of them carry the marker of an attempt.
 
-use super::run::MARKER;
+use super::run::{DETACHED, MARKER};
 
 /// One process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(super) struct Row {
     pub(super) started: u64,
     /// The marker in its environment.
     pub(super) marker: Option<String>,
+    /// Whether it says that it is on its own: neither it nor what it starts belongs to whoever started it.
+    pub(super) detached: bool,
 }
 
 /// All processes that this user may look at. Zombies are left out.
@@ -46,7 +48,13 @@ fn from_proc(pid: u32) -> Option<Row> {
         let value = entry.strip_prefix(MARKER.as_bytes())?.strip_prefix(b"=")?;
         Some(String::from_utf8_lossy(value).into_owned())
     });
-    Some(Row { pid, parent, started, marker })
+    let detached = environ.split(|byte| *byte == 0).any(says_detached);
+    Some(Row { pid, parent, started, marker, detached })
+}
+
+/// Whether an entry of an environment says that a process is on its own.
+fn says_detached(entry: &[u8]) -> bool {
+    entry.strip_prefix(DETACHED.as_bytes()).is_some_and(|rest| rest == b"=1")
 }
 
 /// Where there is no /proc: `ps` tells parents everywhere, and the environment where `-E` is known (macOS, BSD).
@@ -64,16 +72,18 @@ fn ps_line(line: &str) -> Option<Row> {
     let mut words = line.split_whitespace();
     let pid = words.next()?.parse().ok()?;
     let parent = words.next()?.parse().ok()?;
-    let marker = words.find_map(|word| word.strip_prefix(MARKER)?.strip_prefix('=')).map(str::to_owned);
-    Some(Row { pid, parent, started: 0, marker })
+    let words: Vec<&str> = words.collect();
+    let marker = words.iter().find_map(|word| word.strip_prefix(MARKER)?.strip_prefix('=')).map(str::to_owned);
+    let detached = words.iter().any(|word| says_detached(word.as_bytes()));
+    Some(Row { pid, parent, started: 0, marker, detached })
 }
 
-/// `of` and everything it started that still has its parent, ids and start times, children after their parents.
+/// `of` and everything it started that still has its parent and is not on its own; children after their parents.
 pub(super) fn descendants(rows: &[Row], of: u32) -> Vec<Row> {
     let mut found: Vec<Row> = rows.iter().filter(|row| row.pid == of).cloned().collect();
     let mut next = vec![of];
     while let Some(parent) = next.pop() {
-        for row in rows.iter().filter(|row| row.parent == parent && row.pid != of) {
+        for row in rows.iter().filter(|row| row.parent == parent && row.pid != of && !row.detached) {
             if !found.iter().any(|known| known.pid == row.pid) {
                 found.push(row.clone());
                 next.push(row.pid);
@@ -100,7 +110,7 @@ mod tests {
     use super::*;
 
     fn made(pid: u32, parent: u32) -> Row {
-        Row { pid, parent, started: 0, marker: None }
+        Row { pid, parent, started: 0, marker: None, detached: false }
     }
 
     #[test]
@@ -109,6 +119,9 @@ mod tests {
         let pids = |of| descendants(&rows, of).iter().map(|row| row.pid).collect::<Vec<_>>();
         assert_eq!(pids(5), [5, 6, 7]);
         assert_eq!(pids(9), Vec::<u32>::new());
+        let alone = rows.clone().map(|row| Row { detached: row.pid == 6, ..row });
+        assert_eq!(descendants(&alone, 5).iter().map(|row| row.pid).collect::<Vec<_>>(), [5]);
+        assert_eq!(descendants(&alone, 6).iter().map(|row| row.pid).collect::<Vec<_>>(), [6, 7]);
     }
 
     #[test]
@@ -116,6 +129,7 @@ mod tests {
         assert_eq!(ps_line("  12   1"), Some(made(12, 1)));
         let marked = Row { marker: Some("a/b/1/1".into()), ..made(12, 1) };
         assert_eq!(ps_line("12 1 sleep 60 PATH=/bin OWF_CALL_ID=a/b/1/1 HOME=/"), Some(marked));
+        assert!(ps_line("12 1 owf supervise OWF_DETACHED=1").is_some_and(|row| row.detached));
         assert_eq!(ps_line("PID PPID"), None);
     }
 }

@@ -76,7 +76,7 @@ const FIVE: &str = "const out = []
     return out";
 
 #[test]
-fn after_five_failures_attempts_fail_at_once_in_every_run_until_one_probe_gets_through() {
+fn accept_093_after_five_failures_attempts_fail_at_once_in_every_run_until_one_probe_gets_through() {
     let (provider, other) = (shaky("shaky", 5), shaky("steady", 0));
     let lab = Lab::with(Outfit {
         providers: vec![Arc::clone(&provider) as Arc<dyn Provider>, Arc::clone(&other) as Arc<dyn Provider>],

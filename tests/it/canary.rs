@@ -281,7 +281,8 @@ fn accept_047_no_reply_to_a_client_holds_a_key() {
 
 /// A service of batches that repeats the key wherever it may say something.
 fn batch_parrot() -> Mock {
-    Mock::new(|seen| {
+    let looked = std::sync::atomic::AtomicBool::new(false);
+    Mock::new(move |seen| {
         let echo = echo();
         let line = |id: &str, result: Value| json!({"custom_id": id, "result": result}).to_string();
         let message = |stop: &str| {
@@ -291,7 +292,9 @@ fn batch_parrot() -> Mock {
         let answer = match seen.line.as_str() {
             "POST /v1/messages/batches" => Answer::json(200, &json!({"id": "msgbatch_1", "processing_status": echo})),
             "GET /v1/messages/batches/msgbatch_1" => {
-                Answer::json(200, &json!({"id": "msgbatch_1", "processing_status": "ended"}))
+                // First a word that nobody knows.
+                let word = if looked.swap(true, std::sync::atomic::Ordering::SeqCst) { "ended" } else { echo.as_str() };
+                Answer::json(200, &json!({"id": "msgbatch_1", "processing_status": word}))
             }
             "GET /v1/messages/batches/msgbatch_1/results" => {
                 let error = json!({"type": "error", "error": {"type": echo, "message": echo}});

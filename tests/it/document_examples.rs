@@ -6,6 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::document_support::{Paper, check};
+use crate::policies::Guarded;
+use crate::support::cli::Place;
 
 fn text(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/documents/{name}.yaml"));
@@ -135,13 +137,16 @@ fn agent_with_tools() {
     let message = json!({"message": "where is it?"});
     let (_, output, paper) = run("agent-with-tools", message.clone(), &rules("json: {sent: monday}"));
     assert_eq!(output["found"], true);
-    assert!(output["answer"].as_str().unwrap().contains("What is known of order o7: {\"sent\":\"monday\"}"), "{output}");
+    assert!(
+        output["answer"].as_str().unwrap().contains("What is known of order o7: {\"sent\":\"monday\"}"),
+        "{output}"
+    );
     let events = paper.desk.events(&paper.latest());
     let asked = events.iter().find(|e| e["spec"]["label"] == "lookup").unwrap();
     assert_eq!(asked["spec"]["ask"]["tool"], json!({"name": "lookup_order", "args": {"id": "o7"}, "mode": "support"}));
     let (_, output, _) = run("agent-with-tools", message, &rules("error: {class: bad_request, message: gone}"));
     assert_eq!(output["found"], false);
-    assert!(output["answer"].as_str().unwrap().contains("Nothing is known of that order."), "{output}");
+    assert!(output["answer"].as_str().unwrap().contains("What is known of order o7: nothing"), "{output}");
 }
 
 #[test]
@@ -158,6 +163,112 @@ fn release_notes() {
     let (_, output, paper) = run("release-notes", json!({"since": "v1"}), &rules(""));
     assert_eq!(output, json!([]));
     assert_eq!(paper.states()["save"], "skipped");
+}
+
+#[test]
+fn persistent_approval() {
+    let place = Place::new();
+    place.file("flow.yaml", &text("persistent-approval"));
+    place.file("answers.yaml", &crate::acca_support::answers(ECHO));
+    let args = ["run", "flow.yaml", "--fixtures", "answers.yaml", "--arg", "version=2", "--json"];
+    let paused = place.owf(&args);
+    assert_eq!((paused.code, &paused.json()["status_reason"]), (3, &json!("approval")), "{paused:?}");
+    let run = paused.json()["run_id"].as_str().unwrap().to_owned();
+    assert!(!place.store().is_live(&run.parse().unwrap()), "no process waits with it");
+    assert_eq!(place.owf(&["approve", &run, "a1", "--json"]).code, 0);
+    let second = place.owf(&["wait", &run, "--json"]).json();
+    assert_eq!(second["approvals"][0]["message"], "Announce 2 to everybody?");
+    let refused = place.owf(&["approve", &run, "a2", "--json"]);
+    assert_eq!(refused.json()["error"]["code"], "person_required", "the second is for a person");
+    let terminal = crate::support::pty::Pty::new();
+    place.command(&["approve", &run, "a2", "--json"]).stdin(terminal.slave()).output().unwrap();
+    let end = place.owf(&["wait", &run, "--json"]).json();
+    let notes = "<Write release notes for version 2.>";
+    let expected = json!({
+        "announcement": format!("<Write a short announcement: {notes}>"),
+        "approved": ["publish", "announce"],
+    });
+    assert_eq!(end["output"], expected, "{end}");
+    assert_eq!(crate::acca_support::labels(&place), ["notes", "publish", "announce"]);
+}
+
+#[test]
+fn hooks() {
+    let guarded = Guarded::new(&text("hooks"), &[]);
+    let verdict = |word: &str, else_word: &str, pattern: &str| {
+        format!(
+            "read line\ncase \"$line\" in *'{pattern}'*) echo '{{\"verdict\": \"{word}\", \"reason\": \"because\"}}';; *) echo '{{\"verdict\": \"{else_word}\"}}';; esac\n"
+        )
+    };
+    let (owner, tone) = (verdict("deny", "allow", "to Eve."), verdict("fail", "accept", "to Mallory.>"));
+    let log = guarded.place.path().join("log.jsonl").display().to_string();
+    let config = [
+        guarded.hook("budget-owner", &owner, "at = \"before\"\nalways = false"),
+        guarded.hook("tone", &tone, "at = \"after\"\nalways = false"),
+        guarded.hook("remove-draft", "cat > /dev/null\necho gone >> drafts\n", "at = \"cleanup\""),
+        format!("[events.log]\nfile = {log:?}\ntypes = [\"policy_decided\", \"run_finished\"]\ntags = [\"letters\"]\n"),
+    ];
+    guarded.config(&config.concat());
+    let outcome = |to: &str| guarded.run_with(&["--arg", &format!("to={to}")])["output"].clone();
+    assert_eq!(outcome("Bob"), json!({"sent": true, "why": ""}));
+    let denied = "denied by hook `budget-owner`: because";
+    assert_eq!(outcome("Eve"), json!({"sent": false, "why": denied}));
+    let rejected = "the answer was rejected by hook `tone`: because";
+    assert_eq!(outcome("Mallory"), json!({"sent": false, "why": rejected}));
+    let heard: Vec<Value> = guarded.place.log("log.jsonl").iter().map(|l| l["type"].clone()).collect();
+    assert_eq!(heard, ["run_finished", "policy_decided", "run_finished", "policy_decided", "run_finished"]);
+    // What a hook forbade was not begun.
+    assert_eq!(std::fs::read_to_string(guarded.place.path().join("drafts")).unwrap(), "gone\ngone\n");
+}
+
+#[test]
+fn chat_pipeline() {
+    let rules = "  - match: {label: allowed, prompt: spam}\n    json: {outcome: cancel, reason: spam}\n  - match: {label: allowed}\n    json: {outcome: ok}\n  - match: {label: checked}\n    json: {ok: true}\n  - match: {label: profile}\n    error: {class: refusal, message: no}\n  - match: {label: '*'}\n    text: '{{ label }}!'";
+    let history = json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]);
+    let (_, output, paper) = run("chat-pipeline", json!({"message": "What now?", "history": history}), rules);
+    let mut said = history.as_array().unwrap().clone();
+    said.push(json!({"role": "user", "content": "What now?"}));
+    said.push(json!({"role": "assistant", "content": "answer!"}));
+    assert_eq!(output, json!({"answer": "answer!", "history": said}));
+    let events = paper.desk.events(&paper.latest());
+    let asked = events.iter().find(|e| e["spec"]["label"] == "answer").unwrap();
+    assert_eq!(asked["spec"]["ask"]["messages"], history);
+    assert!(asked["spec"]["ask"]["prompt"].as_str().unwrap().contains("known of the user: nothing; topic: topic!"));
+    let (view, _, paper) = run("chat-pipeline", json!({"message": "spam"}), rules);
+    assert_eq!(view["status"], "cancelled");
+    assert_eq!(paper.desk.labels(), ["allowed"]);
+}
+
+#[test]
+fn full_pipeline() {
+    let rules = "  - match: {label: triage, prompt: dull}\n    json: {outcome: cancel, reason: dull}\n  - match: {label: triage}\n    json: {outcome: ok}\n  - match: {label: edit, prompt: livelier}\n    json: {ok: true}\n  - match: {label: edit}\n    json: {ok: false, feedback: livelier}\n  - match: {label: facts}\n    fail_first: 1\n    error: {class: overloaded, message: later}\n    text: facts\n  - match: {label: quotes}\n    error: {class: refusal, message: no}\n  - match: {label: shorten, prompt: 'than: apples'}\n    text: a headline that is much longer than it may be\n  - match: {label: shorten}\n    text: short\n  - match: {label: '*'}\n    text: '<{{ prompt }}>'";
+    let place = Place::new();
+    place.file("flow.yaml", &text("full-pipeline"));
+    place.file("fixtures/documents/haiku-sequential.yaml", &text("haiku-sequential"));
+    place.file("answers.yaml", &crate::acca_support::answers(rules));
+    let start = |idea: &str| {
+        let idea = format!("idea={idea}");
+        place.owf(&["run", "flow.yaml", "--fixtures", "answers.yaml", "--arg", &idea, "--json"])
+    };
+    let paused = start("apples");
+    assert_eq!(paused.code, 3, "{paused:?}");
+    let run = paused.json()["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(place.json(&["approvals", "--json"])["approvals"][0]["message"], "Publish \"short\"?");
+    assert_eq!(place.owf(&["approve", &run, "--json"]).code, 0);
+    let view = place.owf(&["wait", &run, "--json"]).json();
+    assert_eq!(view["status"], "done", "{view}");
+    let output = &view["output"];
+    assert_eq!((&output["headline"], &output["rounds"]), (&json!("short"), &json!(1)));
+    assert_eq!(output["translations"].as_array().unwrap().len(), 2);
+    assert!(output["translations"][1].as_str().unwrap().contains("Translate into French: <Format for the web:"));
+    assert!(output["haiku"].as_str().unwrap().contains("haiku about apples"), "{output}");
+    let ended = start("dull");
+    assert_eq!((ended.code, &ended.json()["status"]), (3, &json!("cancelled")), "{ended:?}");
+    assert_eq!(start("pears").code, 3);
+    let run = place.json(&["approvals", "--json"])["approvals"][0]["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(place.owf(&["deny", &run, "--json"]).code, 0);
+    let denied = place.owf(&["wait", &run, "--json"]).json();
+    assert_eq!((&denied["status"], &denied["output"]["translations"]), (&json!("done"), &Value::Null), "{denied}");
 }
 
 #[test]

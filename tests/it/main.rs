@@ -46,6 +46,7 @@ mod document_decisions;
 mod document_examples;
 mod document_graph;
 mod document_include;
+mod document_outcomes;
 mod document_property;
 mod document_resume;
 mod document_runs;

@@ -55,6 +55,7 @@ const PAIRS: &[(&str, &str, Renamed)] = &[
 const COMMAND_LINE: &[&str] = &[
     "no_check_provider",
     "allow_commands",
+    "principal",
     "result",
     "events",
     "quiet",

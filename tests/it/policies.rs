@@ -222,3 +222,87 @@ fn hooks_are_asked_in_the_order_of_their_names_until_one_refuses_and_for_scripts
     assert_eq!(std::fs::read_to_string(guarded.place.path().join("order")).unwrap(), "a\nb\n");
     assert_eq!(guarded.call(), three("denied", "denied", "denied by hook `b`"));
 }
+
+/// The words of the journal for one call, with what a policy decided.
+fn trace(events: &[Value]) -> Vec<String> {
+    let word = |e: &Value| match e["type"].as_str().unwrap() {
+        "policy_decided" => format!("{} {}", e["policy"].as_str().unwrap(), e["verdict"].as_str().unwrap()),
+        "call_finished" => format!("call_finished {}", e["outcome"]["status"].as_str().unwrap()),
+        other => other.to_owned(),
+    };
+    events.iter().map(word).filter(|w| !w.starts_with("run_")).collect()
+}
+
+#[test]
+fn accept_092_policies_decide_in_their_order() {
+    // Everything that leaves a trace, in one call: question, hook before, attempts with retry and schema, hook after.
+    let text = "name: x
+tasks:
+  t:
+    approval: Go?
+    prompt: hello
+    schema: {type: object, properties: {n: {type: integer}}, required: [n]}
+    retry: {max_attempts: 3, on: [rate_limited, schema]}
+";
+    let broken = "cat > /dev/null\nexit 1\n";
+    let rest = |at: &str| format!("at = \"{at}\"\non_failure = \"ignore\"\nkinds = [\"agent\"]");
+    let (before, after) = (rest("before"), rest("after"));
+    let guarded = Guarded::new(text, &[("first", broken, &before), ("last", broken, &after)]);
+    let rules = "  - match: {attempt: 1}\n    error: {class: rate_limited, message: later}\n  - match: {attempt: 2}\n    json: {n: x}\n  - json: {n: 1}";
+    guarded.place.file("answers.yaml", &answers(rules));
+    let run = guarded.run()["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(guarded.owf(&["approve", &run, "--json"]).code, 0);
+    guarded.owf(&["wait", &run, "--json"]);
+    let expected = [
+        "call_requested",
+        "approval_asked",
+        "approval_decided",
+        "call_finished done",
+        "call_requested",
+        "hook first ignored",
+        "attempt_started",
+        "attempt_failed",
+        "attempt_started",
+        "attempt_failed",
+        "attempt_started",
+        "hook last ignored",
+        "call_finished done",
+    ];
+    assert_eq!(trace(&guarded.events()), expected);
+
+    // Of two that both have something to say, the earlier one says it. The question and a hook:
+    let guarded = Guarded::new("name: x\ntasks:\n  t: {approval: 'Go?', prompt: hello}\n", &[]);
+    guarded.configure(&[("gate", "echo asked >> asked\nexit 1\n", "at = \"before\"")]);
+    let run = guarded.run()["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(guarded.owf(&["deny", &run, "--json"]).code, 0);
+    assert_eq!(guarded.owf(&["wait", &run, "--json"]).json()["status"], "failed");
+    assert!(!guarded.place.path().join("asked").exists(), "a denied task asks no hook");
+
+    // A hook and the cache:
+    let guarded = Guarded::new(ONE, &[]);
+    assert_eq!(guarded.run()["status"], "done");
+    guarded.configure(&[("gate", DENIES, "at = \"before\"")]);
+    assert_eq!((&guarded.run()["status"], guarded.call().0.as_str()), (&json!("failed"), "denied"));
+
+    // The cache and the budget: what is cached needs none.
+    let costs = "  - match: {label: '*'}\n    text: '<{{ prompt }}>'\n    usage: {output_tokens: 60}";
+    let statuses = |guarded: &Guarded| -> Vec<String> {
+        let ended = guarded.events().into_iter().filter(|e| e["type"] == "call_finished");
+        ended.map(|e| e["outcome"]["status"].as_str().unwrap().to_owned()).collect()
+    };
+    let guarded = Guarded::new(ONE, &[]);
+    guarded.place.file("answers.yaml", &answers(costs));
+    guarded.run();
+    let steps = "name: x\non_failure: best_effort\nsteps:\n  - {id: a, prompt: new}\n  - {id: b, prompt: hello}\n  - {id: c, prompt: newer}\n";
+    guarded.place.file("flow.yaml", steps);
+    guarded.run_with(&["--budget-tokens", "50"]);
+    assert_eq!(statuses(&guarded), ["done", "done", "budget_exhausted"]);
+
+    // Concurrency and the budget: who waits for a place holds no part of the budget, and is asked for it when it has one.
+    let two = "name: x\non_failure: best_effort\ntasks:\n  a: {prompt: one}\n  b: {prompt: two}\n";
+    guarded.place.file("flow.yaml", two);
+    guarded.run_with(&["--budget-tokens", "100", "--cache-policy", "disabled"]);
+    assert_eq!(statuses(&guarded), ["budget_exhausted", "done"]);
+    guarded.run_with(&["--budget-tokens", "100", "--cache-policy", "disabled", "--concurrency", "1"]);
+    assert_eq!(statuses(&guarded), ["done", "done"]);
+}

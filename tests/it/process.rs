@@ -199,3 +199,50 @@ fn a_program_that_is_not_there_is_an_error() {
     let error = runtime().block_on(run(program, std::future::pending(), |_| {})).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
 }
+
+/// What a nested owf leaves when it is killed: an agent with a marker of its own, and what that one started and lost; beside
+/// them a detached run. Notes their ids, and that of the nested owf.
+const NESTED: &str = "echo $$ >nested
+    OWF_CALL_ID=$0x/nested/1/1 sh -c 'sh -c \"setsid sleep 300 >/dev/null 2>&1 & echo \\$! >lost\"; echo $$ >agent; exec sleep 300' &
+    env -u OWF_CALL_ID OWF_DETACHED=1 setsid sh -c 'OWF_CALL_ID=other/run/1/1 sleep 300 & echo $! >inner; echo $$ >detached; exec sleep 300' &
+    wait";
+
+/// The ends of all but the detached ones, which are then ended, too.
+fn ends_but_the_detached(dir: &Path, pids: &[String; 5]) {
+    let [nested, agent, lost, detached, inner] = pids;
+    for pid in [nested, agent, lost] {
+        eventually(SECOND, "it is gone", || !alive(pid));
+    }
+    assert!(alive(detached) && alive(inner), "{}", dir.display());
+    for pid in [detached, inner] {
+        let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+}
+
+const NAMES: [&str; 5] = ["nested", "agent", "lost", "detached", "inner"];
+
+#[test]
+fn agents_of_an_owf_that_an_agent_started_end_with_it_and_a_detached_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let marker = marker("below");
+    let script = NESTED.replace("$0", &marker);
+    let runtime = runtime();
+    let task = runtime.spawn(run(shell(dir.path(), &marker, &script), std::future::pending(), |_| {}));
+    let pids = NAMES.map(|name| pid_in(dir.path(), name));
+    task.abort();
+    ends_but_the_detached(dir.path(), &pids);
+}
+
+#[test]
+fn an_owf_that_was_abandoned_is_swept_with_its_agents_and_a_detached_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = format!("abandoned-{}", std::process::id());
+    let script = format!("setsid sh -c '{}' {root} >/dev/null 2>&1 &", NESTED.replace('\'', "'\\''"));
+    let mut starter = std::process::Command::new("/bin/sh");
+    starter.args(["-c", &script]).current_dir(dir.path()).env("OWF_CALL_ID", format!("{root}/run/1/1"));
+    assert!(starter.status().unwrap().success());
+    let pids = NAMES.map(|name| pid_in(dir.path(), name));
+    assert!(sweep_below(&root) >= 3);
+    ends_but_the_detached(dir.path(), &pids);
+}

@@ -26,6 +26,12 @@ impl RunMachine {
         self.finish(RunOutcome { status, reason: None, output, error, superseded_by: None }, ledger);
     }
 
+    /// The workflow ended the run before its time.
+    pub(super) fn ended_itself(&mut self, output: Option<Value>, ledger: &mut Ledger) {
+        let status = RunStatus::Cancelled;
+        self.finish(RunOutcome { status, reason: None, output, error: None, superseded_by: None }, ledger);
+    }
+
     pub(super) fn failed(&mut self, error: RunError, ledger: &mut Ledger) {
         let outcome = RunOutcome {
             status: RunStatus::Failed,

@@ -25,7 +25,7 @@ impl RunMachine {
         }
         let ends = match &state {
             DriverState::Waiting => false,
-            DriverState::Returned(_) => true,
+            DriverState::Returned(_) | DriverState::Cancelled(_) => true,
             // Running out of time or memory is no fact of the workflow: it may well come earlier this time.
             DriverState::Failed(error) => matches!(error.code, RunErrorCode::ScriptError | RunErrorCode::TaskFailed),
         };
@@ -35,6 +35,7 @@ impl RunMachine {
         match state {
             DriverState::Waiting => {}
             DriverState::Returned(output) => self.returned(output, ledger),
+            DriverState::Cancelled(output) => self.ended_itself(output, ledger),
             DriverState::Failed(error) => self.failed(error, ledger),
         }
     }

@@ -10,7 +10,7 @@ use super::names::{Place, check_refs, check_result};
 use super::plan::{Approval, END, Guard, Kind, Outputs, Plan, Routes, Target, Task};
 use super::report::Report;
 use super::template::Template;
-use super::types::{self, Agent, ApprovalForm, Condition, Document, ListForm, OneOrMany};
+use super::types::{self, Agent, ApprovalForm, Condition, Document, ListForm, MessagesForm, OneOrMany};
 use crate::core::call::{ApprovalAsk, Retry, Site};
 use crate::core::located::{At, Data, Node};
 use crate::front::script::close;
@@ -96,6 +96,11 @@ pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option
         let (task, places) = builder.task(index, written.len());
         route_places.push(places);
         plan.tasks.push(task);
+    }
+    for name in plan.tasks.iter().flat_map(|task| &task.cleanup) {
+        if !plan.policies.hooks.contains(name) {
+            plan.policies.hooks.push(name.clone());
+        }
     }
     if report.failed() && plan.tasks.len() != written.len() {
         return None;
@@ -208,7 +213,7 @@ fn guards(plan: &Plan, written: &[Written<'_>], report: &mut Report<'_>) {
 fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, report: &mut Report<'_>) {
     let task = plan.tasks[index].clone();
     let node = |path: &[&str]| one.node.follow(path.iter().copied()).1;
-    let loops = task.until.is_some() || task.max_visits > 1 || guarded;
+    let loops = task.until.is_some() || task.max_visits > 1 || guarded || task.outcome.is_some();
     let before = Place { task: index, item: false, looped: loops, output: false };
     let inside = Place { item: task.for_each.is_some(), ..before };
     let behind = Place { output: true, ..before };
@@ -240,6 +245,12 @@ fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, r
     }
     for template in task.outputs.iter().flat_map(Outputs::templates) {
         check(template, inside, node(&["outputs"]));
+    }
+    if let Some(messages) = &task.messages {
+        check(messages, inside, node(&["messages"]));
+    }
+    if let Some(outcome) = &task.outcome {
+        check(outcome, behind, node(&["outcome"]));
     }
     if let Some(until) = &task.until {
         check(until, behind, node(&["until"]));
@@ -314,6 +325,14 @@ impl Builder<'_, '_, '_, '_> {
         });
         let set =
             written.set.iter().flatten().map(|(k, v)| (k.clone(), self.compiled("set", Template::value(v)))).collect();
+        let outcome = written.outcome.as_ref().map(|text| self.compiled("outcome", Template::expression(text)));
+        let messages = written.messages.as_ref().map(|messages| match messages {
+            MessagesForm::Expression(text) => self.compiled("messages", Template::expression(text)),
+            MessagesForm::List(list) => {
+                let list = serde_json::to_value(list).unwrap_or_default();
+                self.compiled("messages", Template::value(&list))
+            }
+        });
         let approval = written.approval.as_ref().map(|form| self.approval(form));
         let guard = written.guard.as_ref().and_then(|guard| self.guard(guard));
         let is_agent = matches!(kind, Kind::Agent { .. });
@@ -341,6 +360,9 @@ impl Builder<'_, '_, '_, '_> {
             max_visits: written.max_visits.unwrap_or(1),
             set,
             guard,
+            outcome,
+            cleanup: written.cleanup.as_ref().map(OneOrMany::list).unwrap_or_default(),
+            messages,
             allow_failure: written.allow_failure,
             retry: written.retry.as_ref().or(self.document.defaults.retry.as_ref().filter(|_| is_agent)).map(retry),
             timeout_ms: written.timeout.or(self.document.defaults.timeout.filter(|_| is_work)).map(|t| t.ms.max(1)),

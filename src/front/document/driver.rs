@@ -10,7 +10,7 @@ use super::plan::{Command, Kind, Outputs, Plan};
 use super::progress::{End, Progress, Stand};
 use super::template::{Template, from_json};
 use super::values::{Names, TaskResult};
-use crate::core::call::{Ask, CallKind, CallSpec, WorkflowAsk, WorkflowTarget};
+use crate::core::call::{Ask, CallKind, CallSpec, ChatMessage, WorkflowAsk, WorkflowTarget};
 use crate::core::event::LogLevel;
 use crate::core::ids::{CallId, Hash};
 use crate::core::machine::BudgetView;
@@ -73,6 +73,8 @@ pub struct DocumentDriver {
     pub(super) error: Option<RunError>,
     /// Nothing more may start: `fail_fast`.
     pub(super) stopping: bool,
+    /// A task ended the run: what there is so far.
+    pub(super) cancelled: Option<Json>,
     used_types: HashSet<String>,
 }
 
@@ -145,6 +147,7 @@ impl DocumentDriver {
             ops: Vec::new(),
             error: None,
             stopping: false,
+            cancelled: None,
             used_types: HashSet::new(),
         }
     }
@@ -163,6 +166,9 @@ impl DocumentDriver {
             self.ready.remove(&next);
             self.ready_free.remove(&next);
             self.start_work(next.0, next.1);
+        }
+        if let Some(output) = self.cancelled.take() {
+            return DriverStep { ops: std::mem::take(&mut self.ops), state: DriverState::Cancelled(Some(output)) };
         }
         let state = if self.open > 0 { DriverState::Waiting } else { self.end() };
         DriverStep { ops: std::mem::take(&mut self.ops), state }
@@ -293,8 +299,10 @@ impl DocumentDriver {
         let generation = self.tasks[task].generation;
         let made = match &written.kind {
             Kind::Agent { ask, prompt, .. } => {
-                self.within(Some(task), of, None, |n| prompt.eval_text(n)).and_then(|prompt| {
-                    let ask = Ask { prompt: Some(prompt), outputs: self.outputs(task, of)?, ..Ask::clone(ask) };
+                let prompt = self.within(Some(task), of, None, |n| prompt.eval_text(n));
+                prompt.and_then(|prompt| {
+                    let (messages, outputs) = (self.messages(task, of)?, self.outputs(task, of)?);
+                    let ask = Ask { prompt: Some(prompt), messages, outputs, ..Ask::clone(ask) };
                     Ok((self.work(task, CallKind::Agent, ask), true))
                 })
             }
@@ -326,6 +334,7 @@ impl DocumentDriver {
         };
         match made {
             Ok((mut spec, takes_slot)) => {
+                spec.cleanup.clone_from(&written.cleanup);
                 if of.is_some() {
                     spec.label = format!("{}[{item}]", written.id);
                 }
@@ -369,6 +378,17 @@ impl DocumentDriver {
         };
         let ask = Ask { command: Some(asked), outputs: self.outputs(task, item)?, ..command.ask.clone() };
         Ok(self.work(task, CallKind::Command, ask))
+    }
+
+    /// What was said before the prompt of a task.
+    fn messages(&self, task: usize, item: Option<usize>) -> Result<Option<Vec<ChatMessage>>, String> {
+        let Some(template) = &self.plan.tasks[task].messages else { return Ok(None) };
+        let value = self.eval(template, Some(task), item, None).map_err(|m| format!("`messages`: {m}"))?;
+        let said: Vec<ChatMessage> = serde_json::from_value(value).map_err(|_| {
+            "`messages` must be a list of {role, content}, with the roles user and assistant and texts".to_owned()
+        })?;
+        // None said before is the same request as none.
+        Ok((!said.is_empty()).then_some(said))
     }
 
     /// The request of a tool, in the mode of the document.

@@ -187,6 +187,7 @@ impl Builder<'_, '_, '_, '_> {
         let only_agents: &[(&str, bool)] = &[
             ("agent", written.agent.is_some()),
             ("cache", written.cache.is_some()),
+            ("messages", written.messages.is_some()),
             ("isolation", written.isolation.is_some()),
             ("read_scope", written.read_scope.is_some()),
             ("write_scope", written.write_scope.is_some()),

@@ -5,6 +5,7 @@ mod check;
 mod compile;
 mod draw;
 mod driver;
+mod ends;
 mod graph;
 mod inputs;
 mod kinds;

@@ -82,6 +82,12 @@ pub(super) struct Task {
     pub(super) max_visits: u32,
     pub(super) set: Vec<(String, Template)>,
     pub(super) guard: Option<Guard>,
+    /// What it says about its own end.
+    pub(super) outcome: Option<Template>,
+    /// Cleanups by name.
+    pub(super) cleanup: Vec<String>,
+    /// What was said before its prompt.
+    pub(super) messages: Option<Template>,
     pub(super) allow_failure: bool,
     pub(super) retry: Option<Retry>,
     pub(super) timeout_ms: Option<u64>,

@@ -69,6 +69,8 @@ pub(super) struct Progress {
     item_failed: Option<(usize, Option<CallId>, String)>,
     failed_items: usize,
     iteration: u32,
+    /// How often it asked to be done again in this pass.
+    pub(super) tries: u32,
     pub(super) result: Option<TaskResult>,
     /// What it gave the time before.
     pub(super) previous: Option<Value>,
@@ -100,6 +102,7 @@ impl Progress {
             item_failed: None,
             failed_items: 0,
             iteration: 1,
+            tries: 0,
             result: None,
             previous: None,
             feedback: None,
@@ -108,10 +111,16 @@ impl Progress {
         }
     }
 
+    /// Is done again in the same pass, knowing what it gave and what was said about it.
+    pub(super) fn again(&mut self, gave: Value, feedback: Option<String>) {
+        self.iteration = 1;
+        (self.previous, self.feedback) = (Some(gave), feedback);
+    }
+
     /// What `loop` stands for.
     pub(super) fn looped(&self) -> Value {
         let mut out = std::collections::BTreeMap::new();
-        out.insert("iteration", Value::from(self.iteration.max(self.visits)));
+        out.insert("iteration", Value::from(self.iteration.max(self.visits).max(self.tries + 1)));
         out.extend(self.previous.clone().map(|previous| ("previous", previous)));
         out.extend(self.feedback.as_ref().map(|text| ("feedback", Value::from(text.as_str()))));
         Value::from(out)
@@ -154,7 +163,7 @@ impl DocumentDriver {
     }
 
     /// Queues the work of a task.
-    fn queue(&mut self, task: usize) {
+    pub(super) fn queue(&mut self, task: usize) {
         let written = self.plan.tasks[task].clone();
         let Some(list) = &written.for_each else { return self.enqueue(task, 0) };
         let items = match self.eval(list, Some(task), None, None) {
@@ -278,6 +287,11 @@ impl DocumentDriver {
         let written = self.plan.tasks[task].clone();
         let mut result = result;
         result.iterations = self.tasks[task].iteration;
+        if let Some(outcome) = &written.outcome
+            && self.ends_itself(task, outcome, &result, call)
+        {
+            return;
+        }
         if let Err(message) = self.write(task, &written.set, &result) {
             return self.fail_done(task, call, &message);
         }
@@ -419,7 +433,7 @@ impl DocumentDriver {
         self.fail_done(task, None, message);
     }
 
-    fn fail_done(&mut self, task: usize, call: Option<CallId>, message: &str) {
+    pub(super) fn fail_done(&mut self, task: usize, call: Option<CallId>, message: &str) {
         self.record(task, CallStatus::Failed, ErrorClass::Document, message);
         self.fail(task, CallStatus::Failed, call, message);
     }

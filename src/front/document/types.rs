@@ -261,6 +261,8 @@ pub(super) struct Task {
     pub agent: Option<String>,
     /// What the agent is asked: a text with templates.
     pub prompt: Option<String>,
+    /// What was said before the prompt: a list of role (user, assistant) and content, or an expression that gives one.
+    pub messages: Option<MessagesForm>,
     /// The JSON Schema its answer, or what the program prints, must satisfy: an object.
     pub schema: Option<Map<String, Value>>,
     /// An expression (`input.a + 1`), a text with templates, or a value with such texts in it.
@@ -311,6 +313,8 @@ pub(super) struct Task {
     pub max_visits: Option<u32>,
     /// Writes to the state: key to value with templates, in which `output` is what the task gave.
     pub set: Option<Map<String, Value>>,
+    /// An expression over `output`: ok, skip, cancel (ends the run), fail or retry; or an object with `outcome` and `reason`.
+    pub outcome: Option<String>,
     /// The task checks another: when it gives `false` or an object with `ok: false`, the other is run again.
     pub guard: Option<Guard>,
     /// How the cache across runs is used.
@@ -318,6 +322,9 @@ pub(super) struct Task {
     /// Whether the run goes on as if it were done when it fails.
     #[serde(default)]
     pub allow_failure: bool,
+    /// Cleanups of the user's configuration that run at the end of the run, whatever its end, when the task was begun: the last
+    /// first.
+    pub cleanup: Option<OneOrMany>,
     /// `worktree`: the agent works in a git worktree of its own.
     pub isolation: Option<Isolation>,
     /// Paths the agent reads.
@@ -416,6 +423,36 @@ pub(super) enum ListForm {
     List(Vec<Value>),
 }
 
+/// What was said before a prompt.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum MessagesForm {
+    /// An expression that gives the list.
+    Expression(String),
+    /// The list itself.
+    List(Vec<Message>),
+}
+
+/// One thing that was said.
+#[derive(Debug, Clone, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Message {
+    /// Who said it.
+    pub role: Speaker,
+    /// What: a text with templates.
+    pub content: String,
+}
+
+/// Who says something.
+#[derive(Debug, Clone, Copy, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Speaker {
+    /// The one who asks.
+    User,
+    /// The model.
+    Assistant,
+}
+
 /// A question to a person.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -465,11 +502,9 @@ fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Erro
 pub(super) const LATER: &[(Place, &str)] = &[
     (Place::Document, "tools"),
     (Place::Document, "secrets"),
-    (Place::Task, "messages"),
     (Place::Task, "idempotency_key"),
     (Place::Task, "undo"),
     (Place::Task, "turns"),
-    (Place::Task, "outcome"),
 ];
 
 /// Where a field stands.

@@ -52,7 +52,7 @@ impl ScriptDriver {
         let state = self.state(stretch);
         match state {
             DriverState::Waiting => {}
-            DriverState::Returned(_) | DriverState::Failed(_) => self.realm = None,
+            DriverState::Returned(_) | DriverState::Cancelled(_) | DriverState::Failed(_) => self.realm = None,
         }
         DriverStep { ops: std::mem::take(&mut self.shared.borrow_mut().ops), state }
     }

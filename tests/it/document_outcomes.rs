@@ -1,0 +1,265 @@
+//! Tasks that say how they end, what was said before a prompt, and the end of runs with everything below them.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::acca_support::answers;
+use crate::document_support::{Paper, found, map};
+use crate::policies::Guarded;
+use crate::support::cli::{eventually, printed};
+
+const ECHO: &str = "  - match: {label: '*'}\n    text: '<{{ prompt }}>'";
+
+#[test]
+fn accept_091_a_task_ends_the_run_as_cancelled_without_an_error_and_keeps_what_there_is() {
+    let text = "name: x
+tasks:
+  a: {prompt: a}
+  slow: {prompt: slow}
+  b:
+    after: a
+    prompt: b
+    schema: {type: object, properties: {outcome: {type: string}, reason: {type: string}}}
+    outcome: output
+  c: {after: b, prompt: c}
+";
+    let rules = "  - match: {label: slow}\n    never: true\n  - match: {label: b}\n    json: {outcome: cancel, reason: nothing to do}\n  - match: {label: '*'}\n    text: '{{ label }}!'";
+    let paper = Paper::answered(text, rules);
+    let view = paper.run();
+    assert_eq!(view["status"], "cancelled", "{view}");
+    assert_eq!((view.get("status_reason"), view.get("error")), (None, None));
+    let expected = json!({"a": "a!", "b": {"outcome": "cancel", "reason": "nothing to do"}});
+    assert_eq!(paper.output(), expected);
+    assert_eq!(paper.states(), map(&[("a", "done"), ("b", "done"), ("c", "cancelled"), ("slow", "cancelled")]));
+    assert_eq!(paper.log(), ["b: ends the run: nothing to do"]);
+    // The last word of the journal, and what replays it.
+    assert_eq!(paper.desk.events(&paper.latest()).last().unwrap()["type"], "run_finished");
+}
+
+#[test]
+fn accept_091_a_task_that_fails_by_its_outcome_ends_running_siblings_and_leaves_no_process() {
+    let text = "name: x
+on_failure: fail_fast
+tasks:
+  sleeper: {run: [sh, -c, 'echo $$ > pid; exec sleep 600']}
+  check:
+    run: [sh, -c, 'while [ ! -s pid ]; do sleep 0.01; done; echo bad']
+    outcome: \"{'outcome': 'fail', 'reason': 'it is ' ~ output}\"
+";
+    let guarded = Guarded::new(text, &[]);
+    guarded.config("commands = true\n");
+    let view = guarded.run();
+    assert_eq!(view["status"], "failed");
+    assert_eq!(view["error"]["message"], "task `check` failed: it failed by its outcome: it is bad");
+    let pid = std::fs::read_to_string(guarded.place.path().join("pid")).unwrap();
+    assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "{pid} still runs");
+}
+
+#[test]
+fn a_task_that_skips_itself_writes_nothing_and_is_passed_by_or_takes_what_follows_along() {
+    let text = "name: x
+state: {initial: {n: 1}}
+tasks:
+  a: {prompt: a, outcome: \"'skip'\", set: {n: 2}}
+  b: {after: a, expr: '[tasks.a.status, state.n]'}
+  c: {prompt: c, outcome: \"'skip' if output == '<c>' else 'ok'\", skip_dependents: true}
+  d: {after: c, prompt: d}
+  e: {prompt: e, outcome: none}
+result: '{{ tasks.b }}'
+";
+    let paper = Paper::answered(text, ECHO);
+    assert_eq!(paper.run()["status"], "done");
+    assert_eq!(paper.output(), json!(["skipped", 1]));
+    let ends = [("a", "skipped"), ("b", "done"), ("c", "skipped"), ("d", "skipped"), ("e", "done")];
+    assert_eq!(paper.states(), map(&ends));
+}
+
+#[test]
+fn a_task_that_asks_to_be_done_again_is_with_what_it_said_until_its_tries_are_used_up() {
+    let text = |retry: &str| {
+        format!(
+            "name: x
+tasks:
+  t:
+    prompt: \"write{{{{ ' better: ' ~ loop.feedback if loop.feedback is defined else '' }}}}\"
+    schema: {{type: object, properties: {{text: {{type: string}}, again: {{type: string}}}}}}
+    outcome: \"{{'outcome': 'retry', 'reason': output.data.again}} if output.data.again else 'ok'\"
+    {retry}
+result: '{{{{ tasks.t.data.text }}}}'
+"
+        )
+    };
+    let rules = "  - match: {prompt: better}\n    json: {text: good, again: ''}\n  - match: {label: '*'}\n    json: {text: bad, again: shorter}";
+    let paper = Paper::answered(&text(""), rules);
+    let view = paper.run();
+    assert_eq!(view["status"], "done", "{view}");
+    assert_eq!(paper.output(), "good");
+    assert_eq!(paper.prompts(), ["write", "write better: shorter"]);
+    let never = "  - match: {label: '*'}\n    json: {text: bad, again: more}";
+    for (retry, tries) in [("", 3), ("retry: {max_attempts: 2, on: [timeout]}", 2)] {
+        let paper = Paper::answered(&text(retry), never);
+        let view = paper.run();
+        let message = format!("task `t` failed: it asked to be done again after {tries} times: more");
+        assert_eq!((&view["status"], &view["error"]["message"]), (&json!("failed"), &json!(message)));
+        assert_eq!(paper.prompts().len(), tries);
+    }
+}
+
+#[test]
+fn an_outcome_that_is_none_fails_the_task_and_a_killed_run_replays_the_others() {
+    let paper = Paper::answered("name: x\ntasks:\n  t: {prompt: t, outcome: \"'stop'\"}\n", ECHO);
+    let view = paper.run();
+    let message = "task `t` failed: `outcome`: must be ok, skip, cancel, fail or retry, not `stop`";
+    assert_eq!(view["error"]["message"], message);
+    let wrong = found("name: x\ntasks:\n  t: {prompt: t, outcome: 'tasks.u'}\n");
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    // Done again, then the process dies: the first pass is not made twice.
+    let text = "name: x
+steps:
+  - {id: t, prompt: t, outcome: \"'retry' if loop.iteration < 2 else 'ok'\"}
+  - {id: last, prompt: last}
+";
+    let guarded = Guarded::new(text, &[]);
+    guarded.place.file(
+        "answers.yaml",
+        &answers("  - match: {label: last, attempt: 1}\n    crash: before_answer\n    text: x\n  - match: {label: '*'}\n    text: ok"),
+    );
+    guarded.owf(&["run", "flow.yaml", "--fixtures", "answers.yaml", "--no-input"]);
+    let view = guarded.owf(&["resume", "latest", "--json"]).json();
+    assert_eq!((&view["status"], &view["resumed"]), (&json!("done"), &json!("in_place")), "{view}");
+    let labels: Vec<String> = crate::acca_support::labels(&guarded.place);
+    assert_eq!(labels, ["t", "t", "last", "last"]);
+}
+
+#[test]
+fn what_was_said_before_a_prompt_is_a_list_with_templates_or_an_expression_and_part_of_the_request() {
+    let text = "name: x
+tasks:
+  a: {prompt: a}
+  b:
+    after: a
+    messages:
+      - {role: user, content: 'Say {{ input.word }}'}
+      - {role: assistant, content: '{{ tasks.a }}'}
+    prompt: And now?
+  c: {after: b, messages: input.history, prompt: 'And {{ tasks.b }}?'}
+";
+    let paper = Paper::answered(text, ECHO);
+    let history = json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]);
+    assert_eq!(paper.run_args(json!({"word": "x", "history": history}))["status"], "done");
+    let events = paper.desk.events(&paper.latest());
+    let asked: Vec<Value> =
+        events.iter().filter(|e| e["type"] == "call_requested").map(|e| e["spec"]["ask"]["messages"].clone()).collect();
+    let said = json!([{"role": "user", "content": "Say x"}, {"role": "assistant", "content": "<a>"}]);
+    assert_eq!(asked, [Value::Null, said, history]);
+    let view = paper.run_args(json!({"word": "x", "history": [{"role": "system", "content": "no"}]}));
+    assert!(
+        view["error"]["message"].as_str().unwrap().contains("`messages` must be a list of {role, content}"),
+        "{view}"
+    );
+    for wrong in ["{prompt: p, messages: [{role: system, content: x}]}", "{expr: 1, messages: []}"] {
+        let found = found(&format!("name: x\ntasks:\n  a: {wrong}\n"));
+        assert_eq!(found.len(), 1, "{wrong}: {found:?}");
+    }
+}
+
+#[test]
+fn accept_094_delays_follow_the_declared_sequence_and_every_attempt_has_its_time_limit() {
+    let text = "name: x
+tasks:
+  t: {prompt: t, retry: {max_attempts: 5, delay: 2ms, backoff: 3, max_delay: 20ms, jitter: none, on: [rate_limited]}}
+  u: {prompt: u, timeout: 30ms, retry: {max_attempts: 3, on: [timeout]}, after: [t]}
+";
+    let rules = "  - match: {label: t}\n    fail_first: 4\n    error: {class: rate_limited, message: later}\n    text: ok\n  - match: {label: u}\n    never: true";
+    let paper = Paper::answered(text, rules);
+    assert_eq!(paper.run()["status"], "failed");
+    let events = paper.desk.events(&paper.latest());
+    let failed: Vec<(Value, Value)> = events
+        .iter()
+        .filter(|e| e["type"] == "attempt_failed")
+        .map(|e| (e["error"]["class"].clone(), e["retry_in_ms"].clone()))
+        .collect();
+    let late = |ms: u64| (json!("rate_limited"), json!(ms));
+    let out = (json!("timeout"), json!(0));
+    assert_eq!(failed, [late(2), late(6), late(18), late(20), out.clone(), out]);
+    let last = events.iter().rfind(|e| e["type"] == "call_finished").unwrap();
+    assert_eq!((&last["outcome"]["status"], &last["outcome"]["attempts"]), (&json!("timeout"), &json!(3)));
+}
+
+#[test]
+fn accept_101_a_cancel_ends_the_deepest_child_first_and_the_sixth_level_is_refused() {
+    let guarded = Guarded::new("name: top\ntasks:\n  c: {workflow: ./middle.yaml}\n", &[]);
+    guarded.place.file("middle.yaml", "name: middle\ntasks:\n  c: {workflow: ./low.yaml}\n  n: {prompt: near}\n");
+    guarded.place.file("low.yaml", "name: low\ntasks:\n  n: {prompt: deep}\n");
+    guarded.place.file("answers.yaml", &answers("  - match: {label: '*'}\n    never: true"));
+    let ends = guarded.place.path().join("ends.jsonl").display().to_string();
+    guarded.config(&format!("[events.ends]\nfile = {ends:?}\ntypes = [\"run_finished\"]\n"));
+    let nested = |args: &[&str], levels: &str| {
+        let mut command = guarded.place.command(args);
+        command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml")).env("OWF_NESTING", levels);
+        command
+    };
+    let mut command = nested(&["run", "flow.yaml", "--fixtures", "answers.yaml"], "2");
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    eventually(Duration::from_secs(2), "both levels call", || guarded.invocations() == 2);
+    let run = guarded.owf(&["runs", "--json"]).json()["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(guarded.owf(&["cancel", &run, "--json"]).json()["status"], "cancelled");
+    child.wait().unwrap();
+    let lines = guarded.place.log("ends.jsonl");
+    let order: Vec<(&str, &str)> = lines
+        .iter()
+        .map(|l| (l["workflow"].as_str().unwrap(), l["data"]["outcome"]["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(order, [("low", "cancelled"), ("middle", "cancelled"), ("top", "cancelled")]);
+    guarded.place.file("self.yaml", "name: self\ntasks:\n  c: {workflow: ./self.yaml}\n");
+    let view = printed(&nested(&["run", "self.yaml", "--json"], "5").output().unwrap()).json();
+    let message = view["error"]["message"].as_str().unwrap();
+    assert!(message.ends_with("workflow() may be nested 5 deep; this call would be level 6"), "{message}");
+    let refused = printed(&nested(&["run", "self.yaml", "--json"], "6").output().unwrap());
+    assert_eq!(refused.code, 2, "a sixth level cannot be configured: {refused:?}");
+}
+
+#[test]
+fn accept_102_cleanups_run_last_first_whatever_the_end_and_one_that_hangs_holds_up_no_other() {
+    let text = "name: x
+steps:
+  - {id: a, prompt: a, cleanup: note}
+  - {id: b, prompt: b, cleanup: [note, hangs, note2]}
+  - {id: c, prompt: '{{ input.word }}', cleanup: note}
+  - {id: never, prompt: d, cleanup: note}
+";
+    let notes = |more: &str| {
+        format!(
+            "read line\necho \"$line\" | sed 's/.*\"label\":\"\\([a-z]*\\)\".*/{more}\\1/' >> notes\necho \"$line\" | sed 's/.*\"status\":\"\\([a-z]*\\)\".*/\\1/' >> status\n"
+        )
+    };
+    let (note, note2) = (notes(""), notes("again "));
+    let at = "at = \"cleanup\"";
+    let quick = format!("{at}\ntimeout_seconds = 0.2");
+    let guarded = Guarded::new(text, &[("note", &note, at), ("note2", &note2, at), ("hangs", "sleep 600", &quick)]);
+    guarded.place.file(
+        "answers.yaml",
+        &answers("  - match: {label: c, prompt: slow}\n    delay_ms: 60000\n    text: x\n  - match: {label: '*'}\n    text: ok"),
+    );
+    let config = guarded.place.path().join("config/config.toml");
+    let mut command = guarded.place.command(&["run", "flow.yaml", "--fixtures", "answers.yaml", "--arg", "word=slow"]);
+    command.env("OWF_CONFIG", config).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    eventually(Duration::from_secs(2), "the long step runs", || guarded.invocations() == 3);
+    let run = guarded.owf(&["runs", "--json"]).json()["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    guarded.owf(&["cancel", &run, "--json"]);
+    child.wait().unwrap();
+    let view = guarded.owf(&["status", &run, "--json"]).json();
+    assert_eq!(view["status"], "cancelled", "{view}");
+    let read = |name: &str| std::fs::read_to_string(guarded.place.path().join(name)).unwrap();
+    assert_eq!(read("notes"), "c\nagain b\nb\na\n");
+    assert_eq!(read("status"), "cancelled\n".repeat(4));
+    let message = "cleanup `hangs` of `b` (c0002) failed: it took longer than 200 ms";
+    let warning = json!({"code": "cleanup_failed", "message": message});
+    assert!(view["warnings"].as_array().unwrap().contains(&warning), "{view}");
+    std::fs::remove_file(guarded.place.path().join("notes")).unwrap();
+    assert_eq!(guarded.run_with(&["--arg", "word=x", "--cache-policy", "disabled"])["status"], "done");
+    assert_eq!(read("notes"), "never\nc\nagain b\nb\na\n");
+}
