@@ -27,6 +27,13 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Asks it to end where it can; it goes on to say what it used.
+    pub(super) fn ask_to_end(&self) {
+        if let Some(stop) = &self.stop {
+            stop.stop();
+        }
+    }
+
     /// A task that is dropped when its end is asked for.
     pub(super) fn of<T>(task: &tokio::task::JoinHandle<T>) -> Self {
         Self { task: task.abort_handle(), stop: None }

@@ -25,10 +25,8 @@ impl RunLoop {
         if call_id.is_some() || self.children.is_empty() || self.machine.is_over() {
             return self.feed(Input::Cancel { call_id, by, reason });
         }
-        // Its own agents need not wait for anybody.
-        self.attempts.clear();
-        self.at_barrier.clear();
-        self.effects.clear();
+        // Its own agents need not wait for anybody; what they used is still heard.
+        self.attempts.values().for_each(super::begin::Running::ask_to_end);
         for child in self.children.values() {
             let (by, reason) = ("parent".to_owned(), Some("its parent was cancelled".to_owned()));
             self.tree.send(child, Message::Cancel { row: None, call_id: None, by, reason });
@@ -50,20 +48,22 @@ impl RunLoop {
                 self.cancel_now();
                 None
             }
-            // What a tool has changed belongs on record, whatever becomes of its attempt.
-            Message::Interrupt | Message::StoreFailed | Message::ToolFinished { .. } => Some(message),
+            // What a tool has changed and what an attempt has used belong on record.
+            Message::Interrupt
+            | Message::StoreFailed
+            | Message::Attempt { .. }
+            | Message::Accepted { .. }
+            | Message::ToolFinished { .. } => Some(message),
             Message::Cancel { row, .. } | Message::Pause { row, .. } | Message::Decided { row, .. } => {
                 self.consumed.extend(row);
                 None
             }
-            Message::Attempt { .. }
-            | Message::Progress { .. }
+            Message::Progress { .. }
             // Dropped with it is what the tool waits for: it changes nothing.
             | Message::ToolStarted { .. }
             | Message::Written
             | Message::Planned { .. }
             | Message::Allowed { .. }
-            | Message::Accepted { .. }
             | Message::Permit(_)
             | Message::Timer(_)
             | Message::ChildWaiting { .. }

@@ -183,6 +183,9 @@ impl RunLoop {
             if self.journal.standing() == Standing::Failed {
                 return self.store_failed();
             }
+            if self.cancelling.is_some() && begins(&effect) {
+                continue;
+            }
             match effect {
                 Effect::Prepare { call_id } => {
                     if !self.ask_before(call_id) {
@@ -517,5 +520,23 @@ impl RunLoop {
             Message::StoreFailed => self.store_failed(),
             Message::Fail(error) => self.feed(Input::Ran { ops: Vec::new(), state: DriverState::Failed(error) }),
         }
+    }
+}
+
+/// Whether an effect begins something: a run that is about to end does not.
+fn begins(effect: &Effect) -> bool {
+    match effect {
+        Effect::Prepare { .. }
+        | Effect::Acquire { .. }
+        | Effect::Start { .. }
+        | Effect::StartTimer { .. }
+        | Effect::Ask { .. }
+        | Effect::Deliver { .. } => true,
+        Effect::Release { .. }
+        | Effect::Abort { .. }
+        | Effect::Finished { .. }
+        | Effect::Pause { .. }
+        | Effect::Waiting { .. }
+        | Effect::Diverged { .. } => false,
     }
 }

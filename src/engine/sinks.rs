@@ -240,7 +240,7 @@ impl Worker {
             for job in more {
                 match job {
                     Job::Run { run, workflow, tags, calls } => {
-                        drop(self.runs.insert(run, Known { workflow, tags, calls }));
+                        self.runs.insert(run, Known { workflow, tags, calls });
                     }
                     Job::Done(done) => waiting.push(done),
                     Job::Events { run, ticket, records } => {

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use owf::core::outcome::ErrorClass;
 use owf::providers::{CallContext, Stop};
 
-use crate::cli_support::{Stub, request, runtime};
+use serde_json::json;
+
+use crate::cli_support::{Stub, owf_run, request, runtime};
+use crate::support::cli::Place;
 
 /// A program by a table that is refused once, with these words, and answers after that.
 fn refused_once(words: &str) -> Stub {
@@ -60,4 +63,34 @@ fn a_wait_of_more_than_a_minute_starts_no_program() {
     assert_eq!((second.class, stub.calls()), (ErrorClass::RateLimited, 1));
     assert!(second.retry_after_ms > Some(1_000_000), "{second:?}");
     assert!(second.message.starts_with("mine asked for a pause of "), "{}", second.message);
+}
+
+#[test]
+fn accept_035_so_many_programs_at_once_as_configured_hold_for_a_run_and_its_child() {
+    for limit in [2, 3] {
+        // Each notes how many there are; the first ones stay until the limit is reached, and give others the time to come.
+        let behave = format!(
+            "mkdir -p \"$dir/now\"; touch \"$dir/now/$$\"; ls \"$dir/now\" | wc -l >>\"$dir/seen\"\n\
+             while [ ! -e \"$dir/full\" ]; do\n\
+               if [ \"$(ls \"$dir/now\" | wc -l)\" -ge {limit} ]; then sleep 0.3; touch \"$dir/full\"; fi; sleep 0.02\n\
+             done\n\
+             ls \"$dir/now\" | wc -l >>\"$dir/seen\"; rm \"$dir/now/$$\"; cat \"$dir/events\""
+        );
+        let stub = Stub::doing("claude", "2.1.332 (Claude Code)", &behave)
+            .var("OWF_PROVIDER_CLAUDE_CONCURRENCY", &limit.to_string());
+        stub.events(&[json!({"type": "result", "subtype": "success", "is_error": false, "result": "ok"})]);
+        let place = Place::new();
+        let many = |whose: &str| format!("parallel(Array.from({{length: 10}}, (_, i) => () => agent('{whose} ' + i)))");
+        let child =
+            format!("export const meta = {{ name: 'child', description: 'd' }}\nreturn await {}\n", many("child"));
+        place.file("child.js", &child);
+        let body = format!(
+            "return (await Promise.all([workflow({{ scriptPath: 'child.js' }}), {}])).flat().length",
+            many("own")
+        );
+        let run = owf_run(&stub, &place, &body);
+        let seen = std::fs::read_to_string(stub.path().join("seen")).unwrap();
+        let most = seen.lines().map(|line| line.trim().parse::<u32>().unwrap()).max();
+        assert_eq!((&run["output"], stub.calls(), most), (&json!(20), 20, Some(limit)), "{run}");
+    }
 }

@@ -128,44 +128,6 @@ fn parallel_enrichment() {
 }
 
 #[test]
-fn agent_with_tools() {
-    let rules = |tool: &str| {
-        format!(
-            "  - match: {{label: read}}\n    json: {{order: o7}}\n  - match: {{tool: lookup_order}}\n    {tool}\n  - match: {{label: '*'}}\n    text: '<{{{{ prompt }}}}>'"
-        )
-    };
-    let message = json!({"message": "where is it?"});
-    let (_, output, paper) = run("agent-with-tools", message.clone(), &rules("json: {sent: monday}"));
-    assert_eq!(output["found"], true);
-    assert!(
-        output["answer"].as_str().unwrap().contains("What is known of order o7: {\"sent\":\"monday\"}"),
-        "{output}"
-    );
-    let events = paper.desk.events(&paper.latest());
-    let asked = events.iter().find(|e| e["spec"]["label"] == "lookup").unwrap();
-    assert_eq!(asked["spec"]["ask"]["tool"], json!({"name": "lookup_order", "args": {"id": "o7"}, "mode": "support"}));
-    let (_, output, _) = run("agent-with-tools", message, &rules("error: {class: bad_request, message: gone}"));
-    assert_eq!(output["found"], false);
-    assert!(output["answer"].as_str().unwrap().contains("What is known of order o7: nothing"), "{output}");
-}
-
-#[test]
-fn release_notes() {
-    let rules = |log: &str| {
-        format!(
-            "  - match: {{command: 'git log --oneline v1..HEAD'}}\n    text: '{log}'\n  - match: {{command: 'tee *'}}\n    text: saved\n  - match: {{label: '*'}}\n    text: '<{{{{ prompt }}}}>'"
-        )
-    };
-    let (view, _, paper) = run("release-notes", json!({"since": "v1"}), &rules("a1 Add x"));
-    assert_eq!((&view["status"], &view["status_reason"]), (&json!("paused"), &json!("approval")));
-    assert_eq!(view["approvals"][0]["metadata"]["notes"], "<Write release notes from these commits:\na1 Add x\n>");
-    assert_eq!(paper.states(), crate::document_support::map(&[("changes", "done"), ("write", "done")]));
-    let (_, output, paper) = run("release-notes", json!({"since": "v1"}), &rules(""));
-    assert_eq!(output, json!([]));
-    assert_eq!(paper.states()["save"], "skipped");
-}
-
-#[test]
 fn persistent_approval() {
     let place = Place::new();
     place.file("flow.yaml", &text("persistent-approval"));
@@ -258,7 +220,7 @@ fn full_pipeline() {
     let view = place.owf(&["wait", &run, "--json"]).json();
     assert_eq!(view["status"], "done", "{view}");
     let output = &view["output"];
-    assert_eq!((&output["headline"], &output["rounds"]), (&json!("short"), &json!(1)));
+    assert_eq!((&output["headline"], &output["rounds"]), (&json!("short"), &json!(2)));
     assert_eq!(output["translations"].as_array().unwrap().len(), 2);
     assert!(output["translations"][1].as_str().unwrap().contains("Translate into French: <Format for the web:"));
     assert!(output["haiku"].as_str().unwrap().contains("haiku about apples"), "{output}");
@@ -269,6 +231,44 @@ fn full_pipeline() {
     assert_eq!(place.owf(&["deny", &run, "--json"]).code, 0);
     let denied = place.owf(&["wait", &run, "--json"]).json();
     assert_eq!((&denied["status"], &denied["output"]["translations"]), (&json!("done"), &Value::Null), "{denied}");
+}
+
+#[test]
+fn agent_with_tools() {
+    let rules = |tool: &str| {
+        format!(
+            "  - match: {{label: read}}\n    json: {{order: o7}}\n  - match: {{tool: lookup_order}}\n    {tool}\n  - match: {{label: '*'}}\n    text: '<{{{{ prompt }}}}>'"
+        )
+    };
+    let message = json!({"message": "where is it?"});
+    let (_, output, paper) = run("agent-with-tools", message.clone(), &rules("json: {sent: monday}"));
+    assert_eq!(output["found"], true);
+    assert!(
+        output["answer"].as_str().unwrap().contains("What is known of order o7: {\"sent\":\"monday\"}"),
+        "{output}"
+    );
+    let events = paper.desk.events(&paper.latest());
+    let asked = events.iter().find(|e| e["spec"]["label"] == "lookup").unwrap();
+    assert_eq!(asked["spec"]["ask"]["tool"], json!({"name": "lookup_order", "args": {"id": "o7"}, "mode": "support"}));
+    let (_, output, _) = run("agent-with-tools", message, &rules("error: {class: bad_request, message: gone}"));
+    assert_eq!(output["found"], false);
+    assert!(output["answer"].as_str().unwrap().contains("What is known of order o7: nothing"), "{output}");
+}
+
+#[test]
+fn release_notes() {
+    let rules = |log: &str| {
+        format!(
+            "  - match: {{command: 'git log --oneline v1..HEAD'}}\n    text: '{log}'\n  - match: {{command: 'tee *'}}\n    text: saved\n  - match: {{label: '*'}}\n    text: '<{{{{ prompt }}}}>'"
+        )
+    };
+    let (view, _, paper) = run("release-notes", json!({"since": "v1"}), &rules("a1 Add x"));
+    assert_eq!((&view["status"], &view["status_reason"]), (&json!("paused"), &json!("approval")));
+    assert_eq!(view["approvals"][0]["metadata"]["notes"], "<Write release notes from these commits:\na1 Add x\n>");
+    assert_eq!(paper.states(), crate::document_support::map(&[("changes", "done"), ("write", "done")]));
+    let (_, output, paper) = run("release-notes", json!({"since": "v1"}), &rules(""));
+    assert_eq!(output, json!([]));
+    assert_eq!(paper.states()["save"], "skipped");
 }
 
 #[test]
