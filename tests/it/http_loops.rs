@@ -281,7 +281,8 @@ fn a_loop_asks_before_each_request_whether_the_budget_bears_it_and_keeps_what_it
             {"id": "t", "type": "function", "function": {"name": "list_files", "arguments": "{}"}}]}}],
         "usage": {"prompt_tokens": 10_000, "completion_tokens": 0}});
     let mock = Mock::new(move |_| Answer::json(200, &turn));
-    let args = ["run", "w.js", "--provider", "openai", "--model", "gpt-5.4-mini", "--budget-cost-usd", "0.05", "--json"];
+    let args =
+        ["run", "w.js", "--provider", "openai", "--model", "gpt-5.4-mini", "--budget-cost-usd", "0.05", "--json"];
     let view = owf(&place, &mock, &args).json();
     let call = call(&place, &mock);
     assert_eq!((&call["status"], &call["error"]["class"]), (&json!("budget_exhausted"), &json!("budget")), "{call}");
