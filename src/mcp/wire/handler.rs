@@ -6,17 +6,17 @@ use std::sync::{Arc, OnceLock};
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, ErrorData, GetPromptRequestParams,
     GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, RequestId, ServerCapabilities,
-    ServerConfig, Tool as WireTool, ToolAnnotations, UpdateTaskParams,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, RequestId, ServerCapabilities, ServerConfig, Tool as WireTool,
+    UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
-use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::extras::Extras;
 use super::guard::panic_text;
+use super::listed;
 use super::message::short;
 use super::outbox::Outbox;
 use super::progress::Progress;
@@ -88,7 +88,7 @@ impl Handler {
         self.list.get_or_init(|| {
             let mut list: Vec<WireTool> = Vec::with_capacity(self.tools.len());
             for tool in &self.tools {
-                let mut wire = wire_tool(tool);
+                let mut wire = listed::listed(tool);
                 // Six tools answer with the same view: its schema is large, and held once.
                 let same = list.iter().find(|listed| listed.output_schema == wire.output_schema);
                 if let Some(listed) = same {
@@ -228,25 +228,4 @@ fn unknown_tool(name: &str) -> ErrorData {
 fn client(context: &RequestContext<RoleServer>) -> Client {
     let info = context.client_info();
     info.map(|info| Client { name: info.name, version: info.version }).unwrap_or_default()
-}
-
-fn wire_tool(tool: &Tool) -> WireTool {
-    let object = |schema: Value| match schema {
-        Value::Object(object) => Arc::new(object),
-        _ => Arc::default(),
-    };
-    let annotations = ToolAnnotations::new()
-        .read_only(tool.annotations.read_only)
-        .destructive(tool.annotations.destructive)
-        .idempotent(tool.annotations.idempotent)
-        .open_world(tool.annotations.open_world);
-    let mut wire = WireTool::new(tool.name, tool.description, object((tool.input_schema)()))
-        .with_raw_output_schema(object((tool.output_schema)()))
-        .with_annotations(annotations);
-    if let Some(chars) = tool.max_result_chars {
-        let mut meta = MetaObject::new();
-        meta.insert("anthropic/maxResultSizeChars".to_owned(), chars.into());
-        wire = wire.with_meta(meta);
-    }
-    wire
 }

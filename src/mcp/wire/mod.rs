@@ -7,6 +7,7 @@ mod handler;
 mod held;
 mod input;
 mod lines;
+mod listed;
 mod message;
 mod outbox;
 mod progress;
