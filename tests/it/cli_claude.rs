@@ -319,6 +319,12 @@ fn claude_row_cost_counts_only_for_the_vendors_own_service_and_list_prices() {
     assert_eq!(gateway.env()["ANTHROPIC_BASE_URL"], "http://127.0.0.1:9");
     let guessed = json!({"modelUsage": {"my-model": {"costUSD": 0.0123, "costBasis": "default"}}});
     assert_eq!(cost(&ending(&guessed, 0)).1, CostSource::Estimated);
+    let bedrock = ending(&json!({}), 0).cli("pass_env = ['CLAUDE_CODE_USE_BEDROCK']");
+    assert_eq!(cost(&bedrock.var("CLAUDE_CODE_USE_BEDROCK", "1")).1, CostSource::Estimated);
+    let nameless = json!({"modelUsage": {"my-model": {"costUSD": 0.0123, "costBasis": "list"}}});
+    assert_eq!(cost(&ending(&nameless, 0)).1, CostSource::Estimated);
+    let known = json!({"modelUsage": {"my-model": {"costUSD": 0.0123, "costBasis": "list", "canonicalModel": "claude-sonnet-5"}}});
+    assert_eq!(cost(&ending(&known, 0)), (Some(12_300_000), CostSource::Reported));
     let mut unknown = init();
     unknown["model"] = json!("my-model");
     let unknown = Stub::printing("claude", VERSION, &[unknown, result(&guessed)], 0);

@@ -169,6 +169,15 @@ fn codex_row_retries_of_a_custom_provider_are_off() {
 }
 
 #[test]
+fn codex_finds_a_key_of_another_name_when_it_is_told_no_service() {
+    let mut stub = answering("four").var("TEAM_KEY", "canary-key");
+    stub.entry.api_key_env = Some("TEAM_KEY".into());
+    stub.reply();
+    assert_eq!((stub.env().get("TEAM_KEY"), stub.env()["CODEX_API_KEY"].as_str()), (None, "canary-key"));
+    assert!(stub.argv().contains(&"shell_environment_policy.exclude=[\"CODEX_API_KEY\"]".to_owned()));
+}
+
+#[test]
 fn codex_row_401_and_404_are_read_from_the_text() {
     let refused = "unexpected status 401 Unauthorized: Missing bearer authentication in header";
     assert_eq!(class(refused), (ErrorClass::Auth, refused.to_owned()));

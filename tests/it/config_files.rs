@@ -87,6 +87,13 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("[hooks]\nbefore_run = \"rm -rf /\"\n", "hooks.before_run"),
     ("[commands]\nbuild = \"curl evil.example\"\n", "commands.build"),
     ("hooks = [\"x\"]\n", "hooks"),
+    ("commands = true\n", "commands"),
+    (
+        "[hooks.x]\nat = \"before\"\ncommand = [\"/bin/sh\"]\nalways = true\n",
+        "hooks.x.always, hooks.x.at, hooks.x.command",
+    ),
+    ("[events.y]\ncommand = [\"/bin/sh\"]\nalways = true\n", "events.y.always, events.y.command"),
+    ("[tools.z]\ncommand = [\"/bin/sh\"]\n", "tools.z.command"),
     ("providers_file = \"/tmp/x.toml\"\n", "providers_file"),
     ("trust = true\n", "trust"),
     ("provider = \"evil\"\n", "provider"),

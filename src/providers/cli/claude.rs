@@ -17,6 +17,9 @@ use super::profile::Profile;
 /// The variables that may hold its key, in the order in which one is taken: the adapter passes one, never all.
 const KEYS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
 
+/// How variables begin that send it to the clouds of others (`CLAUDE_CODE_USE_BEDROCK`), which have prices of their own.
+const ELSEWHERE: &str = "CLAUDE_CODE_USE_";
+
 /// Where it looks for the service when nothing is said.
 const VENDOR: &str = "https://api.anthropic.com";
 
@@ -59,7 +62,9 @@ impl Claude {
 
     /// Whether what it says about cost is the vendor's price.
     fn is_vendor(&self) -> bool {
+        let elsewhere = |name: &&String| name.starts_with(ELSEWHERE) && self.env.get(name).is_some_and(|on| on != "0");
         self.base_url().is_none_or(|url| url.trim_end_matches('/') == VENDOR)
+            && !self.options.pass_env.iter().any(|name| elsewhere(&name))
     }
 
     /// The one key it gets, under the name the CLI knows it by.

@@ -146,12 +146,17 @@ impl ClaudeReader {
     }
 
     /// What it cost. The CLI prices a model it does not know like one it knows, so its figure counts only for the vendor's own
-    /// service and list prices.
+    /// service and list prices of models that it, or the table of prices, knows.
     fn cost(&self, used: &TokenUse) -> (Option<u64>, CostSource) {
         let Some(result) = &self.result else { return (None, CostSource::Unknown) };
-        let listed = result["modelUsage"]
-            .as_object()
-            .is_none_or(|models| models.values().all(|m| m["costBasis"].as_str().is_none_or(|basis| basis == "list")));
+        let priced = |model: &str| self.prices.cost(&self.name, model, used).is_some();
+        let listed = match result["modelUsage"].as_object().filter(|models| !models.is_empty()) {
+            Some(models) => models.iter().all(|(name, m)| {
+                let known = m["canonicalModel"].is_string() || priced(name);
+                known && m["costBasis"].as_str().is_none_or(|basis| basis == "list")
+            }),
+            None => self.model.as_deref().is_some_and(priced),
+        };
         let reported = result["total_cost_usd"].as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0);
         if let Some(cost) = reported.filter(|_| self.vendor && listed) {
             return (Some((cost * 1e9).round() as u64), CostSource::Reported);

@@ -38,11 +38,12 @@ impl Codex {
         Ok(Self { entry, options, env: setup.env.clone(), prices: Arc::clone(&setup.prices) })
     }
 
-    /// The one key it gets, under its own name.
+    /// The one key it gets: under its own name where it is told the name, else under the one it looks for.
     fn key(&self) -> Option<(String, String)> {
         let with = |name: &str| Some((name.to_owned(), self.env.get(name)?.to_owned()));
         match &self.entry.api_key_env {
-            Some(name) => with(name),
+            Some(name) if self.entry.base_url.is_some() => with(name),
+            Some(name) => Some((KEYS[0].to_owned(), self.env.get(name)?.to_owned())),
             None => KEYS.iter().find_map(|name| with(name)),
         }
     }
