@@ -100,6 +100,36 @@ fn every_flag_of_a_command_is_an_argument_of_its_tool_and_the_other_way_round() 
 }
 
 #[test]
+fn no_argument_of_a_tool_grants_what_only_the_configuration_may() {
+    let place = Place::new();
+    let mut client = Mcp::start(&place);
+    let before = place.json(&["doctor", "--json"]);
+    let grants = json!({
+        "base_url": "http://127.0.0.1:9/v1", "api_key_env": "AWS_SECRET_ACCESS_KEY", "providers": {}, "providers_file": "p.toml",
+        "hooks": ["x"], "events": ["y"], "tools": {}, "files": {"roots": ["/"]}, "trust": true, "commands": true,
+        "allow_commands": true, "principal": "root",
+    });
+    for (tool, arguments) in [
+        ("owf_run_workflow", json!({ "script": "export const meta = { name: 'w', description: 'd' }\nreturn 1" })),
+        ("owf_dry_run", json!({ "script": "export const meta = { name: 'w', description: 'd' }\nreturn 1" })),
+        ("owf_resume", json!({ "run_id": "latest" })),
+    ] {
+        for (name, value) in grants.as_object().unwrap() {
+            let mut one = arguments.clone();
+            one[name] = value.clone();
+            let refused = client.refused(tool, one)["error"].clone();
+            assert_eq!(
+                (&refused["code"], &refused["errors"][0]["path"], &refused["errors"][1]),
+                (&json!("invalid_arguments"), &json!(format!("/{name}")), &Value::Null),
+                "{tool}: {refused}"
+            );
+        }
+    }
+    assert_eq!(place.json(&["doctor", "--json"])["checks"], before["checks"]);
+    assert_eq!(client.call("owf_list_runs", json!({}))["total"], 0, "nothing was recorded");
+}
+
+#[test]
 fn faults_of_arguments_are_told_at_once_and_a_workflow_with_errors_is_shown_whole() {
     let place = Place::new();
     let mut client = Mcp::start(&place);
