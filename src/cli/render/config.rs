@@ -47,8 +47,8 @@ fn details(row: &ProviderDetail) -> Vec<String> {
     let set = row.keys.iter().find(|key| key.present);
     match (set, row.keys.first()) {
         (Some(key), _) => parts.push(format!("{} is set", key.variable)),
-        (None, Some(key)) => parts.push(format!("{} is not set", key.variable)),
-        (None, None) => {}
+        (None, Some(key)) if row.available => parts.push(format!("{} is not set", key.variable)),
+        (None, _) => {}
     }
     parts.extend(row.message.clone());
     parts
