@@ -161,7 +161,8 @@ fn of_many_that_start_at_once_below_one_call_no_two_get_the_same_part() {
     let started: Vec<String> = std::thread::scope(|scope| {
         let one = || {
             let args = ["run", "one.js", "--fixtures", "never.yaml", "--cache-policy", "refresh", "--detach", "--json"];
-            let args = [&args[..], &["--budget-tokens", "20"]].concat();
+            // One that got nothing of the money would end at once, and give its tokens back.
+            let args = [&args[..], &["--budget-tokens", "20", "--budget-cost-usd", "0.1"]].concat();
             owf_below(&place, &marker, &[], &args).json()["run_id"].as_str().unwrap().to_owned()
         };
         let all: Vec<_> = (0..5).map(|_| scope.spawn(one)).collect();

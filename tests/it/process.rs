@@ -222,6 +222,17 @@ fn ends_but_the_detached(dir: &Path, pids: &[String; 5]) {
 
 const NAMES: [&str; 5] = ["nested", "agent", "lost", "detached", "inner"];
 
+/// The processes of [`NESTED`], once each has become what it is: what is starting another program has no environment to be known by.
+fn settled(dir: &Path) -> [String; 5] {
+    let pids = NAMES.map(|name| pid_in(dir, name));
+    for pid in &pids[1..] {
+        eventually(SECOND, "it sleeps", || {
+            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\x00300\x00")
+        });
+    }
+    pids
+}
+
 #[test]
 fn agents_of_an_owf_that_an_agent_started_end_with_it_and_a_detached_run_goes_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -229,7 +240,7 @@ fn agents_of_an_owf_that_an_agent_started_end_with_it_and_a_detached_run_goes_on
     let script = NESTED.replace("$0", &marker);
     let runtime = runtime();
     let task = runtime.spawn(run(shell(dir.path(), &marker, &script), std::future::pending(), |_| {}));
-    let pids = NAMES.map(|name| pid_in(dir.path(), name));
+    let pids = settled(dir.path());
     task.abort();
     ends_but_the_detached(dir.path(), &pids);
 }
@@ -242,7 +253,7 @@ fn an_owf_that_was_abandoned_is_swept_with_its_agents_and_a_detached_run_goes_on
     let mut starter = std::process::Command::new("/bin/sh");
     starter.args(["-c", &script]).current_dir(dir.path()).env("OWF_CALL_ID", format!("{root}/run/1/1"));
     assert!(starter.status().unwrap().success());
-    let pids = NAMES.map(|name| pid_in(dir.path(), name));
+    let pids = settled(dir.path());
     assert!(sweep_below(&root) >= 3);
     ends_but_the_detached(dir.path(), &pids);
 }

@@ -28,7 +28,7 @@ fn the_keys_of_the_main_replies_stand_in_the_agreed_order() {
         "run_id status status_reason? simulated warnings? error? approvals? output? outline? output_bytes? counts gaps? \
          gaps_total? swallowed? worktrees? phases? usage budget? reuse? calls? logs? resumed? resumed_from? \
          parent_run_id? joined? created_at? cancel_requested? decision? woke? waited_ms? elapsed_ms run? run_dir? \
-         script_path? next next_cursor"
+         script_path? truncated? next next_cursor"
     );
     assert_eq!(
         keys::<CallRow>(),
