@@ -297,7 +297,20 @@ async fn answer(attempt: &Attempt) -> Ended {
         error.hint = Some("look at the files before the call is made again".to_owned());
         let failure = match reply {
             Some(Err(failure)) => ReplyError { error, ..failure },
-            Some(Ok(_)) | None => error.into(),
+            // It answered just too late: what it used counts all the same.
+            Some(Ok(reply)) => ReplyError {
+                usage: reply.usage,
+                cost_nanos: reply.cost_nanos,
+                cost_source: reply.cost_source,
+                charge_nanos: reply.charge_nanos,
+                model: reply.model,
+                transcript: reply.transcript,
+                provenance: reply.provenance,
+                ..error.into()
+            },
+            None => {
+                ReplyError { charge_nanos: Some(attempt.provider.reserve(&attempt.request).cost_nanos), ..error.into() }
+            }
         };
         return Ended::Answered(Err(failure));
     }

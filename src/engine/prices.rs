@@ -44,7 +44,7 @@ impl Engine {
             }
             (None, url) => {
                 let url = url.as_deref().unwrap_or(LITELLM);
-                let text = services.runtime.block_on(fetch(url, MOST_BYTES)).map_err(|what| {
+                let text = services.runtime.block_on(fetch(url, MOST_BYTES, &services.env)).map_err(|what| {
                     Failure::new(Code::InvalidArguments, format!("no prices from {}: {what}", shown(url)))
                         .hint("--file reads a table from disk")
                 })?;

@@ -41,7 +41,8 @@ impl Engine {
         for name in services.registry.known_names() {
             let Some(provider) = services.registry.get(&name) else { continue };
             let Some(base) = provider.base_url().filter(|_| provider.availability().available) else { continue };
-            asked.push((name, services.runtime.spawn(async move { (reach(&base).await, base) })));
+            let env = services.env.clone();
+            asked.push((name, services.runtime.spawn(async move { (reach(&base, &env).await, base) })));
         }
         let check =
             |name: String, health, message| DoctorCheck { name: format!("reach {name}"), health, message, hint: None };

@@ -55,10 +55,16 @@ fn a_400_that_mentions_the_schema_steps_down_and_is_remembered() {
     let ways: Vec<String> = mock.seen().iter().map(|seen| held(&seen.body)).collect();
     let asked = ["json_schema strict true", "json_schema strict false", "tool", "json_object", "json_object"];
     assert_eq!(ways, asked);
-    // Another model of the same service starts at the top.
+    // Another schema starts at the top: what is wrong with one says nothing about the next.
+    let mut other = structured("p", &json!({"type": "object", "properties": {"a": {"type": "string"}}}));
+    other.model = Some("old-1".into());
+    assert!(ask(&openai, &other).is_ok());
+    assert_eq!(held(&mock.seen()[5].body), "json_schema strict true");
+    let before = mock.seen().len();
+    // So does another model of the same service.
     request.model = Some("new-1".into());
     assert!(ask(&openai, &request).is_ok());
-    assert_eq!(held(&mock.seen()[5].body), "json_schema strict true");
+    assert_eq!(held(&mock.seen()[before].body), "json_schema strict true");
 }
 
 #[test]

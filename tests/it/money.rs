@@ -226,6 +226,13 @@ fn doctor_asks_services_only_when_it_is_told_to() {
     assert_eq!(check["health"], json!("ok"), "{check}");
     let seen = mock.seen();
     assert!(seen[0].headers.values().all(|value| !value.contains("canary")), "{seen:?}");
+    // As calls do, it goes to this machine past any proxy.
+    let mut command = place.command(&["doctor", "--reach", "--json"]);
+    command.env("OPENAI_API_KEY", "canary-0123456789").env("http_proxy", "http://127.0.0.1:1");
+    let output = command.env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1")).output().unwrap();
+    let view = printed(&output).json();
+    let past = view["checks"].as_array().unwrap().iter().find(|check| check["name"] == "reach openai").unwrap();
+    assert_eq!(past["health"], json!("ok"), "{past}");
     let text = owf(&place, &mock, &["doctor"]).out;
     assert!(text.contains("OPENAI_API_KEY is set") && !text.contains("canary"), "{text}");
 }

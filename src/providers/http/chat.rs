@@ -218,8 +218,10 @@ impl<'a> Chat<'a> {
         })
     }
 
+    /// By schema, too: what is wrong with one says nothing about the next.
     fn ladder_key(&self, model: &str) -> String {
-        format!("{} {model}", self.service.key())
+        let schema = self.request.spec.ask.schema.as_ref().map(|schema| Hash::of(schema.to_string()).to_string());
+        format!("{} {model} {}", self.service.key(), schema.unwrap_or_default())
     }
 
     /// The way below the one that the service refused, which is remembered.

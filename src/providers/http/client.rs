@@ -118,10 +118,7 @@ fn lost(error: reqwest::Error, answering: bool) -> Lost {
 }
 
 fn build(env: &Environment, timeouts: Timeouts) -> Result<reqwest::Client, String> {
-    // Whoever came first has set the same; there is no second kind of cryptography here.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("owf/", env!("CARGO_PKG_VERSION")))
+    let built = begun(env)?
         .connect_timeout(timeouts.connect)
         .read_timeout(timeouts.read)
         .pool_idle_timeout(Duration::from_mins(1))
@@ -130,8 +127,19 @@ fn build(env: &Environment, timeouts: Timeouts) -> Result<reqwest::Client, Strin
             let same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
             if same && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
         }))
-        // Proxies come from the environment that was captured, not from that of the process.
-        .no_proxy();
+        .build();
+    built.map_err(|error| format!("the HTTP client cannot be built: {}", error.without_url()))
+}
+
+/// What every client of owf begins with: its name, and the proxies of the environment that was captured, not of that of the
+/// process. This machine is never reached through one.
+///
+/// # Errors
+/// One sentence: a proxy that is no address.
+pub(super) fn begun(env: &Environment) -> Result<reqwest::ClientBuilder, String> {
+    // Whoever came first has set the same; there is no second kind of cryptography here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder().user_agent(concat!("owf/", env!("CARGO_PKG_VERSION"))).no_proxy();
     let var = |name: &str| env.get(name).or_else(|| env.get(&name.to_uppercase()));
     let spared = format!("localhost,127.0.0.0/8,::1,{}", var("no_proxy").unwrap_or_default());
     for name in ["https_proxy", "http_proxy", "all_proxy"] {
@@ -145,5 +153,5 @@ fn build(env: &Environment, timeouts: Timeouts) -> Result<reqwest::Client, Strin
             builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&spared)));
         }
     }
-    builder.build().map_err(|error| format!("the HTTP client cannot be built: {}", error.without_url()))
+    Ok(builder)
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::client::begun;
+use crate::core::environment::Environment;
 use crate::providers::base_url;
 
 /// How long it may take.
@@ -15,13 +17,13 @@ const REDIRECTS: usize = 3;
 ///
 /// # Errors
 /// One sentence: an address that may not be asked, no connection, an answer other than 200, too many bytes, no text.
-pub async fn fetch(url: &str, most_bytes: usize) -> Result<String, String> {
+pub async fn fetch(url: &str, most_bytes: usize, env: &Environment) -> Result<String, String> {
     base_url::check(url).map_err(|what| format!("the address {what}"))?;
     let redirects = reqwest::redirect::Policy::custom(|attempt| {
         let fine = base_url::check(attempt.url().as_str()).is_ok();
         if fine && attempt.previous().len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
     });
-    let client = client(PATIENCE, redirects)?;
+    let client = client(env, PATIENCE, redirects)?;
     let lost = |error: reqwest::Error| format!("it could not be fetched: {}", cause(&error.without_url()));
     let mut response = client.get(url).send().await.map_err(lost)?;
     if response.status() != reqwest::StatusCode::OK {
@@ -41,9 +43,9 @@ pub async fn fetch(url: &str, most_bytes: usize) -> Result<String, String> {
 ///
 /// # Errors
 /// One sentence: why there was no answer.
-pub async fn reach(base: &str) -> Result<u16, String> {
+pub async fn reach(base: &str, env: &Environment) -> Result<u16, String> {
     base_url::check(base).map_err(|what| format!("the address {what}"))?;
-    let client = client(REACH, reqwest::redirect::Policy::none())?;
+    let client = client(env, REACH, reqwest::redirect::Policy::none())?;
     match client.head(base).send().await {
         Ok(response) => Ok(response.status().as_u16()),
         Err(error) if error.is_timeout() => Err(format!("no answer in {} s", REACH.as_secs())),
@@ -51,15 +53,13 @@ pub async fn reach(base: &str) -> Result<u16, String> {
     }
 }
 
-fn client(patience: Duration, redirects: reqwest::redirect::Policy) -> Result<reqwest::Client, String> {
-    // Whoever was first has put the same there.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .user_agent(concat!("owf/", env!("CARGO_PKG_VERSION")))
-        .timeout(patience)
-        .redirect(redirects)
-        .build()
-        .map_err(|error| format!("no client could be made: {error}"))
+fn client(
+    env: &Environment,
+    patience: Duration,
+    redirects: reqwest::redirect::Policy,
+) -> Result<reqwest::Client, String> {
+    let built = begun(env)?.timeout(patience).redirect(redirects).build();
+    built.map_err(|error| format!("no client could be made: {error}"))
 }
 
 /// The innermost reason, which is what a person can act on.

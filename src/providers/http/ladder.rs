@@ -47,7 +47,7 @@ pub(super) const JSON_ONLY: &[Mode] = &[Mode::JsonObject, Mode::Prompt];
 /// What a local server has that may sample by a schema, and promises nothing.
 pub(super) const LOCAL: &[Mode] = &[Mode::Native, Mode::JsonObject, Mode::Prompt];
 
-/// The highest step that a model has not refused, by service, address and model.
+/// The highest step that a model has not refused for a schema, by service, address, model and schema.
 static STEPS: LazyLock<Mutex<HashMap<String, Mode>>> = LazyLock::new(Mutex::default);
 
 /// The step that a model was last brought down to.
