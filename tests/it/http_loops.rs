@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::http_tools::{call, calls, owf, results, run, text, workflow};
+use crate::http_tools::{KEY, call, calls, owf, results, run, text, workflow};
 use crate::support::cli::{Place, eventually};
 use crate::support::http_mock::{Answer, Mock};
 
@@ -289,4 +289,17 @@ fn a_loop_asks_before_each_request_whether_the_budget_bears_it_and_keeps_what_it
     assert!(call["error"]["message"].as_str().unwrap().starts_with("cost budget 0.05 USD: "), "{call}");
     assert_eq!(mock.seen().len(), 5);
     assert_eq!((&call["cost_usd"], &view["budget"]["cost_usd"]["spent"]), (&json!(0.0375), &json!(0.0375)), "{view}");
+}
+
+#[test]
+fn a_key_in_what_a_tool_changes_is_taken_out_before_that_is_cut() {
+    let place = Place::new();
+    workflow(&place, "{ writeScope: '.' }");
+    // The first characters of the key stand before the thousandth, the others behind it.
+    let path = format!("{}{KEY}", "b/".repeat(497));
+    let mock = Mock::of(vec![write(&path), text("done")]);
+    assert_eq!(run(&place, &mock)["output"], "done");
+    let target = events(&place, &mock, "tool_started")[0]["data"]["target"].clone();
+    assert_eq!(target, json!(format!("{}[OPENA", "b/".repeat(497))));
+    assert!(!owf(&place, &mock, &["events", "latest"]).out.contains(&KEY[..6]));
 }

@@ -15,10 +15,13 @@ pub(crate) fn workflow(place: &Place, options: &str) {
     );
 }
 
+/// The key of these tests.
+pub(crate) const KEY: &str = "sk-canary-0123456789abcdef";
+
 pub(crate) fn owf(place: &Place, mock: &Mock, args: &[&str]) -> Printed {
     let output = place
         .command(args)
-        .env("OPENAI_API_KEY", "sk-canary-0123456789abcdef")
+        .env("OPENAI_API_KEY", KEY)
         .env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1"))
         .output()
         .unwrap();
