@@ -144,15 +144,42 @@ mod tests {
         assert!(!WRITERS.lock().unwrap_or_else(PoisonError::into_inner).contains_key(a));
     }
 
-    #[test]
-    fn nothing_is_written_before_it_is_on_record_that_it_will_be() {
-        let dir = tempfile::tempdir().unwrap();
+    /// A tool box of a directory, and where it says what it is about to do.
+    fn tool_box(dir: &Path) -> (Box, std::sync::mpsc::Receiver<Message>) {
         let (to, loop_of_run) = std::sync::mpsc::channel();
         let effects = Arc::new(Effects::new(to, crate::core::ids::CallId(1), 1));
         let grant = Grant { tools: vec![Kind::Write], read: None, write: None };
-        let files = Files::new(dir.path(), grant, &FileRules::default(), Bounds::default()).unwrap();
+        let files = Files::new(dir, grant, &FileRules::default(), Bounds::default()).unwrap();
         let writer = writer(files.dir());
-        let tools = Box { files: Arc::new(files), writer, effects };
+        (Box { files: Arc::new(files), writer, effects }, loop_of_run)
+    }
+
+    /// What becomes of a write.
+    fn written(tools: &Box) -> Result<String, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(tools.call("write_file", serde_json::json!({"path": "a.md", "content": "x"})))
+    }
+
+    #[test]
+    fn nothing_is_written_when_it_could_not_be_recorded_that_it_will_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tools, loop_of_run) = tool_box(dir.path());
+        let told = std::thread::spawn(move || match loop_of_run.recv().unwrap() {
+            Message::ToolStarted { recorded, .. } => {
+                let full = crate::store::StoreError::Io("no space".to_owned());
+                recorded.send(crate::store::Ticket::settled(Err(full))).unwrap();
+            }
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(written(&tools), Err("its start could not be recorded, so it was not carried out".to_owned()));
+        told.join().unwrap();
+        assert!(!dir.path().join("a.md").exists());
+    }
+
+    #[test]
+    fn nothing_is_written_before_it_is_on_record_that_it_will_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tools, loop_of_run) = tool_box(dir.path());
         let path = dir.path().join("a.md");
         let seen = path.clone();
         let told = std::thread::spawn(move || match loop_of_run.recv().unwrap() {
@@ -160,10 +187,7 @@ mod tests {
             Message::ToolStarted { number: 1, tool, target, .. } => (tool, target, seen.exists()),
             other => panic!("{other:?}"),
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let arguments = serde_json::json!({"path": "a.md", "content": "x"});
-        let result = runtime.block_on(tools.call("write_file", arguments));
-        assert_eq!(result, Err("the call has ended".to_owned()));
+        assert_eq!(written(&tools), Err("the call has ended".to_owned()));
         assert_eq!(told.join().unwrap(), ("write_file".to_owned(), Some("a.md".to_owned()), false));
         assert!(!path.exists());
     }

@@ -51,7 +51,7 @@ impl Ticket {
     }
 
     /// A ticket that is settled already.
-    pub(super) fn settled(result: Result<(), StoreError>) -> Self {
+    pub(crate) fn settled(result: Result<(), StoreError>) -> Self {
         let (ticket, settler) = Self::pair();
         settler.settle(result);
         ticket
