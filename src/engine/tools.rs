@@ -1,6 +1,5 @@
 //! Calls of tools: arguments against their schema, then the mode, then a person, then the handler. None of these is skipped.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +8,6 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
-use crate::core::budget::Charge;
 use crate::core::call::{ApprovalAsk, CallSpec, Decider, Decision};
 use crate::core::environment::Environment;
 use crate::core::file_rules::FileRules;
@@ -20,7 +18,7 @@ use crate::core::outcome::{CallError, ErrorClass, SchemaError};
 use crate::core::work::{CommandAsk, ToolAsk};
 use crate::process::passed;
 use crate::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError, Stop,
+    AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError, Stop,
 };
 use crate::tools::{Bounds, Definition, Files, Grant, Kind, Tools};
 
@@ -235,24 +233,8 @@ impl Provider for Runner {
         16
     }
 
-    fn availability(&self) -> Availability {
-        Availability { available: true, version: None, message: None }
-    }
-
-    fn identity(&self, _: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn reads_workspace(&self, _: &AttemptRequest) -> bool {
         true
-    }
-
-    fn wants_claim(&self, _: &AttemptRequest) -> bool {
-        false
-    }
-
-    fn reserve(&self, _: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
     }
 
     fn wind_down(&self) -> Duration {

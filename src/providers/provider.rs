@@ -355,17 +355,23 @@ pub trait Provider: Send + Sync {
     fn default_concurrency(&self) -> u32;
 
     /// Whether it can be used here. Cheap: no network.
-    fn availability(&self) -> Availability;
+    fn availability(&self) -> Availability {
+        Availability { available: true, ..Availability::default() }
+    }
 
     /// What its answers depend on besides the request, by component name (`provider_version`, `mood`, `fixtures`, ...): goes
     /// into the cache key, never into the request key.
-    fn identity(&self, request: &AttemptRequest) -> BTreeMap<String, String>;
+    fn identity(&self, _request: &AttemptRequest) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 
     /// Whether answers depend on files of the workspace.
     fn reads_workspace(&self, request: &AttemptRequest) -> bool;
 
     /// Whether an attempt is worth a claim against other processes asking the same.
-    fn wants_claim(&self, request: &AttemptRequest) -> bool;
+    fn wants_claim(&self, _request: &AttemptRequest) -> bool {
+        false
+    }
 
     /// Whether the attempt's start must be on disk before it is carried out, although the call changes nothing: the attempt may
     /// end this process, and counts all the same.
@@ -374,7 +380,9 @@ pub trait Provider: Send + Sync {
     }
 
     /// The most this attempt may charge, as far as it can be told. `calls` is 1.
-    fn reserve(&self, request: &AttemptRequest) -> Charge;
+    fn reserve(&self, _request: &AttemptRequest) -> Charge {
+        Charge { calls: 1, ..Charge::default() }
+    }
 
     /// How long an attempt that was asked to end ([`CallContext::stop`]) may take to do so and say what it used. Zero: its
     /// future is dropped at once.
