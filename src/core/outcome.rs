@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::core::budget::Charge;
 use crate::core::call::{Decision, is_default, present};
 use crate::core::ids::{CallId, RunId};
+use crate::core::price::PriceNote;
 
 /// The status of a call that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -296,6 +297,16 @@ pub enum CostSource {
 }
 
 impl CostSource {
+    /// In a reader's words, with the days of the prices that an estimate was made with.
+    pub fn words(self, days: &[String]) -> String {
+        let span = match days {
+            [] => return self.word().to_owned(),
+            [day] => day.clone(),
+            [first, .., last] => format!("{first} to {last}"),
+        };
+        format!("{}, prices of {span}", self.word())
+    }
+
     /// In a reader's words.
     pub fn word(self) -> &'static str {
         match self {
@@ -461,6 +472,9 @@ pub struct Provenance {
     /// What a reader should know about the answer, one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The price that its cost was estimated with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<PriceNote>,
 }
 
 /// How a call ended. This is what the journal keeps and what the script is given, also when the call is reused: nothing in

@@ -224,6 +224,8 @@ pub(super) struct CallFold {
     pub(super) cached_seq: Option<u64>,
     pub(super) finished_seq: Option<u64>,
     pub(super) changed_seq: u64,
+    /// The day of the prices that its cost was estimated with.
+    pub(super) prices_as_of: Option<String>,
 }
 
 /// Characters of an error message kept in the row; the journal has all of it.
@@ -258,6 +260,7 @@ impl CallFold {
             cached_seq: None,
             finished_seq: None,
             changed_seq: seq,
+            prices_as_of: None,
         })
     }
 
@@ -280,13 +283,14 @@ impl CallFold {
                 }
                 Delta::default()
             }
-            Event::AttemptFailed { attempt, error, usage, cost_nanos, duration_ms, .. } => {
+            Event::AttemptFailed { attempt, error, usage, cost_nanos, price, duration_ms, .. } => {
                 self.state = CallState::Queued;
                 self.attempts = self.attempts.max(*attempt);
                 self.error = Some((error.class, cut(&error.message)));
                 self.duration_ms += duration_ms;
                 let spent = Spent { usage: *usage, cost_nanos: *cost_nanos, cost_sources: 0 };
                 self.spent.add(spent);
+                take(&mut self.prices_as_of, price.as_ref().map(|price| &price.as_of));
                 Delta { spent, ..Delta::default() }
             }
             Event::ApprovalAsked { .. } => {
@@ -352,6 +356,7 @@ impl CallFold {
                 cost_nanos: outcome.cost_nanos,
                 cost_sources: cost_bit(outcome.cost_source),
             };
+            take(&mut self.prices_as_of, outcome.provenance.price.as_ref().map(|price| &price.as_of));
             delta.spent = total.beyond(&self.spent);
             self.spent = total;
         }

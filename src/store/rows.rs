@@ -29,7 +29,7 @@ macro_rules! call_columns {
         "id, kind, status, label, phase, line, col, cache_status, cache_note, provider, model, attempts, input_tokens, \
          output_tokens, cache_read_tokens, cache_write_tokens, cost_nanos, cost_source, duration_ms, requested_at, \
          started_at, error_class, error_message, child_run, reused_run, reused_call, flags, requested_seq, cached_seq, \
-         finished_seq, changed_seq"
+         finished_seq, changed_seq, prices_as_of"
     };
 }
 
@@ -181,6 +181,7 @@ pub(super) fn read_call(row: &Row<'_>) -> Result<CallFold, StoreError> {
         cached_seq: number(28)?,
         finished_seq: number(29)?,
         changed_seq: row.get::<_, i64>(30)? as u64,
+        prices_as_of: row.get(31)?,
     })
 }
 
@@ -204,7 +205,7 @@ pub(super) fn save_call(db: &Connection, key: i64, call: &CallFold) -> Result<()
         "INSERT OR REPLACE INTO call (",
         call_columns!(),
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)"
+         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)"
     ))?;
     let usage = call.spent.usage;
     let flag = |on: bool, bit: i64| if on { bit } else { 0 };
@@ -243,6 +244,7 @@ pub(super) fn save_call(db: &Connection, key: i64, call: &CallFold) -> Result<()
         call.cached_seq.map(|seq| seq as i64),
         call.finished_seq.map(|seq| seq as i64),
         call.changed_seq as i64,
+        call.prices_as_of,
     ])?;
     Ok(())
 }

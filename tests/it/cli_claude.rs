@@ -68,7 +68,8 @@ fn claude_reply_holds_text_usage_cost_model_and_version() {
             provider_version: Some("2.1.332".into()),
             schema_mode: None,
             profile: Some("read".into()),
-            warnings: Vec::new()
+            warnings: Vec::new(),
+            price: None
         }
     );
     assert_eq!(reply.transcript, Some(format!("{}\n{}\n", init(), result(&json!({})))));

@@ -1,9 +1,11 @@
 //! `owf calls`: the list, and one call in full.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use super::prices::per_million;
 use super::status::provider;
-use super::text::{clean, cost, cut_dots, cut_middle, duration, kilo, pad, width};
+use super::text::{clean, cost, cut_dots, cut_middle, duration, estimates, kilo, pad, width};
 use crate::cli::Terminal;
 use crate::engine::view::{CallDetailView, CallRow, CallsView};
 
@@ -32,6 +34,8 @@ pub fn list(view: &CallsView, term: &Terminal) -> String {
         .map_or_else(String::new, |row| format!("   one in full: owf calls {} {}", view.run_id.short(), row.call_id));
     let more = if view.truncated { "   more: --limit N" } else { "" };
     let _ = writeln!(out, "{} of {} calls{more}{one}", view.calls.len(), view.calls_total);
+    let days: BTreeSet<&String> = view.calls.iter().filter_map(|row| row.prices_as_of.as_ref()).collect();
+    out.push_str(&estimates(&days.into_iter().cloned().collect::<Vec<_>>()));
     out
 }
 
@@ -66,7 +70,8 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
         let _ = write!(tries, "   {} in  {} out", kilo(input), kilo(output));
     }
     if let Some(source) = row.cost_source {
-        let _ = write!(tries, "  {} ({})", cost(row.cost_usd, source), source.word());
+        let words = source.words(row.prices_as_of.as_slice());
+        let _ = write!(tries, "  {} ({})", cost(row.cost_usd, source), clean(&words));
     }
     let _ = writeln!(out, "{tries}");
     if call.attempts_list.len() > 1 || call.attempts_list.iter().any(|attempt| !attempt.effects.is_empty()) {
@@ -93,6 +98,15 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
     if call.provider_version.is_some() || call.profile.is_some() {
         let words: Vec<_> = program.into_iter().flatten().map(clean).collect();
         let _ = writeln!(out, "  program  {}", words.join("   "));
+    }
+    if let Some(price) = &call.price {
+        let of = format!("{} of {}", clean(&price.model), clean(&price.provider));
+        let _ = writeln!(
+            out,
+            "  price    {of}: {} USD per million tokens ({})",
+            per_million(&price.per_million),
+            clean(&price.source)
+        );
     }
     for warning in &call.warnings {
         let _ = writeln!(out, "  note     {}", clean(warning));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{clean, cost, count, pad, pad_left, plural, width};
+use super::text::{clean, cost, count, estimates, pad, pad_left, plural, width};
 use crate::engine::view::{UsageReport, UsageSum};
 
 /// `name  calls  tokens  cost`, and the total.
@@ -34,6 +34,7 @@ pub fn usage(view: &UsageReport) -> String {
         }
         out.push('\n');
     }
+    out.push_str(&estimates(&view.total.prices_as_of));
     out
 }
 

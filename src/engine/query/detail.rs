@@ -69,6 +69,7 @@ impl Query<'_> {
             provider_version: None,
             profile: None,
             schema_mode: None,
+            price: None,
             warnings: Vec::new(),
             possibly_repeated: possibly_repeated(&snapshot, &events, call),
             explain: Explainer::new(*self, &snapshot).row(call)?,
@@ -163,7 +164,9 @@ fn answered(detail: &mut CallDetail, outcome: &Outcome) {
     detail.output_bytes = text.as_ref().map(|text| text.len() as u64);
     detail.output_preview = text.map(|text| clip(&text, PREVIEW));
     detail.changed_files = (!outcome.changed_files.is_empty()).then(|| outcome.changed_files.clone());
-    let Provenance { provider_version, schema_mode, profile, warnings } = outcome.provenance.clone();
+    let Provenance { provider_version, schema_mode, profile, warnings, price } = outcome.provenance.clone();
+    // What was taken over cost nothing here.
+    detail.price = price.filter(|_| detail.row.prices_as_of.is_some()).as_ref().map(Into::into);
     detail.provider_version = provider_version;
     detail.profile = profile;
     detail.schema_mode = schema_mode;

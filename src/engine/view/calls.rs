@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Usd;
 use super::explain::ExplainRow;
+use super::prices::RatesRow;
 use crate::core::call::{CallKind, Isolation};
 use crate::core::ids::{Hash, RunId};
 use crate::core::outcome::{CacheStatus, CallError, CallStatus, CostSource, ErrorClass, SchemaError};
@@ -190,6 +191,9 @@ pub struct CallRow {
     /// Where the cost comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_source: Option<CostSource>,
+    /// The day of the prices that an estimated cost was computed with; a later table changes nothing about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices_as_of: Option<String>,
     /// Milliseconds from the first start to the outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
@@ -253,6 +257,21 @@ impl CallFiles {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// The price that the cost of a call was estimated with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallPrice {
+    /// The provider whose price it is: that of the service behind a program.
+    pub provider: String,
+    /// The name in the table that the model was found by.
+    pub model: String,
+    /// The day the prices were looked up.
+    pub prices_as_of: String,
+    /// Where they come from.
+    pub source: String,
+    /// What a million tokens cost; the first holds unless a later one does.
+    pub per_million: Vec<RatesRow>,
 }
 
 /// One call in full: the keys of its row, then these.
@@ -324,6 +343,9 @@ pub struct CallDetail {
     /// How the answer was held to its schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_mode: Option<String>,
+    /// The price that an estimated cost was computed with, as the table had it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<CallPrice>,
     /// What a reader should know about the answer: denied tools, settings that were left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -108,7 +108,7 @@ pub struct PhaseRow {
 }
 
 /// What the calls that this run itself executed used, in all its incarnations.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UsageView {
     /// Tokens of prompts.
@@ -124,6 +124,9 @@ pub struct UsageView {
     pub cost_usd: Option<Usd>,
     /// reported, estimated, mixed, simulated, unknown.
     pub cost_source: CostSource,
+    /// The days of the prices that estimated costs were computed with, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prices_as_of: Vec<String>,
     /// Calls of unknown cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpriced_calls: Option<u64>,

@@ -43,6 +43,9 @@ pub struct UsageSum {
     pub cost_usd: Option<Usd>,
     /// reported by the vendor, estimated from the table of prices, mixed, simulated, unknown.
     pub cost_source: CostSource,
+    /// The days of the prices that estimated costs were computed with, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices_as_of: Vec<String>,
     /// The part that vendors reported, when the cost is mixed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reported_usd: Option<Usd>,

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use super::table::{Price, Rates, Table};
+use super::table::{Found, Price, Rates, Table};
+use crate::core::price::PriceNote;
 
 /// The table in the binary.
 const EMBEDDED: &str = include_str!("prices.json");
@@ -142,7 +143,7 @@ impl Prices {
 
     /// The price of `model` on `provider` (canonical name), when it is known. The CLIs use the prices of the service behind
     /// them, and a broker those of the vendor that a model's name begins with.
-    pub fn lookup(&self, provider: &str, model: &str) -> Option<&Price> {
+    pub fn lookup(&self, provider: &str, model: &str) -> Option<Found<'_>> {
         let model = model.trim().to_lowercase();
         let model = model.strip_prefix("models/").unwrap_or(&model);
         self.on(provider, model).or_else(|| match (provider, model.split_once('/')) {
@@ -159,7 +160,7 @@ impl Prices {
         })
     }
 
-    fn on(&self, provider: &str, model: &str) -> Option<&Price> {
+    fn on(&self, provider: &str, model: &str) -> Option<Found<'_>> {
         let tables = self.tables();
         [tables.user.as_ref(), Some(&tables.embedded)].into_iter().flatten().find_map(|table| {
             let exact = table.find(provider, model);
@@ -169,14 +170,20 @@ impl Prices {
 
     /// What these tokens cost in billionths of a US dollar; none when the model's price is not known.
     pub fn cost(&self, provider: &str, model: &str, used: &TokenUse) -> Option<u64> {
-        Some(self.lookup(provider, model)?.cost(used))
+        Some(self.lookup(provider, model)?.price.cost(used))
     }
 
-    /// What these tokens cost as part of a batch.
-    pub fn batch_cost(&self, provider: &str, model: &str, used: &TokenUse) -> Option<u64> {
-        let price = self.lookup(provider, model)?;
-        let whole = u128::from(price.cost(used)) * u128::from(price.batch_percent);
-        Some(u64::try_from(whole.div_ceil(100)).unwrap_or(u64::MAX))
+    /// What these tokens cost, and the price it was computed with.
+    pub fn estimate(&self, provider: &str, model: &str, used: &TokenUse) -> Option<(u64, PriceNote)> {
+        let found = self.lookup(provider, model)?;
+        Some((found.price.cost(used), found.note()))
+    }
+
+    /// What these tokens cost as part of a batch, and the price it was computed with.
+    pub fn batch_estimate(&self, provider: &str, model: &str, used: &TokenUse) -> Option<(u64, PriceNote)> {
+        let found = self.lookup(provider, model)?;
+        let whole = u128::from(found.price.cost(used)) * u128::from(found.price.batch_percent);
+        Some((u64::try_from(whole.div_ceil(100)).unwrap_or(u64::MAX), found.note()))
     }
 }
 
@@ -266,7 +273,10 @@ mod tests {
         };
         let whole = 3_000_000 + 3_000_000 + 7_500_000 + 6_000_000 + 1_500_000;
         assert_eq!(cost("anthropic", "claude-sonnet-4-6", &all), Some(whole));
-        assert_eq!(Prices::default().batch_cost("anthropic", "claude-sonnet-4-6", &all), Some(whole / 2));
+        assert_eq!(
+            Prices::default().batch_estimate("anthropic", "claude-sonnet-4-6", &all).map(|(cost, _)| cost),
+            Some(whole / 2)
+        );
     }
 
     #[test]
