@@ -132,6 +132,8 @@ impl Engine {
             output_tokens: usage.output_tokens,
             cache_read_tokens: usage.cache_read_tokens,
             cache_write_tokens: usage.cache_write_tokens,
+            cache_write_1h_tokens: usage.hour(),
+            reasoning_tokens: usage.reasoning(),
             cost_usd: cost.map(Usd::from_nanos),
             cost_source,
             prices_as_of: days.into_iter().collect(),

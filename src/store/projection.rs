@@ -61,6 +61,8 @@ impl Spent {
             output_tokens: self.usage.output_tokens.saturating_sub(earlier.usage.output_tokens),
             cache_read_tokens: self.usage.cache_read_tokens.saturating_sub(earlier.usage.cache_read_tokens),
             cache_write_tokens: self.usage.cache_write_tokens.saturating_sub(earlier.usage.cache_write_tokens),
+            cache_write_1h_tokens: self.usage.cache_write_1h_tokens.saturating_sub(earlier.usage.cache_write_1h_tokens),
+            reasoning_tokens: self.usage.reasoning_tokens.saturating_sub(earlier.usage.reasoning_tokens),
         };
         let cost_nanos = self.cost_nanos.map(|nanos| nanos.saturating_sub(earlier.cost_nanos.unwrap_or(0)));
         Self { usage, cost_nanos, cost_sources: self.cost_sources }

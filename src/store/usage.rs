@@ -53,7 +53,7 @@ impl Store {
                  call.cost_source, count(*), sum(call.input_tokens), sum(call.output_tokens), \
                  sum(call.cache_read_tokens), sum(call.cache_write_tokens), sum(call.cost_nanos), \
                  sum(call.cost_nanos IS NULL AND call.flags & {SIMULATED} = 0 AND call.input_tokens + \
-                 call.output_tokens + call.cache_read_tokens + call.cache_write_tokens > 0), call.prices_as_of \
+                 call.output_tokens + call.cache_read_tokens + call.cache_write_tokens > 0), call.prices_as_of, sum(call.cache_write_1h_tokens), sum(call.reasoning_tokens) \
                  FROM call JOIN run ON run.no = call.id >> 32 \
                  WHERE call.kind = 'agent' AND call.attempts > 0 \
                  AND coalesce(call.cache_status, 'miss') NOT IN ('hit', 'replayed') \
@@ -76,6 +76,8 @@ impl Store {
                         output_tokens: number(8)?,
                         cache_read_tokens: number(9)?,
                         cache_write_tokens: number(10)?,
+                        cache_write_1h_tokens: number(14)?,
+                        reasoning_tokens: number(15)?,
                     },
                     cost_nanos: row.get::<_, Option<i64>>(11)?.map(|n| n.max(0) as u64),
                     unpriced: number(12)?,

@@ -149,6 +149,50 @@ fn an_estimate_says_which_price_it_was_made_with_and_a_later_table_changes_nothi
 }
 
 #[test]
+fn what_caches_and_reasoning_had_of_the_tokens_is_shown_apart() {
+    let place = Place::new();
+    let mock = Mock::new(|_: &Seen| {
+        Answer::json(
+            200,
+            &json!({"type": "message", "model": "claude-sonnet-4-6", "content": [{"type": "text", "text": "fine"}],
+                "stop_reason": "end_turn", "usage": {"input_tokens": 1000, "cache_read_input_tokens": 20_000,
+                    "cache_creation_input_tokens": 3000, "output_tokens": 200,
+                    "cache_creation": {"ephemeral_5m_input_tokens": 1000, "ephemeral_1h_input_tokens": 2000},
+                    "output_tokens_details": {"thinking_tokens": 150}}}),
+        )
+    });
+    place.file("many.js", &script(1));
+    let owf = |args: &[&str]| {
+        let mut command = place.command(args);
+        command.env("ANTHROPIC_API_KEY", "canary-0123456789");
+        printed(&command.env("OWF_PROVIDER_ANTHROPIC_BASE_URL", mock.url("")).output().unwrap())
+    };
+    let view = owf(&["run", "many.js", "--provider", "anthropic", "--json"]).json();
+    // 3 USD a million of prompt, a tenth from the cache, 3.75 for five minutes, 6 for an hour, 15 of answer.
+    let usage = json!({"input_tokens": 1000, "output_tokens": 200, "cache_read_tokens": 20_000,
+        "cache_write_tokens": 3000, "cache_write_1h_tokens": 2000, "reasoning_tokens": 150, "cost_usd": 0.02775,
+        "cost_source": "estimated", "prices_as_of": ["2026-11-27"]});
+    assert_eq!(view["usage"], usage);
+    let call = owf(&["calls", "latest", "c0001", "--json"]).json()["call"].clone();
+    for key in ["cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens"] {
+        assert_eq!(call[key], usage[key], "{key}: {call}");
+    }
+    let total = owf(&["usage", "--json"]).json()["total"].clone();
+    assert_eq!((&total["cache_write_1h_tokens"], &total["reasoning_tokens"]), (&json!(2000), &json!(150)));
+    let one = owf(&["calls", "latest", "c0001"]).out;
+    let parts = "  tokens   beside that 20.0k read from the prompt cache, 3.0k written to it (2.0k of that for an hour); \
+                 0.2k of the answer reasoning\n";
+    assert!(one.contains(parts), "{one}");
+    let text = owf(&["usage"]).out;
+    let parts = "in: 1.0k new, 20k read from prompt caches, 3.0k written to them (2.0k of that for an hour)\n\
+                 out: 150 of it reasoning\n";
+    assert!(text.contains(parts), "{text}");
+    let report = owf(&["report", "--stdout"]).out;
+    assert!(report.contains("20,000 read, 3,000 written (2,000 of that for an hour)"), "{report}");
+    assert!(report.contains("200 (150 of them reasoning)"), "{report}");
+}
+
+#[test]
 fn accept_028_a_cost_budget_reserves_before_a_start_and_never_spends_more() {
     let place = Place::new();
     place.file("many.js", &script(20));

@@ -7,7 +7,7 @@ use super::prices::per_million;
 use super::status::provider;
 use super::text::{clean, cost, cut_dots, cut_middle, duration, estimates, kilo, pad, width};
 use crate::cli::Terminal;
-use crate::engine::view::{CallDetailView, CallRow, CallsView};
+use crate::engine::view::{CallDetail, CallDetailView, CallRow, CallsView};
 
 /// One line per call, the error of a failed one below it.
 pub fn list(view: &CallsView, term: &Terminal) -> String {
@@ -54,6 +54,25 @@ fn facts(row: &CallRow) -> String {
     out
 }
 
+/// What its tokens are made of, when more than prompt and answer is known: a line of its own.
+fn parts(call: &CallDetail) -> String {
+    let (read, written) = (call.cache_read_tokens.unwrap_or(0), call.cache_write_tokens.unwrap_or(0));
+    let mut parts = Vec::new();
+    if read + written > 0 {
+        let hour = call.cache_write_1h_tokens.map(|n| format!(" ({} of that for an hour)", kilo(n)));
+        let hour = hour.unwrap_or_default();
+        parts.push(format!(
+            "beside that {} read from the prompt cache, {} written to it{hour}",
+            kilo(read),
+            kilo(written)
+        ));
+    }
+    if let Some(reasoning) = call.reasoning_tokens {
+        parts.push(format!("{} of the answer reasoning", kilo(reasoning)));
+    }
+    if parts.is_empty() { String::new() } else { format!("  tokens   {}\n", parts.join("; ")) }
+}
+
 /// One call in full.
 pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
     let call = &view.call;
@@ -74,6 +93,7 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
         let _ = write!(tries, "  {} ({})", cost(row.cost_usd, source), clean(&words));
     }
     let _ = writeln!(out, "{tries}");
+    out.push_str(&parts(call));
     if call.attempts_list.len() > 1 || call.attempts_list.iter().any(|attempt| !attempt.effects.is_empty()) {
         for attempt in &call.attempts_list {
             let class = attempt.class.map(|c| format!(" {}", c.as_str())).unwrap_or_default();

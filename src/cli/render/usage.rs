@@ -34,7 +34,29 @@ pub fn usage(view: &UsageReport) -> String {
         }
         out.push('\n');
     }
+    out.push_str(&parts(&view.total));
     out.push_str(&estimates(&view.total.prices_as_of));
+    out
+}
+
+/// What the tokens of the total are made of, where that is known: `in: 1,200 new, 90,000 from caches, ...`.
+fn parts(total: &UsageSum) -> String {
+    let mut out = String::new();
+    let (read, written) = (total.cache_read_tokens, total.cache_write_tokens);
+    if read + written > 0 {
+        let hour = total.cache_write_1h_tokens.map(|n| format!(" ({} of that for an hour)", count(n)));
+        let _ = writeln!(
+            out,
+            "in: {} new, {} read from prompt caches, {} written to them{}",
+            count(total.input_tokens),
+            count(read),
+            count(written),
+            hour.unwrap_or_default()
+        );
+    }
+    if let Some(reasoning) = total.reasoning_tokens {
+        let _ = writeln!(out, "out: {} of it reasoning", count(reasoning));
+    }
     out
 }
 

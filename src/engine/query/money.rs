@@ -49,6 +49,8 @@ impl Spent {
             output_tokens: self.usage.output_tokens,
             cache_read_tokens: self.usage.cache_read_tokens,
             cache_write_tokens: self.usage.cache_write_tokens,
+            cache_write_1h_tokens: self.usage.hour(),
+            reasoning_tokens: self.usage.reasoning(),
             cost_usd,
             cost_source,
             prices_as_of: Vec::new(),

@@ -74,6 +74,8 @@ fn sum(name: String, rows: &[&UsageRow]) -> UsageSum {
         output_tokens: spent.usage.output_tokens,
         cache_read_tokens: spent.usage.cache_read_tokens,
         cache_write_tokens: spent.usage.cache_write_tokens,
+        cache_write_1h_tokens: spent.usage.hour(),
+        reasoning_tokens: spent.usage.reasoning(),
         cost_usd: spent.cost_nanos.map(Usd::from_nanos),
         cost_source: spent.source,
         prices_as_of: days.into_iter().cloned().collect(),

@@ -207,10 +207,12 @@ fn totals(row: &RunRow, view: &RunView, total: u64, calls: &[Call]) -> Vec<Pair>
     // Of a run under way, what children have spent meanwhile is part of it.
     let usage = &view.usage;
     add("Tokens in", grouped(usage.input_tokens));
-    add("Tokens out", grouped(usage.output_tokens));
+    let reasoning = usage.reasoning_tokens.map(|n| format!(" ({} of them reasoning)", grouped(n)));
+    add("Tokens out", format!("{}{}", grouped(usage.output_tokens), reasoning.unwrap_or_default()));
     if usage.cache_read_tokens + usage.cache_write_tokens > 0 {
         let (read, written) = (grouped(usage.cache_read_tokens), grouped(usage.cache_write_tokens));
-        add("Prompt cache", format!("{read} read, {written} written"));
+        let hour = usage.cache_write_1h_tokens.map(|n| format!(" ({} of that for an hour)", grouped(n)));
+        add("Prompt cache", format!("{read} read, {written} written{}", hour.unwrap_or_default()));
     }
     let from = match usage.cost_source {
         CostSource::Unknown => String::new(),

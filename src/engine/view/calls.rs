@@ -179,7 +179,7 @@ pub struct CallRow {
     pub model: Option<String>,
     /// Tries made, over the whole lineage.
     pub attempts: u32,
-    /// Tokens of the prompt; 0 when reused from another run.
+    /// Tokens of the prompt that no cache had a part in; 0 when reused from another run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
     /// Tokens of the answer.
@@ -280,6 +280,18 @@ pub struct CallDetail {
     /// The row.
     #[serde(flatten)]
     pub row: CallRow,
+    /// Tokens read from the provider's prompt cache: beside those of the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read_tokens: Option<u64>,
+    /// Tokens written to it, also beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
+    /// Of these, tokens for a cache that lives an hour; absent when none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h_tokens: Option<u64>,
+    /// Of the answer's tokens, those of reasoning; absent when the provider told of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
     /// Every try.
     #[serde(default)]
     pub attempts_list: Vec<AttemptRow>,

@@ -38,6 +38,12 @@ pub struct UsageSum {
     pub cache_read_tokens: u64,
     /// Tokens written to prompt caches.
     pub cache_write_tokens: u64,
+    /// Of these, tokens for caches that live an hour; absent when none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h_tokens: Option<u64>,
+    /// Of the answers' tokens, those of reasoning; absent when no provider told of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
     /// What is known of the cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,

@@ -60,7 +60,7 @@ pub struct Rates {
     /// Of what is written to a cache that lives five minutes; none = like the prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<u64>,
-    /// Of what is written to a cache that lives an hour; none = as for five minutes.
+    /// Of what is written to a cache that lives an hour; none = twice the prompt at Anthropic, elsewhere as for five minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<u64>,
 }
@@ -166,6 +166,17 @@ impl Table {
             line(&self.source),
             rows.join(",\n")
         )
+    }
+
+    /// The same with what a vendor's list says of itself: a cache that lives an hour costs twice the prompt at Anthropic.
+    pub(super) fn completed(mut self) -> Self {
+        for price in self.prices.iter_mut().filter(|price| ["anthropic", "claude"].contains(&price.provider.as_str())) {
+            let tiers = price.tiers.iter_mut().map(|tier| &mut tier.rates);
+            for rates in tiers.chain([&mut price.rates]) {
+                rates.cache_write_1h = rates.cache_write_1h.or(Some(rates.input.saturating_mul(2)));
+            }
+        }
+        self
     }
 
     /// Models it has prices for.
