@@ -127,7 +127,15 @@ fn text_usage_and_model_are_read_each_token_once() {
         assert_eq!(reply.answer, ReplyAnswer::Text("hello".into()), "{name}");
         let cache_write_tokens = if name == "gemini" { 0 } else { 10 };
         let input_tokens = 100 - 60 - cache_write_tokens;
-        let usage = Usage { input_tokens, output_tokens: 20, cache_read_tokens: 60, cache_write_tokens };
+        let usage = Usage {
+            input_tokens,
+            output_tokens: 20,
+            cache_read_tokens: 60,
+            cache_write_tokens,
+            // Only one dialect tells how long what it wrote lives, and it does not say what it thought.
+            cache_write_1h_tokens: if name == "anthropic" { 4 } else { 0 },
+            reasoning_tokens: if name == "anthropic" { 0 } else { 5 },
+        };
         assert_eq!(reply.usage, usage, "{name}");
         assert_eq!(reply.model.as_deref(), Some("m-1"), "{name}");
         // The model is in no price table.

@@ -397,6 +397,7 @@ impl Play {
                 usage: Usage { output_tokens: tokens, ..Usage::default() },
                 cost_nanos: Some(tokens),
                 charge_nanos: None,
+                price: None,
                 retry_in_ms: None,
                 duration_ms: 3,
                 rule: None,

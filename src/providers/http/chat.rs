@@ -459,9 +459,10 @@ impl<'a> Chat<'a> {
         (!lines.is_empty()).then(|| lines.join("\n") + "\n")
     }
 
-    fn reply(self, answer: ReplyAnswer) -> Reply {
+    fn reply(mut self, answer: ReplyAnswer) -> Reply {
         let (cost_nanos, cost_source) = self.tally.cost();
         let charge_nanos = self.tally.charge();
+        self.provenance.price = self.tally.price.take();
         Reply {
             answer,
             usage: self.tally.used.into(),
@@ -490,6 +491,7 @@ impl<'a> Chat<'a> {
         }
         let (cost_nanos, cost_source) = self.tally.cost();
         let charge_nanos = self.tally.charge();
+        self.provenance.price = self.tally.price.take();
         ReplyError {
             error,
             usage: self.tally.used.into(),

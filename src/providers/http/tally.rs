@@ -4,6 +4,7 @@ use super::service::Service;
 use super::wire::Said;
 use crate::core::budget::Charge;
 use crate::core::outcome::CostSource;
+use crate::core::price::PriceNote;
 use crate::providers::prices::{Prices, TokenUse};
 
 /// What is set aside for one request.
@@ -20,6 +21,8 @@ pub(super) struct Tally {
     last: TokenUse,
     cost_nanos: u64,
     source: Option<CostSource>,
+    /// The price of what was estimated last.
+    pub(super) price: Option<PriceNote>,
     /// Requests of which nobody knows what they cost, and what counts for them.
     unpriced: u32,
     unpriced_nanos: u64,
@@ -36,13 +39,14 @@ impl Tally {
         }
         let answered = said.model.as_deref().unwrap_or(model);
         let estimated = || {
-            let price = |model: &str| prices.cost(&service.name, model, &said.used);
-            price(model).or_else(|| price(answered)).map(|cost| (cost, CostSource::Estimated))
+            let price = |model: &str| prices.estimate(&service.name, model, &said.used);
+            price(model).or_else(|| price(answered)).map(|(cost, price)| (cost, CostSource::Estimated, Some(price)))
         };
-        match said.cost_nanos.map(|cost| (cost, CostSource::Reported)).or_else(estimated) {
+        match said.cost_nanos.map(|cost| (cost, CostSource::Reported, None)).or_else(estimated) {
             None => false,
-            Some((cost, source)) => {
+            Some((cost, source, price)) => {
                 self.cost_nanos += cost;
+                self.price = price.or_else(|| self.price.take());
                 self.source = match self.source {
                     Some(old) if old != source => Some(CostSource::Mixed),
                     Some(_) | None => Some(source),
