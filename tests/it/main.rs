@@ -67,6 +67,7 @@ mod http_run;
 mod http_schema;
 mod http_tools;
 mod http_wire;
+mod idempotency;
 mod kill_harness;
 mod layering;
 mod machine_scenarios;
