@@ -115,7 +115,7 @@ fn a_newer_store_is_read_and_never_written() {
     )
     .unwrap();
     let newer = Store::open(store.home(), OpenMode::Create).unwrap();
-    assert_eq!(newer.newer().map(|n| (n.format, n.known, n.written_by.clone())), Some((99, 3, "9".to_owned())));
+    assert_eq!(newer.newer().map(|n| (n.format, n.known, n.written_by.clone())), Some((99, 4, "9".to_owned())));
     assert_eq!(newer.resolve("latest").unwrap(), run_id(1));
     let failure = Failure::from(newer.create_run(&run_id(2), &spec("w"), b"w", T0).unwrap_err());
     assert_eq!(failure.code, Code::StoreNewer);
