@@ -65,6 +65,7 @@ mod http_loops;
 mod http_retry;
 mod http_run;
 mod http_schema;
+mod http_streams;
 mod http_tools;
 mod http_wire;
 mod idempotency;
