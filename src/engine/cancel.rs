@@ -64,6 +64,7 @@ impl RunLoop {
             | Message::Raise { .. }
             | Message::Written
             | Message::Planned { .. }
+            | Message::Described { .. }
             | Message::Allowed { .. }
             | Message::Permit(_)
             | Message::Timer(_)

@@ -78,6 +78,13 @@ pub(crate) enum Message {
         /// The claim that the answer is worked on here.
         claim: Option<crate::store::KeyClaim>,
     },
+    /// The server of a call's tool has described it, or cannot be asked.
+    Described {
+        /// The call.
+        call_id: CallId,
+        /// Why its tool is not known.
+        failed: Option<crate::core::outcome::CallError>,
+    },
     /// The hooks before a call have judged it.
     Allowed {
         /// The call.
