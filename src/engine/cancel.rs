@@ -65,6 +65,7 @@ impl RunLoop {
             | Message::Written
             | Message::Planned { .. }
             | Message::Once { .. }
+            | Message::Described { .. }
             | Message::Allowed { .. }
             | Message::Permit(_)
             | Message::Timer(_)

@@ -575,6 +575,7 @@ fn incarnation(
     tree.send_all(|| Message::Interrupt);
     // Processes that were asked to end are given the time to; what is left then is killed with this process.
     tree.wait_for_attempts(WIND_DOWN);
+    services.runtime.block_on(tree.servers.end());
     // A process that leaves a paused run may end at once: the files of what is on record are written before it does.
     tree.files.wait();
     tree.sinks.wait(super::sinks::AT_THE_END);

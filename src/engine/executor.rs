@@ -176,7 +176,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
             transcript = reply.transcript;
             let said = match &reply.answer {
                 ReplyAnswer::Text(text) => Some(text.clone()),
-                ReplyAnswer::Json(value) => Some(value.to_string()),
+                ReplyAnswer::Json(value) | ReplyAnswer::Both { value, .. } => Some(value.to_string()),
                 ReplyAnswer::Missing => None,
             };
             report.result = checked(reply.answer, attempt.schema.as_deref()).map(|(value, text)| Answer {

@@ -87,6 +87,13 @@ pub(crate) enum Message {
         /// What there is for the key.
         found: Result<crate::store::Once, crate::store::StoreError>,
     },
+    /// The server of a call's tool has described it, or cannot be asked.
+    Described {
+        /// The call.
+        call_id: CallId,
+        /// Why its tool is not known.
+        failed: Option<crate::core::outcome::CallError>,
+    },
     /// The hooks before a call have judged it.
     Allowed {
         /// The call.

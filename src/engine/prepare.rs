@@ -69,7 +69,7 @@ impl RunLoop {
             CallKind::Workflow => Some(self.plan_child(call_id, &spec)),
             CallKind::Agent => self.plan_agent(call_id, &spec),
             CallKind::Command => Some(self.plan_command(call_id, &spec)),
-            CallKind::Tool => Some(self.plan_tool(call_id, &spec)),
+            CallKind::Tool => self.plan_tool(call_id, &spec),
             CallKind::Expr | CallKind::Approval | CallKind::Timer | CallKind::Turn => {
                 let message = format!("calls of kind {} cannot be executed yet", spec.kind.as_str());
                 Some(Plan::Refuse(CallError::new(ErrorClass::Other, message)))

@@ -192,11 +192,7 @@ impl RunLoop {
                 continue;
             }
             match effect {
-                Effect::Prepare { call_id } => {
-                    if !self.ask_before(call_id) {
-                        self.prepare(call_id);
-                    }
-                }
+                Effect::Prepare { call_id } => self.take_up(call_id),
                 Effect::Acquire { call_id } => self.acquire(call_id),
                 Effect::Release { call_id } => {
                     if let Some(prepared) = self.prepared.get(&call_id) {
@@ -514,6 +510,7 @@ impl RunLoop {
                 self.attempts.remove(&claim.call_id);
                 self.once_found(*claim, *plan, found);
             }
+            Message::Described { call_id, failed } => self.described(call_id, failed),
             Message::Allowed { call_id, judged } => self.allowed(call_id, judged),
             Message::Accepted { call_id, judged, what } => self.accepted(call_id, judged, *what),
             Message::Permit(call_id) => self.permitted(call_id),

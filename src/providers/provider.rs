@@ -224,6 +224,13 @@ pub enum ReplyAnswer {
     Text(String),
     /// A value.
     Json(Value),
+    /// A value, and what was said beside it.
+    Both {
+        /// The value.
+        value: Value,
+        /// What was said.
+        text: String,
+    },
     /// Nothing, although a schema was asked for.
     Missing,
 }

@@ -112,6 +112,7 @@ mod store_owner;
 mod store_support;
 mod support;
 mod tools;
+mod tools_mcp;
 mod views;
 mod workspace_cache;
 mod worktree_cli;

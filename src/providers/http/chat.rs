@@ -445,7 +445,9 @@ impl<'a> Chat<'a> {
         let schema = compile(self.request.spec.ask.schema.as_ref()?).ok()?;
         let (text, value) = match answer {
             ReplyAnswer::Text(text) => (Some(text.clone()), read_answer(text)),
-            ReplyAnswer::Json(value) => (Some(value.to_string()), Some(value.clone())),
+            ReplyAnswer::Json(value) | ReplyAnswer::Both { value, .. } => {
+                (Some(value.to_string()), Some(value.clone()))
+            }
             ReplyAnswer::Missing => (None, None),
         };
         let message = "an answer by schema was asked for and none came".to_owned();
