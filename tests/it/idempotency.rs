@@ -136,6 +136,18 @@ fn accept_096_items_of_one_list_with_one_key_are_one_execution_whoever_answers()
 }
 
 #[test]
+fn what_was_invented_is_nothing_that_was_carried_out() {
+    let place = place(&format!("name: x\ntasks:\n  a: {{run: {}, idempotency_key: k}}\n", counted("a")));
+    place.file("answers.yaml", "owf_fixtures: 1\nrules:\n  - match: {command: '*'}\n    text: invented\n");
+    let scripted = || view(&place, &["--fixtures", "answers.yaml"]);
+    assert_eq!(end(&scripted()), json!(["done", "invented", null]));
+    assert_eq!(end(&view(&place, &[])), json!(["done", "1", null]));
+    assert_eq!(end(&scripted()), json!(["done", "invented", null]));
+    assert_eq!(end(&view(&place, &[])), json!(["done", "1", null]));
+    assert_eq!(lines(&place, "done").len(), 1);
+}
+
+#[test]
 fn a_failed_execution_leaves_its_key_free_and_an_old_answer_does_not_count_any_more() {
     let text =
         "name: x\ntasks:\n  a: {run: [sh, -c, 'echo x >> done; test -e ready && cat ready'], idempotency_key: k}\n";
