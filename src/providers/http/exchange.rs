@@ -23,7 +23,7 @@ use crate::providers::pace::Pace;
 /// How often is said how far an answer is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How long the end of a connection is waited for after the end of an answer.
-const LINGER: Duration = Duration::from_millis(50);
+const LINGER: Duration = Duration::from_millis(100);
 
 /// What exchanges of all services of an engine share.
 #[derive(Debug)]
