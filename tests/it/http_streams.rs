@@ -170,7 +170,12 @@ fn a_service_that_answers_in_one_all_the_same_is_understood() {
 #[test]
 fn a_connection_is_used_again_after_a_stream() {
     for (name, ..) in DIALECTS {
-        let mock = Mock::of(vec![Answer::json(200, &text(name, "hello"))]);
+        let mock = Mock::new(move |seen| {
+            let bye = [": the end is still to come\n\n".to_owned()];
+            let mut answer = Answer::chunks(pieces(seen, &text(name, "hello")).into_iter().chain(bye));
+            answer.parts.last_mut().unwrap().0 = Duration::from_millis(10);
+            answer
+        });
         let (provider, runtime) = (of(name, &mock), runtime());
         for _ in 0..20 {
             let request = prompt("p");

@@ -141,7 +141,7 @@ async fn hear(wire: Wire, mut open: Open, idle: Duration, progress: &Progress) -
     }
     if listener.is_done() {
         // The connection can be used again only when its answer was read to the end, which is usually there by now.
-        let _ = timeout(LINGER, open.next()).await;
+        let _ = timeout(LINGER, async { while let Ok(Some(_)) = open.next().await {} }).await;
     }
     let begun = listener.has_begun();
     match listener.end() {
