@@ -397,7 +397,7 @@ impl DocumentDriver {
         if !args.is_object() {
             return Err(format!("the arguments of a tool are an object, not {args}"));
         }
-        let asked = ToolAsk { name: name.to_owned(), args, mode: self.plan.mode.clone(), read_only: false };
+        let asked = ToolAsk { name: name.to_owned(), args, mode: self.plan.mode.clone() };
         let ask = Ask { tool: Some(asked), outputs: self.outputs(task, item)?, ..Ask::default() };
         Ok(self.work(task, CallKind::Tool, ask))
     }
