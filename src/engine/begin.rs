@@ -76,7 +76,7 @@ impl RunLoop {
             return;
         }
         self.note_begun(call_id);
-        if self.machine.spec(call_id).is_some_and(|s| s.kind == crate::core::call::CallKind::Workflow) {
+        if self.machine.spec(call_id).is_some_and(|spec| spec.starts_run()) {
             return self.start_child(call_id);
         }
         let progress = self.progress(call_id, attempt);

@@ -116,12 +116,11 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
             }
         }
         let rerun = tree.settings.if_workspace_changed == IfWorkspaceChanged::Rerun;
-        reuse.add(distance, &earlier, &history, |kind, outcome| match kind {
-            CallKind::Workflow => {
-                let home = tree.services.user_home.as_deref();
-                outcome.child_run.as_ref().is_some_and(|c| super::child::reusable_child(store, c, home))
-            }
-            _ => !(rerun && changed(outcome)),
+        reuse.add(distance, &earlier, &history, |kind, outcome| match (kind, &outcome.child_run) {
+            // A tool may be a child, too.
+            (_, Some(child)) => super::child::reusable_child(store, child, tree.services.user_home.as_deref()),
+            (CallKind::Workflow, None) => false,
+            (_, None) => !(rerun && changed(outcome)),
         });
         distance += 1;
         next = history.spec.and_then(|s| s.resumed_from);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::core::call::{ApprovalAsk, CallKind, CallSpec, Decider, Decision};
+use crate::core::call::{ApprovalAsk, CallKind, CallSpec, Decider, Decision, WorkflowTarget};
 use crate::core::ids::CallId;
 use crate::core::machine::{Input, Plan};
 use crate::core::op::Op;
 use crate::core::outcome::{CallError, ErrorClass, SchemaError};
-use crate::core::work::ToolAsk;
+use crate::core::work::{ToolAsk, ToolNote};
 use crate::tools::{Definition, Tools};
 
 use super::begin::Running;
@@ -19,13 +19,19 @@ use super::message::Message;
 use super::run_loop::RunLoop;
 use super::tool_runner::{Runner, lock_file};
 
-/// Notes of each requested call of a tool whether it changes nothing: the configuration knows, the workflow does not.
+fn note(name: &str, tool: &Definition) -> ToolNote {
+    let workflow = tool.workflow.as_deref().map(WorkflowTarget::named);
+    ToolNote { name: name.to_owned(), read_only: tool.changes_nothing(), workflow }
+}
+
+/// Notes what is configured of the tool of each requested call: the configuration knows, the workflow does not.
 pub(crate) fn mark(ops: &mut [Op], tools: &Tools) {
     for op in ops {
         if let Op::Request(spec) = op
-            && let Some(ask) = &mut spec.ask.tool
+            && let Some(ask) = &spec.ask.tool
+            && let Ok(tool) = tools.get(&ask.name)
         {
-            ask.read_only = tools.get(&ask.name).is_ok_and(Definition::changes_nothing);
+            spec.tools = vec![note(&ask.name, tool)];
         }
     }
 }
@@ -161,6 +167,9 @@ impl RunLoop {
         let (Some(admitted), Some(ask), false) = (admitted, &spec.ask.tool, scripted) else {
             return Some(self.plan_work(call_id, spec, fake, "fake"));
         };
+        if let Some(target) = spec.child_of_tool() {
+            return Some(self.plan_run(call_id, target));
+        }
         let services = Arc::clone(&self.tree.services);
         let definition = &admitted.definition;
         if let Some(missing) = definition.secrets.iter().find(|name| services.env.get(name).is_none()) {

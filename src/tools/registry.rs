@@ -29,6 +29,8 @@ pub struct Definition {
     pub builtin: Option<String>,
     /// Handler: a tool of a configured MCP server.
     pub mcp: Option<McpTool>,
+    /// Handler: a workflow, by its name or path. The tool's arguments are its args, and its output is the result.
+    pub workflow: Option<String>,
     /// Names of variables that the program's environment is given.
     pub secrets: Vec<String>,
     /// Whether only one call of it runs at a time, in all processes of a home.
@@ -122,9 +124,18 @@ impl Definition {
 
     /// What is wrong with it.
     fn problem(&self) -> Option<String> {
-        let handlers = [self.command.is_some(), self.builtin.is_some(), self.mcp.is_some()];
+        let handlers = [self.command.is_some(), self.builtin.is_some(), self.mcp.is_some(), self.workflow.is_some()];
         if handlers.into_iter().filter(|is| *is).count() != 1 {
-            return Some("it needs one handler: `command`, `builtin` or `mcp`".to_owned());
+            return Some("it needs one handler: `command`, `builtin`, `mcp` or `workflow`".to_owned());
+        }
+        if let Some(name) = &self.workflow {
+            // A child takes the time it takes, and may wait for a person for days.
+            if self.lock || self.timeout_seconds.is_some() || !self.secrets.is_empty() {
+                return Some("`lock`, `timeout_seconds` and `secrets` mean nothing for a `workflow`".to_owned());
+            }
+            if name.trim().is_empty() {
+                return Some("`workflow` is a name or a path".to_owned());
+            }
         }
         if self.mcp.is_some() && !self.secrets.is_empty() {
             return Some("`secrets` go to the server: name them in its `env`".to_owned());
@@ -274,7 +285,8 @@ mod tests {
         assert_eq!(told("nowhere"), "the tool `nowhere` is configured wrongly: there is no `[mcp_servers.gone]`");
         let value = "the tool `value` is configured wrongly: its server `value` is: `env` holds names of variables, never values: `TOKEN`";
         assert_eq!(told("value"), value);
-        let two = "the tool `two` is configured wrongly: it needs one handler: `command`, `builtin` or `mcp`";
+        let two =
+            "the tool `two` is configured wrongly: it needs one handler: `command`, `builtin`, `mcp` or `workflow`";
         assert_eq!(tools.get("two").err().as_deref(), Some(two));
         assert_eq!(Tools::default().get("x").err().as_deref(), Some("there is no tool `x`: none is configured"));
     }

@@ -113,6 +113,7 @@ mod store_support;
 mod support;
 mod tools;
 mod tools_mcp;
+mod tools_workflow;
 mod views;
 mod workspace_cache;
 mod worktree_cli;

@@ -256,7 +256,7 @@ fn a_tool_that_is_not_there_or_wrong_is_told_before_anything_starts() {
         ("gone", "task `b`: there is no tool `gone`; configured are"),
         (
             "broken",
-            "task `b`: the tool `broken` is configured wrongly: it needs one handler: `command`, `builtin` or `mcp`",
+            "task `b`: the tool `broken` is configured wrongly: it needs one handler: `command`, `builtin`, `mcp` or `workflow`",
         ),
     ] {
         let place = place(&format!("name: x\ntasks:\n  a: {{prompt: hi}}\n  b: {{after: a, tool: {tool}}}\n"));

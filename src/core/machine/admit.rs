@@ -62,7 +62,7 @@ impl RunMachine {
         let lost_earlier = recorded.is_none_or(|r| r.started_at.is_none())
             && self.identity(call_id).is_some_and(|id| self.reuse.lost.contains(&id));
         let lost_last = lost_earlier || recorded.is_some_and(|r| r.lost_last || r.open);
-        if lost >= MAX_LOST && lost_last && spec.kind != CallKind::Workflow {
+        if lost >= MAX_LOST && lost_last && !spec.starts_run() {
             let message = format!("lost {lost} times: the owning process ended each time while it ran");
             return self.settle_error(call_id, CallError::new(ErrorClass::Crashed, message), ledger);
         }

@@ -92,6 +92,9 @@ impl<'a> Explainer<'a> {
                 }
                 None => Why::new(ReasonCode::SameRequest, "same request in an earlier run"),
             },
+            CacheStatus::Bypassed if call.child_run.is_some() => {
+                Why::new(ReasonCode::Policy, "a child workflow is a run: its own calls are reused one by one")
+            }
             CacheStatus::Bypassed => match call.kind {
                 CallKind::Approval => Why::new(ReasonCode::Policy, "a question to a person is always asked"),
                 CallKind::Timer => Why::new(ReasonCode::Policy, "a timer has nothing to reuse"),

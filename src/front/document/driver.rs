@@ -411,7 +411,7 @@ impl DocumentDriver {
         if !args.is_object() {
             return Err(format!("the arguments of a tool are an object, not {args}"));
         }
-        let asked = ToolAsk { name: name.to_owned(), args, mode: self.plan.mode.clone(), read_only: false };
+        let asked = ToolAsk { name: name.to_owned(), args, mode: self.plan.mode.clone() };
         let (outputs, once) = (self.outputs(task, item)?, self.once(task, item)?);
         let ask = Ask { tool: Some(asked), outputs, once, ..Ask::default() };
         Ok(self.work(task, CallKind::Tool, ask))

@@ -45,7 +45,7 @@ impl Builder<'_, '_, '_, '_> {
             ["workflow"] => {
                 let name = written.workflow.clone().unwrap_or_default();
                 let args = written.args.as_ref().map(|args| self.compiled("args", Template::value(args)));
-                Kind::Workflow { target: target(&name), args }
+                Kind::Workflow { target: WorkflowTarget::named(&name), args }
             }
             [] if written.approval.is_some() => Kind::Approval,
             [] if written.agent.is_some() => {
@@ -248,15 +248,5 @@ impl Builder<'_, '_, '_, '_> {
             let message = "`retry` without `on` tries again after every error that may pass: rate_limited, overloaded, transport, timeout, schema, no_output, exit";
             self.report.warning(at, "retry_all", message);
         }
-    }
-}
-
-/// How a child is named: anything that looks like a path is one.
-fn target(name: &str) -> WorkflowTarget {
-    let ends = [".js", ".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
-    if ends || name.contains('/') {
-        WorkflowTarget::Path(name.to_owned())
-    } else {
-        WorkflowTarget::Name(name.to_owned())
     }
 }
