@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::core::ids::CallId;
 use crate::core::machine::AttemptReport;
 use crate::core::outcome::{CallError, ErrorClass};
-use crate::providers::{Progress, ProviderKind, Stop};
+use crate::providers::{Budgeted, Progress, ProviderKind, Stop};
 use crate::store::Ticket;
 
 use super::breaker::Rule;
@@ -85,6 +85,8 @@ impl RunLoop {
         request.attempt = attempt;
         request.marker = format!("{}/{}/{call_id}/{attempt}", self.tree.root, self.run);
         request.feedback = prepared.feedback.take();
+        let aside = self.machine.reserved(call_id);
+        request.budget = self.tree.ledger().left_nanos(aside).map(|left_nanos| Budgeted { aside, left_nanos });
         let committed = barrier || prepared.provider.wants_commit(&request);
         let mutation = self.tree.mutation(barrier);
         let ticket = if committed { self.journal.barrier() } else { None };

@@ -308,6 +308,7 @@ impl RunLoop {
             timeout_ms: spec.timeout_ms.unwrap_or(self.tree.settings.engine.call_timeout_ms),
             marker: String::new(),
             feedback: None,
+            budget: None,
         }
     }
 

@@ -51,6 +51,8 @@ pub struct AttemptRequest {
     pub marker: String,
     /// What was wrong with the attempt before, when it broke the schema.
     pub feedback: Option<Feedback>,
+    /// What a cost budget leaves it; none = there is no cost budget. Part of no key.
+    pub budget: Option<Budgeted>,
 }
 
 impl AttemptRequest {
@@ -69,6 +71,15 @@ impl AttemptRequest {
         let own = self.spec.ask.tools.as_deref();
         own.or_else(|| self.persona.as_ref().and_then(|p| p.tools.as_deref()))
     }
+}
+
+/// What a cost budget leaves an attempt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budgeted {
+    /// What was set aside for it at the start.
+    pub aside: Charge,
+    /// That, and what nobody has set aside: billionths of a US dollar.
+    pub left_nanos: u64,
 }
 
 /// An agent persona: a system prompt with defaults.
@@ -395,6 +406,11 @@ pub trait Provider: Send + Sync {
     /// The most this attempt may charge, as far as it can be told. `calls` is 1.
     fn reserve(&self, _request: &AttemptRequest) -> Charge {
         Charge { calls: 1, ..Charge::default() }
+    }
+
+    /// The same with room for a long answer, where the provider can be told how long an answer may be.
+    fn reserve_long(&self, request: &AttemptRequest) -> Charge {
+        self.reserve(request)
     }
 
     /// How long an attempt that was asked to end ([`CallContext::stop`]) may take to do so and say what it used. Zero: its
