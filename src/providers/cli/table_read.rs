@@ -9,7 +9,7 @@ use crate::process::{Exit, Finished};
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
-use super::agent::{Reader, no_result, short};
+use super::agent::{Reader, no_result};
 use super::classify::{of_status, of_words};
 use super::table_form::{Rule, Shape, Table, Take};
 
@@ -206,7 +206,7 @@ impl Reader for TableReader {
         if let Some(rule) = self.table.text.as_ref().filter(|rule| holds(rule, &event))
             && let Some(text) = at(&event, &rule.at).last().and_then(|value| value.as_str())
         {
-            self.progress.say(short(text, 100));
+            self.progress.say_short(text, 100);
         }
         self.events.push(event);
     }
