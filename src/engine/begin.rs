@@ -198,6 +198,7 @@ impl RunLoop {
             // A loop that has ended needs no word.
             let _ = to.send(Message::Progress { call_id, attempt, message });
         })
+        .with_secrets(self.tree.services.secrets.known())
     }
 
     pub(super) fn start_timer(&mut self, call_id: CallId, after_ms: u64) {
