@@ -119,6 +119,9 @@ pub struct Ask {
     /// Files that the call is to make.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs: Option<OutputsAsk>,
+    /// What makes the call one that is carried out once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub once: Option<OnceAsk>,
 }
 
 impl Ask {
@@ -136,6 +139,15 @@ impl Ask {
         }
         Some(format!("{out}</conversation>\n\n{prompt}"))
     }
+}
+
+/// What makes a call one that is carried out once: whoever asks again with the same key gets what it gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnceAsk {
+    /// The task; keys of two tasks have nothing to do with one another.
+    pub task: String,
+    /// The key.
+    pub key: String,
 }
 
 /// One message of a conversation before a prompt.

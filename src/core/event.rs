@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::core::call::{CallSpec, Decider, Decision, is_default};
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::outcome::{CallError, CallRef, Outcome, Usage, WorktreeNote};
+use crate::core::price::PriceNote;
 use crate::core::run::{RunOutcome, RunSpec, Settings, StatusReason};
 use crate::core::time::Millis;
 
@@ -107,6 +108,9 @@ pub enum Event {
         /// cost that was cut short, so what was set aside for it counts.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         charge_nanos: Option<u64>,
+        /// The price that the cost was estimated with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        price: Option<Box<PriceNote>>,
         /// The worktree it left, when it changed something in one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worktree: Option<WorktreeNote>,

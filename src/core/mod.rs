@@ -15,6 +15,7 @@ pub mod located;
 pub mod machine;
 pub mod op;
 pub mod outcome;
+pub mod price;
 pub mod redact;
 pub mod run;
 pub mod schema;

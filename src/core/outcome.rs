@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::core::budget::Charge;
 use crate::core::call::{Decision, is_default, present};
 use crate::core::ids::{CallId, RunId};
+use crate::core::price::PriceNote;
 
 /// The status of a call that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -255,10 +256,10 @@ pub struct SchemaError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Usage {
-    /// Tokens of the prompt.
+    /// Tokens of the prompt that no cache had a part in.
     #[serde(skip_serializing_if = "is_default")]
     pub input_tokens: u64,
-    /// Tokens of the answer.
+    /// Tokens of the answer, reasoning included.
     #[serde(skip_serializing_if = "is_default")]
     pub output_tokens: u64,
     /// Tokens read from the provider's prompt cache.
@@ -267,6 +268,24 @@ pub struct Usage {
     /// Tokens written to it.
     #[serde(skip_serializing_if = "is_default")]
     pub cache_write_tokens: u64,
+    /// Of these, tokens written to a cache that lives an hour; the others live five minutes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cache_write_1h_tokens: u64,
+    /// Of the answer's tokens, those of reasoning, as far as the provider tells.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reasoning_tokens: u64,
+}
+
+impl Usage {
+    /// What was written to caches that live an hour, when there was any.
+    pub fn hour(&self) -> Option<u64> {
+        Some(self.cache_write_1h_tokens).filter(|n| *n > 0)
+    }
+
+    /// What was spent on reasoning, when the provider told of any.
+    pub fn reasoning(&self) -> Option<u64> {
+        Some(self.reasoning_tokens).filter(|n| *n > 0)
+    }
 }
 
 impl std::ops::AddAssign for Usage {
@@ -275,6 +294,8 @@ impl std::ops::AddAssign for Usage {
         self.output_tokens += other.output_tokens;
         self.cache_read_tokens += other.cache_read_tokens;
         self.cache_write_tokens += other.cache_write_tokens;
+        self.cache_write_1h_tokens += other.cache_write_1h_tokens;
+        self.reasoning_tokens += other.reasoning_tokens;
     }
 }
 
@@ -296,6 +317,16 @@ pub enum CostSource {
 }
 
 impl CostSource {
+    /// In a reader's words, with the days of the prices that an estimate was made with.
+    pub fn words(self, days: &[String]) -> String {
+        let span = match days {
+            [] => return self.word().to_owned(),
+            [day] => day.clone(),
+            [first, .., last] => format!("{first} to {last}"),
+        };
+        format!("{}, prices of {span}", self.word())
+    }
+
     /// In a reader's words.
     pub fn word(self) -> &'static str {
         match self {
@@ -364,6 +395,8 @@ pub enum ReasonCode {
     Occurrence,
     /// A fake answer is not used for a real provider.
     Simulated,
+    /// It has an idempotency key: what was carried out for the key counts, and nothing else.
+    IdempotencyKey,
 }
 
 impl ReasonCode {
@@ -381,6 +414,7 @@ impl ReasonCode {
             Self::Mutating => "mutating",
             Self::Occurrence => "occurrence",
             Self::Simulated => "simulated",
+            Self::IdempotencyKey => "idempotency_key",
         }
     }
 }
@@ -417,6 +451,12 @@ pub struct CallRef {
     pub run_id: RunId,
     /// The call in it.
     pub call_id: CallId,
+}
+
+impl std::fmt::Display for CallRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.run_id, self.call_id)
+    }
 }
 
 /// What a person (or an expiry) decided.
@@ -461,6 +501,9 @@ pub struct Provenance {
     /// What a reader should know about the answer, one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The price that its cost was estimated with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<PriceNote>,
 }
 
 /// How a call ended. This is what the journal keeps and what the script is given, also when the call is reused: nothing in

@@ -1,6 +1,6 @@
 //! Batches: prompts that a service answers within a day for half the price. They are no runs; the user has them, not a store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::Hash;
@@ -111,11 +111,13 @@ impl Engine {
         let mut results = Vec::new();
         let mut usage = Usage::default();
         let (mut cost, mut unpriced) = (None::<u64>, 0);
+        let mut days = BTreeSet::new();
         if state.phase == BatchPhase::Ended {
             for custom_id in &record.custom_ids {
                 let one = by_id.remove(custom_id);
                 if let Some(one) = &one {
                     usage += one.usage;
+                    days.extend(one.prices_as_of.clone());
                     match one.cost_nanos {
                         Some(nanos) => cost = Some(cost.unwrap_or(0).saturating_add(nanos)),
                         None => unpriced += u64::from(one.usage != Usage::default()),
@@ -130,8 +132,11 @@ impl Engine {
             output_tokens: usage.output_tokens,
             cache_read_tokens: usage.cache_read_tokens,
             cache_write_tokens: usage.cache_write_tokens,
+            cache_write_1h_tokens: usage.hour(),
+            reasoning_tokens: usage.reasoning(),
             cost_usd: cost.map(Usd::from_nanos),
             cost_source,
+            prices_as_of: days.into_iter().collect(),
             unpriced_calls: (unpriced > 0).then_some(unpriced),
         };
         Ok(BatchResultsView { batch, usage, results })

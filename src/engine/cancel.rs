@@ -64,6 +64,7 @@ impl RunLoop {
             | Message::Raise { .. }
             | Message::Written
             | Message::Planned { .. }
+            | Message::Once { .. }
             | Message::Described { .. }
             | Message::Allowed { .. }
             | Message::Permit(_)

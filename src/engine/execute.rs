@@ -318,6 +318,7 @@ fn execute(
         children: std::collections::HashMap::new(),
         earlier_children,
         lookups: lookups.by_call,
+        once: std::collections::HashMap::new(),
         cancelling: None,
         begun,
         parent,

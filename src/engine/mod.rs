@@ -31,6 +31,7 @@ mod lookups;
 mod message;
 mod money;
 mod nested;
+mod once;
 mod outputs;
 pub mod params;
 mod personas;

@@ -149,7 +149,9 @@ impl RunLoop {
         let policy = self.tree.settings.cache_policy.and(spec.cache.unwrap_or(CachePolicy::Auto));
         let note = |status, reason| CacheNote { status, reason: Some(reason), ..CacheNote::default() };
         let blind = prepared.provider.reads_workspace(&prepared.request) && prepared.workspace.is_none();
-        let plan = if spec.is_mutating() {
+        let plan = if spec.ask.once.is_some() {
+            run(note(CacheStatus::Bypassed, ReasonCode::IdempotencyKey), None)
+        } else if spec.is_mutating() {
             run(note(CacheStatus::Bypassed, ReasonCode::Mutating), None)
         } else if spec.ask.outputs.is_some() {
             // An answer of another run made its files then, not now.

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use crate::core::failure::{Code, Failure};
 use crate::providers::http::fetch;
-use crate::providers::prices::{self, Price, Prices, Rates, Table};
+use crate::providers::prices::{self, Price, Prices, Table};
 
 use super::engine::Engine;
 use super::journal::now;
 use super::params::PricesParams;
-use super::view::{PriceRow, PricesView, RatesRow, Usd};
+use super::view::{PriceRow, PricesView, RatesRow};
 
 /// LiteLLM's table, which is kept up to date by many.
 const LITELLM: &str = "https://raw.githubusercontent.com/BerriAI/litellm/main/model_prices_and_context_window.json";
@@ -77,8 +77,8 @@ fn view(prices: &Prices, wanted: Option<&str>) -> PricesView {
     let row = |price: &Price| PriceRow {
         provider: price.provider.clone(),
         models: price.models.clone(),
-        per_million: std::iter::once(rates(None, &price.rates))
-            .chain(price.tiers.iter().map(|tier| rates(Some(tier.above), &tier.rates)))
+        per_million: std::iter::once(RatesRow::new(None, &price.rates.into()))
+            .chain(price.tiers.iter().map(|tier| RatesRow::new(Some(tier.above), &tier.rates.into())))
             .collect(),
         batch_percent: price.batch_percent,
     };
@@ -91,16 +91,5 @@ fn view(prices: &Prices, wanted: Option<&str>) -> PricesView {
         problem: prices.problem().map(str::to_owned),
         models_total: table.models() as u64,
         prices: table.prices.iter().filter(named).map(row).collect(),
-    }
-}
-
-fn rates(above_tokens: Option<u64>, rates: &Rates) -> RatesRow {
-    RatesRow {
-        above_tokens,
-        input_usd: Usd::from_nanos(rates.input),
-        output_usd: Usd::from_nanos(rates.output),
-        cache_read_usd: rates.cache_read.map(Usd::from_nanos),
-        cache_write_usd: rates.cache_write.map(Usd::from_nanos),
-        cache_write_1h_usd: rates.cache_write_1h.map(Usd::from_nanos),
     }
 }

@@ -103,7 +103,7 @@ impl Estimates {
 
     /// What tokens cost in billionths of a dollar: low, expected, high; none when the model or its price is not known.
     pub fn cost(&self, asked: Asked<'_>, tokens: &Tokens) -> Option<Three> {
-        let price = self.prices.lookup(asked.provider, asked.model?)?;
+        let price = self.prices.lookup(asked.provider, asked.model?)?.price;
         let of = |i: usize| {
             price.cost(&TokenUse { input: tokens.input[i], output: tokens.output[i], ..TokenUse::default() })
         };

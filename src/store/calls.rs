@@ -45,6 +45,8 @@ pub struct CallRow {
     pub cost_nanos: Option<u64>,
     /// Where the cost comes from.
     pub cost_source: CostSource,
+    /// The day of the prices that the cost was estimated with.
+    pub prices_as_of: Option<String>,
     /// Milliseconds it took.
     pub duration_ms: u64,
     /// When it was requested.
@@ -169,6 +171,7 @@ fn call_row(row: &Row<'_>) -> Result<CallRow, StoreError> {
         usage: fold.spent.usage,
         cost_nanos: fold.spent.cost_nanos,
         cost_source: cost_source(fold.spent.cost_sources),
+        prices_as_of: fold.prices_as_of,
         duration_ms: fold.duration_ms,
         requested_at: fold.requested_at,
         started_at: fold.started_at,

@@ -61,6 +61,8 @@ impl Spent {
             output_tokens: self.usage.output_tokens.saturating_sub(earlier.usage.output_tokens),
             cache_read_tokens: self.usage.cache_read_tokens.saturating_sub(earlier.usage.cache_read_tokens),
             cache_write_tokens: self.usage.cache_write_tokens.saturating_sub(earlier.usage.cache_write_tokens),
+            cache_write_1h_tokens: self.usage.cache_write_1h_tokens.saturating_sub(earlier.usage.cache_write_1h_tokens),
+            reasoning_tokens: self.usage.reasoning_tokens.saturating_sub(earlier.usage.reasoning_tokens),
         };
         let cost_nanos = self.cost_nanos.map(|nanos| nanos.saturating_sub(earlier.cost_nanos.unwrap_or(0)));
         Self { usage, cost_nanos, cost_sources: self.cost_sources }
@@ -224,6 +226,8 @@ pub(super) struct CallFold {
     pub(super) cached_seq: Option<u64>,
     pub(super) finished_seq: Option<u64>,
     pub(super) changed_seq: u64,
+    /// The day of the prices that its cost was estimated with.
+    pub(super) prices_as_of: Option<String>,
 }
 
 /// Characters of an error message kept in the row; the journal has all of it.
@@ -258,6 +262,7 @@ impl CallFold {
             cached_seq: None,
             finished_seq: None,
             changed_seq: seq,
+            prices_as_of: None,
         })
     }
 
@@ -280,13 +285,14 @@ impl CallFold {
                 }
                 Delta::default()
             }
-            Event::AttemptFailed { attempt, error, usage, cost_nanos, duration_ms, .. } => {
+            Event::AttemptFailed { attempt, error, usage, cost_nanos, price, duration_ms, .. } => {
                 self.state = CallState::Queued;
                 self.attempts = self.attempts.max(*attempt);
                 self.error = Some((error.class, cut(&error.message)));
                 self.duration_ms += duration_ms;
                 let spent = Spent { usage: *usage, cost_nanos: *cost_nanos, cost_sources: 0 };
                 self.spent.add(spent);
+                take(&mut self.prices_as_of, price.as_ref().map(|price| &price.as_of));
                 Delta { spent, ..Delta::default() }
             }
             Event::ApprovalAsked { .. } => {
@@ -352,6 +358,7 @@ impl CallFold {
                 cost_nanos: outcome.cost_nanos,
                 cost_sources: cost_bit(outcome.cost_source),
             };
+            take(&mut self.prices_as_of, outcome.provenance.price.as_ref().map(|price| &price.as_of));
             delta.spent = total.beyond(&self.spent);
             self.spent = total;
         }

@@ -20,7 +20,7 @@ macro_rules! run_columns {
         "no, root, parent, parent_call, resumed_from, workflow_name, request_key, status, status_reason, message, \
          cancel_requested, created_at, started_at, completed_at, last_at, owned_since, owned_ms, last_seq, settings_seq, \
          finished_seq, calls, failed, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_nanos, \
-         cost_sources, unpriced, simulated"
+         cost_sources, unpriced, simulated, cache_write_1h_tokens, reasoning_tokens"
     };
 }
 
@@ -29,7 +29,7 @@ macro_rules! call_columns {
         "id, kind, status, label, phase, line, col, cache_status, cache_note, provider, model, attempts, input_tokens, \
          output_tokens, cache_read_tokens, cache_write_tokens, cost_nanos, cost_source, duration_ms, requested_at, \
          started_at, error_class, error_message, child_run, reused_run, reused_call, flags, requested_seq, cached_seq, \
-         finished_seq, changed_seq"
+         finished_seq, changed_seq, prices_as_of, cache_write_1h_tokens, reasoning_tokens"
     };
 }
 
@@ -53,7 +53,7 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<RunFold, StoreError> {
     let parent: Option<i64> = row.get(2)?;
     let parent_call: Option<u32> = row.get(3)?;
     let resumed_from: Option<&str> = row.get_ref(4)?.as_str_or_null().map_err(rusqlite::Error::from)?;
-    let usage = usage(row, 22)?;
+    let usage = usage(row, 22, 30)?;
     let cost_sources: i64 = row.get(27)?;
     let cost: Option<u64> = row.get::<_, Option<i64>>(26)?.map(|n| n as u64);
     Ok(RunFold {
@@ -84,9 +84,17 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<RunFold, StoreError> {
     })
 }
 
-fn usage(row: &Row<'_>, first: usize) -> Result<Usage, StoreError> {
-    let at = |i: usize| -> Result<u64, StoreError> { Ok(row.get::<_, i64>(first + i)? as u64) };
-    Ok(Usage { input_tokens: at(0)?, output_tokens: at(1)?, cache_read_tokens: at(2)?, cache_write_tokens: at(3)? })
+/// The tokens in four columns from `first` on and two from `later` on.
+fn usage(row: &Row<'_>, first: usize, later: usize) -> Result<Usage, StoreError> {
+    let at = |i: usize| -> Result<u64, StoreError> { Ok(row.get::<_, i64>(i)? as u64) };
+    Ok(Usage {
+        input_tokens: at(first)?,
+        output_tokens: at(first + 1)?,
+        cache_read_tokens: at(first + 2)?,
+        cache_write_tokens: at(first + 3)?,
+        cache_write_1h_tokens: at(later)?,
+        reasoning_tokens: at(later + 1)?,
+    })
 }
 
 pub(super) fn save_run(db: &Connection, run: &RunFold) -> Result<(), StoreError> {
@@ -94,7 +102,7 @@ pub(super) fn save_run(db: &Connection, run: &RunFold) -> Result<(), StoreError>
         "INSERT OR REPLACE INTO run (",
         run_columns!(),
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)"
+         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)"
     ))?;
     let usage = run.spent.usage;
     insert.execute(params![
@@ -128,6 +136,8 @@ pub(super) fn save_run(db: &Connection, run: &RunFold) -> Result<(), StoreError>
         run.spent.cost_sources,
         run.unpriced as i64,
         run.simulated,
+        usage.cache_write_1h_tokens as i64,
+        usage.reasoning_tokens as i64,
     ])?;
     Ok(())
 }
@@ -166,7 +176,7 @@ pub(super) fn read_call(row: &Row<'_>) -> Result<CallFold, StoreError> {
         provider: row.get(9)?,
         model: row.get(10)?,
         attempts: row.get(11)?,
-        spent: Spent { usage: usage(row, 12)?, cost_nanos: number(16)?, cost_sources: row.get(17)? },
+        spent: Spent { usage: usage(row, 12, 32)?, cost_nanos: number(16)?, cost_sources: row.get(17)? },
         duration_ms: row.get::<_, i64>(18)? as u64,
         requested_at: Millis(row.get(19)?),
         started_at: millis(row.get(20)?),
@@ -181,6 +191,7 @@ pub(super) fn read_call(row: &Row<'_>) -> Result<CallFold, StoreError> {
         cached_seq: number(28)?,
         finished_seq: number(29)?,
         changed_seq: row.get::<_, i64>(30)? as u64,
+        prices_as_of: row.get(31)?,
     })
 }
 
@@ -204,7 +215,7 @@ pub(super) fn save_call(db: &Connection, key: i64, call: &CallFold) -> Result<()
         "INSERT OR REPLACE INTO call (",
         call_columns!(),
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)"
+         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)"
     ))?;
     let usage = call.spent.usage;
     let flag = |on: bool, bit: i64| if on { bit } else { 0 };
@@ -243,6 +254,9 @@ pub(super) fn save_call(db: &Connection, key: i64, call: &CallFold) -> Result<()
         call.cached_seq.map(|seq| seq as i64),
         call.finished_seq.map(|seq| seq as i64),
         call.changed_seq as i64,
+        call.prices_as_of,
+        usage.cache_write_1h_tokens as i64,
+        usage.reasoning_tokens as i64,
     ])?;
     Ok(())
 }

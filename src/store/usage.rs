@@ -35,6 +35,8 @@ pub struct UsageRow {
     pub cost_nanos: Option<u64>,
     /// Where the cost comes from.
     pub cost_source: CostSource,
+    /// The day of the prices that they were estimated with.
+    pub prices_as_of: Option<String>,
     /// Calls whose cost is not known although they used tokens.
     pub unpriced: u64,
 }
@@ -51,11 +53,11 @@ impl Store {
                  call.cost_source, count(*), sum(call.input_tokens), sum(call.output_tokens), \
                  sum(call.cache_read_tokens), sum(call.cache_write_tokens), sum(call.cost_nanos), \
                  sum(call.cost_nanos IS NULL AND call.flags & {SIMULATED} = 0 AND call.input_tokens + \
-                 call.output_tokens + call.cache_read_tokens + call.cache_write_tokens > 0) \
+                 call.output_tokens + call.cache_read_tokens + call.cache_write_tokens > 0), call.prices_as_of, sum(call.cache_write_1h_tokens), sum(call.reasoning_tokens) \
                  FROM call JOIN run ON run.no = call.id >> 32 \
                  WHERE call.kind = 'agent' AND call.attempts > 0 \
                  AND coalesce(call.cache_status, 'miss') NOT IN ('hit', 'replayed') \
-                 AND (?1 IS NULL OR call.requested_at >= ?1) GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 3, 4, 5, 6"
+                 AND (?1 IS NULL OR call.requested_at >= ?1) GROUP BY 1, 2, 3, 4, 5, 6, 14 ORDER BY 1, 3, 4, 5, 6, 14"
             ))?;
             let mut rows = select.query(params![since.map(|at| at.0)])?;
             let mut found = Vec::new();
@@ -74,9 +76,12 @@ impl Store {
                         output_tokens: number(8)?,
                         cache_read_tokens: number(9)?,
                         cache_write_tokens: number(10)?,
+                        cache_write_1h_tokens: number(14)?,
+                        reasoning_tokens: number(15)?,
                     },
                     cost_nanos: row.get::<_, Option<i64>>(11)?.map(|n| n.max(0) as u64),
                     unpriced: number(12)?,
+                    prices_as_of: row.get(13)?,
                 });
             }
             Ok(found)

@@ -23,7 +23,14 @@ struct Winding {
 }
 
 /// What [`Winding`] says it used.
-const USED: Usage = Usage { input_tokens: 3, output_tokens: 7, cache_read_tokens: 0, cache_write_tokens: 0 };
+const USED: Usage = Usage {
+    input_tokens: 3,
+    output_tokens: 7,
+    cache_read_tokens: 0,
+    cache_write_tokens: 0,
+    cache_write_1h_tokens: 0,
+    reasoning_tokens: 0,
+};
 
 impl Provider for Winding {
     fn name(&self) -> &'static str {

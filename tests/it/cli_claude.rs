@@ -23,7 +23,7 @@ fn result(more: &Value) -> Value {
         "type": "result", "subtype": "success", "is_error": false, "api_error_status": null, "num_turns": 1,
         "result": "four", "stop_reason": "end_turn", "session_id": "s", "total_cost_usd": 0.0123,
         "usage": {"input_tokens": 10, "output_tokens": 7, "cache_creation_input_tokens": 30, "cache_read_input_tokens": 200,
-                  "cache_creation": {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 10}},
+                  "cache_creation": {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 10}, "output_tokens_details": {"thinking_tokens": 3}},
         "modelUsage": {"claude-sonnet-5": {"inputTokens": 10, "outputTokens": 7, "costUSD": 0.0123, "costBasis": "list"}},
         "permission_denials": [], "terminal_reason": "completed", "errors": []
     });
@@ -58,7 +58,14 @@ fn claude_reply_holds_text_usage_cost_model_and_version() {
     assert_eq!(reply.answer, ReplyAnswer::Text("four".into()));
     assert_eq!(
         reply.usage,
-        Usage { input_tokens: 10, output_tokens: 7, cache_read_tokens: 200, cache_write_tokens: 30 }
+        Usage {
+            input_tokens: 10,
+            output_tokens: 7,
+            cache_read_tokens: 200,
+            cache_write_tokens: 30,
+            cache_write_1h_tokens: 10,
+            reasoning_tokens: 3
+        }
     );
     assert_eq!((reply.cost_nanos, reply.cost_source), (Some(12_300_000), CostSource::Reported));
     assert_eq!(reply.model.as_deref(), Some("claude-sonnet-5"));
@@ -68,7 +75,8 @@ fn claude_reply_holds_text_usage_cost_model_and_version() {
             provider_version: Some("2.1.332".into()),
             schema_mode: None,
             profile: Some("read".into()),
-            warnings: Vec::new()
+            warnings: Vec::new(),
+            price: None
         }
     );
     assert_eq!(reply.transcript, Some(format!("{}\n{}\n", init(), result(&json!({})))));

@@ -93,7 +93,10 @@ fn codex_argv_is_the_recommended_one() {
 #[test]
 fn codex_input_tokens_include_cached_ones_which_are_counted_once() {
     let reply = answering("four").reply();
-    assert_eq!(reply.usage, Usage { input_tokens: 40, output_tokens: 9, cache_read_tokens: 60, cache_write_tokens: 0 });
+    assert_eq!(
+        reply.usage,
+        Usage { input_tokens: 40, output_tokens: 9, cache_read_tokens: 60, reasoning_tokens: 1, ..Usage::default() }
+    );
 }
 
 #[test]

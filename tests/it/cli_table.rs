@@ -41,7 +41,14 @@ fn opencode_events_are_joined_and_summed() {
     assert_eq!(reply.answer, ReplyAnswer::Text("four".into()));
     assert_eq!(
         reply.usage,
-        Usage { input_tokens: 30, output_tokens: 11, cache_read_tokens: 10, cache_write_tokens: 2 }
+        Usage {
+            input_tokens: 30,
+            output_tokens: 11,
+            cache_read_tokens: 10,
+            cache_write_tokens: 2,
+            reasoning_tokens: 4,
+            ..Usage::default()
+        }
     );
     assert_eq!((reply.cost_nanos, reply.cost_source), (Some(3_000_000), CostSource::Estimated));
     assert_eq!(reply.provenance.provider_version.as_deref(), Some("1.2.3"));
@@ -171,7 +178,7 @@ fn gemini_cli_object_is_read_over_all_its_models() {
     assert_eq!(reply.answer, ReplyAnswer::Text("four".into()));
     assert_eq!(
         reply.usage,
-        Usage { input_tokens: 70, output_tokens: 11, cache_read_tokens: 40, cache_write_tokens: 0 }
+        Usage { input_tokens: 70, output_tokens: 11, cache_read_tokens: 40, reasoning_tokens: 3, ..Usage::default() }
     );
     assert_eq!(
         stub.argv(),

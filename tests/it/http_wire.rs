@@ -67,18 +67,21 @@ fn path_auth_and_minimal_body() {
         [
             (
                 "POST /v1/chat/completions",
-                json!({"model": "m-1", "messages": [{"role": "user", "content": "Say hello"}]})
+                json!({"model": "m-1", "messages": [{"role": "user", "content": "Say hello"}], "stream": true,
+                    "stream_options": {"include_usage": true}})
             ),
             (
                 "POST /v1/responses",
-                json!({"model": "m-1", "input": [{"role": "user", "content": "Say hello"}], "store": false})
+                json!({"model": "m-1", "input": [{"role": "user", "content": "Say hello"}], "store": false,
+                    "stream": true})
             ),
             (
                 "POST /v1/messages",
-                json!({"model": "m-1", "max_tokens": 16000, "messages": [{"role": "user", "content": "Say hello"}]})
+                json!({"model": "m-1", "max_tokens": 16000, "messages": [{"role": "user", "content": "Say hello"}],
+                    "stream": true})
             ),
             (
-                "POST /v1beta/models/m-1:generateContent",
+                "POST /v1beta/models/m-1:streamGenerateContent?alt=sse",
                 json!({"contents": [{"role": "user", "parts": [{"text": "Say hello"}]}]})
             ),
         ]
@@ -127,7 +130,15 @@ fn text_usage_and_model_are_read_each_token_once() {
         assert_eq!(reply.answer, ReplyAnswer::Text("hello".into()), "{name}");
         let cache_write_tokens = if name == "gemini" { 0 } else { 10 };
         let input_tokens = 100 - 60 - cache_write_tokens;
-        let usage = Usage { input_tokens, output_tokens: 20, cache_read_tokens: 60, cache_write_tokens };
+        let usage = Usage {
+            input_tokens,
+            output_tokens: 20,
+            cache_read_tokens: 60,
+            cache_write_tokens,
+            // Only one dialect tells how long what it wrote lives, and it does not say what it thought.
+            cache_write_1h_tokens: if name == "anthropic" { 4 } else { 0 },
+            reasoning_tokens: if name == "anthropic" { 0 } else { 5 },
+        };
         assert_eq!(reply.usage, usage, "{name}");
         assert_eq!(reply.model.as_deref(), Some("m-1"), "{name}");
         // The model is in no price table.
@@ -344,7 +355,7 @@ fn default_models_and_services_that_speak_the_chat_dialect() {
         let seen = mock.seen().remove(0);
         let path = match name {
             "anthropic" => "POST /v1/messages".to_owned(),
-            "gemini" => format!("POST /v1/v1beta/models/{model}:generateContent"),
+            "gemini" => format!("POST /v1/v1beta/models/{model}:streamGenerateContent?alt=sse"),
             _ => "POST /v1/chat/completions".to_owned(),
         };
         assert_eq!(seen.line, path);

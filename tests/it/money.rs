@@ -67,7 +67,8 @@ fn accept_048_a_price_override_is_what_calls_cost_and_an_unknown_model_costs_not
     assert_eq!(
         row("openai/gpt-5.4-mini"),
         json!({"name": "openai/gpt-5.4-mini", "runs": 2, "calls": 2, "input_tokens": 2000, "output_tokens": 200,
-            "cache_read_tokens": 0, "cache_write_tokens": 0, "cost_usd": 0.0032, "cost_source": "estimated"})
+            "cache_read_tokens": 0, "cache_write_tokens": 0, "cost_usd": 0.0032, "cost_source": "estimated",
+            "prices_as_of": ["2026-11-27", "2030-01-02"]})
     );
     let odd = row("openai/gpt-99");
     assert_eq!(
@@ -83,6 +84,112 @@ fn accept_048_a_price_override_is_what_calls_cost_and_an_unknown_model_costs_not
     assert_eq!(days["usage"].as_array().unwrap().len(), 1, "{days}");
     let none = owf(&place, &mock, &["usage", "--since", "2999-01-01", "--json"]).json();
     assert_eq!((&none["usage"], &none["total"]["calls"]), (&json!([]), &json!(0)));
+}
+
+#[test]
+fn an_estimate_says_which_price_it_was_made_with_and_a_later_table_changes_nothing_about_it() {
+    // The first answer breaks the schema: what it cost stands in the event of the failed attempt.
+    let bad = Arc::new(AtomicU64::new(1));
+    let mock = Mock::new(move |seen: &Seen| {
+        let mut body = answer(seen.body["model"].as_str().unwrap_or("none"), 1_000, 100);
+        let is_bad = bad.swap(0, Ordering::SeqCst) == 1;
+        body["choices"][0]["message"]["content"] = json!(if is_bad { "{\"n\": 1}" } else { "{\"n\": \"one\"}" });
+        Answer::json(200, &body)
+    });
+    let place = Place::new();
+    place.file(
+        "many.js",
+        "export const meta = { name: 'many', description: 'd' }\n\
+         return await agent('Count', { schema: { type: 'object', required: ['n'], properties: { n: { type: 'string' } } } })\n",
+    );
+    let view = run(&place, &mock, &["--model", "gpt-5.4-mini"]);
+    assert_eq!(view["output"], json!({"n": "one"}), "{view}");
+    let first = view["run_id"].as_str().unwrap().to_owned();
+    let embedded = json!({"provider": "openai", "model": "gpt-5.4-mini", "prices_as_of": "2026-11-27",
+        "source": "LiteLLM 1.110.2 (MIT)",
+        "per_million": [{"input_usd": 0.75, "output_usd": 4.5, "cache_read_usd": 0.075}]});
+    let table = r#"{"owf_prices":1,"as_of":"2030-01-02","source":"mine","prices":[
+        {"provider":"openai","models":["gpt-5.4-mini"],"rates":{"input":1000000000,"output":10000000000}}]}"#;
+    place.file("mine.json", table);
+    assert_eq!(owf(&place, &mock, &["prices", "--file", "mine.json"]).code, 0);
+    let second = run(&place, &mock, &["--model", "gpt-5.4-mini", "--cache-policy", "refresh"]);
+    let second = second["run_id"].as_str().unwrap().to_owned();
+    let call = |run: &str| owf(&place, &mock, &["calls", run, "c0001", "--json"]).json()["call"].clone();
+    let told = |call: &Value| (call["cost_usd"].clone(), call["prices_as_of"].clone(), call["price"].clone());
+    assert_eq!(told(&call(&first)), (json!(0.0024), json!("2026-11-27"), embedded.clone()));
+    let mine = json!({"provider": "openai", "model": "gpt-5.4-mini", "prices_as_of": "2030-01-02", "source": "mine",
+        "per_million": [{"input_usd": 1, "output_usd": 10}]});
+    assert_eq!(told(&call(&second)), (json!(0.002), json!("2030-01-02"), mine));
+    let events = owf(&place, &mock, &["events", &first]).out;
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| events.iter().find(|event| event["type"] == kind).unwrap().clone();
+    let row = json!({"provider": "openai", "model": "gpt-5.4-mini", "as_of": "2026-11-27",
+        "source": "LiteLLM 1.110.2 (MIT)",
+        "rates": {"input": 750_000_000, "output": 4_500_000_000_u64, "cache_read": 75_000_000}});
+    assert_eq!(of("attempt_failed")["data"]["price"], row, "{events:?}");
+    assert_eq!(of("call_finished")["data"]["outcome"]["provenance"]["price"], row, "{events:?}");
+    let text = |args: &[&str]| owf(&place, &mock, args).out;
+    let list = text(&["calls", &first]);
+    assert!(list.contains("≈$0.0024") && list.ends_with("≈ estimated, prices of 2026-11-27\n"), "{list}");
+    let one = text(&["calls", &first, "c0001"]);
+    assert!(one.contains("≈$0.0024 (estimated, prices of 2026-11-27)"), "{one}");
+    let price = "  price    gpt-5.4-mini of openai: 0.75 in, 4.5 out, 0.075 cached USD per million tokens (LiteLLM";
+    assert!(one.contains(price), "{one}");
+    let status = text(&["status", &first]);
+    assert!(status.contains("(estimated, prices of 2026-11-27)"), "{status}");
+    let report = text(&["report", &first, "--stdout"]);
+    assert!(report.contains("estimated, prices of 2026-11-27"), "{report}");
+    let usage = owf(&place, &mock, &["usage", "--json"]).json();
+    assert_eq!(usage["total"]["prices_as_of"], json!(["2026-11-27", "2030-01-02"]));
+    assert!(text(&["usage"]).ends_with("≈ estimated, prices of 2026-11-27 to 2030-01-02\n"));
+    // A run that takes the answer over pays nothing, so it has no price.
+    let again = run(&place, &mock, &["--model", "gpt-5.4-mini"]);
+    let hit = call(again["run_id"].as_str().unwrap());
+    assert_eq!((&hit["cost_usd"], hit.get("prices_as_of"), hit.get("price")), (&json!(0), None, None), "{hit}");
+}
+
+#[test]
+fn what_caches_and_reasoning_had_of_the_tokens_is_shown_apart() {
+    let place = Place::new();
+    let mock = Mock::new(|_: &Seen| {
+        Answer::json(
+            200,
+            &json!({"type": "message", "model": "claude-sonnet-4-6", "content": [{"type": "text", "text": "fine"}],
+                "stop_reason": "end_turn", "usage": {"input_tokens": 1000, "cache_read_input_tokens": 20_000,
+                    "cache_creation_input_tokens": 3000, "output_tokens": 200,
+                    "cache_creation": {"ephemeral_5m_input_tokens": 1000, "ephemeral_1h_input_tokens": 2000},
+                    "output_tokens_details": {"thinking_tokens": 150}}}),
+        )
+    });
+    place.file("many.js", &script(1));
+    let owf = |args: &[&str]| {
+        let mut command = place.command(args);
+        command.env("ANTHROPIC_API_KEY", "canary-0123456789");
+        printed(&command.env("OWF_PROVIDER_ANTHROPIC_BASE_URL", mock.url("")).output().unwrap())
+    };
+    let view = owf(&["run", "many.js", "--provider", "anthropic", "--json"]).json();
+    // 3 USD a million of prompt, a tenth from the cache, 3.75 for five minutes, 6 for an hour, 15 of answer.
+    let usage = json!({"input_tokens": 1000, "output_tokens": 200, "cache_read_tokens": 20_000,
+        "cache_write_tokens": 3000, "cache_write_1h_tokens": 2000, "reasoning_tokens": 150, "cost_usd": 0.02775,
+        "cost_source": "estimated", "prices_as_of": ["2026-11-27"]});
+    assert_eq!(view["usage"], usage);
+    let call = owf(&["calls", "latest", "c0001", "--json"]).json()["call"].clone();
+    for key in ["cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens"] {
+        assert_eq!(call[key], usage[key], "{key}: {call}");
+    }
+    let total = owf(&["usage", "--json"]).json()["total"].clone();
+    assert_eq!((&total["cache_write_1h_tokens"], &total["reasoning_tokens"]), (&json!(2000), &json!(150)));
+    let one = owf(&["calls", "latest", "c0001"]).out;
+    let parts = "  tokens   beside that 20.0k read from the prompt cache, 3.0k written to it (2.0k of that for an hour); \
+                 0.2k of the answer reasoning\n";
+    assert!(one.contains(parts), "{one}");
+    let text = owf(&["usage"]).out;
+    let parts = "in: 1.0k new, 20k read from prompt caches, 3.0k written to them (2.0k of that for an hour)\n\
+                 out: 150 of it reasoning\n";
+    assert!(text.contains(parts), "{text}");
+    let report = owf(&["report", "--stdout"]).out;
+    assert!(report.contains("20,000 read, 3,000 written (2,000 of that for an hour)"), "{report}");
+    assert!(report.contains("200 (150 of them reasoning)"), "{report}");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! `owf calls`: the list, and one call in full.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use super::prices::per_million;
 use super::status::provider;
-use super::text::{clean, cost, cut_dots, cut_middle, duration, kilo, pad, width};
+use super::text::{clean, cost, cut_dots, cut_middle, duration, estimates, kilo, pad, width};
 use crate::cli::Terminal;
-use crate::engine::view::{CallDetailView, CallRow, CallsView};
+use crate::engine::view::{CallDetail, CallDetailView, CallRow, CallsView};
 
 /// One line per call, the error of a failed one below it.
 pub fn list(view: &CallsView, term: &Terminal) -> String {
@@ -32,6 +34,8 @@ pub fn list(view: &CallsView, term: &Terminal) -> String {
         .map_or_else(String::new, |row| format!("   one in full: owf calls {} {}", view.run_id.short(), row.call_id));
     let more = if view.truncated { "   more: --limit N" } else { "" };
     let _ = writeln!(out, "{} of {} calls{more}{one}", view.calls.len(), view.calls_total);
+    let days: BTreeSet<&String> = view.calls.iter().filter_map(|row| row.prices_as_of.as_ref()).collect();
+    out.push_str(&estimates(&days.into_iter().cloned().collect::<Vec<_>>()));
     out
 }
 
@@ -50,6 +54,25 @@ fn facts(row: &CallRow) -> String {
     out
 }
 
+/// What its tokens are made of, when more than prompt and answer is known: a line of its own.
+fn parts(call: &CallDetail) -> String {
+    let (read, written) = (call.cache_read_tokens.unwrap_or(0), call.cache_write_tokens.unwrap_or(0));
+    let mut parts = Vec::new();
+    if read + written > 0 {
+        let hour = call.cache_write_1h_tokens.map(|n| format!(" ({} of that for an hour)", kilo(n)));
+        let hour = hour.unwrap_or_default();
+        parts.push(format!(
+            "beside that {} read from the prompt cache, {} written to it{hour}",
+            kilo(read),
+            kilo(written)
+        ));
+    }
+    if let Some(reasoning) = call.reasoning_tokens {
+        parts.push(format!("{} of the answer reasoning", kilo(reasoning)));
+    }
+    if parts.is_empty() { String::new() } else { format!("  tokens   {}\n", parts.join("; ")) }
+}
+
 /// One call in full.
 pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
     let call = &view.call;
@@ -66,9 +89,11 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
         let _ = write!(tries, "   {} in  {} out", kilo(input), kilo(output));
     }
     if let Some(source) = row.cost_source {
-        let _ = write!(tries, "  {} ({})", cost(row.cost_usd, source), source.word());
+        let words = source.words(row.prices_as_of.as_slice());
+        let _ = write!(tries, "  {} ({})", cost(row.cost_usd, source), clean(&words));
     }
     let _ = writeln!(out, "{tries}");
+    out.push_str(&parts(call));
     if call.attempts_list.len() > 1 || call.attempts_list.iter().any(|attempt| !attempt.effects.is_empty()) {
         for attempt in &call.attempts_list {
             let class = attempt.class.map(|c| format!(" {}", c.as_str())).unwrap_or_default();
@@ -93,6 +118,15 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
     if call.provider_version.is_some() || call.profile.is_some() {
         let words: Vec<_> = program.into_iter().flatten().map(clean).collect();
         let _ = writeln!(out, "  program  {}", words.join("   "));
+    }
+    if let Some(price) = &call.price {
+        let of = format!("{} of {}", clean(&price.model), clean(&price.provider));
+        let _ = writeln!(
+            out,
+            "  price    {of}: {} USD per million tokens ({})",
+            per_million(&price.per_million),
+            clean(&price.source)
+        );
     }
     for warning in &call.warnings {
         let _ = writeln!(out, "  note     {}", clean(warning));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::{Paint, clean, pad, width};
-use crate::engine::view::{PriceRow, PricesView, RatesRow};
+use crate::engine::view::{PricesView, RatesRow};
 
 /// `provider  model  in  out` in dollars per million tokens; only the head when `brief`.
 pub fn prices(view: &PricesView, brief: bool, paint: &Paint) -> String {
@@ -21,7 +21,7 @@ pub fn prices(view: &PricesView, brief: bool, paint: &Paint) -> String {
                     "{}  {}  {}",
                     pad(&clean(&row.provider), providers),
                     pad(&clean(model), models),
-                    rates(row)
+                    per_million(&row.per_million)
                 );
             }
         }
@@ -43,7 +43,8 @@ pub fn prices(view: &PricesView, brief: bool, paint: &Paint) -> String {
     out
 }
 
-fn rates(row: &PriceRow) -> String {
+/// Rates of a price, those of long prompts behind the others.
+pub(super) fn per_million(rates: &[RatesRow]) -> String {
     let one = |rates: &RatesRow| {
         let mut text = format!("{} in, {} out", rates.input_usd.get(), rates.output_usd.get());
         if let Some(read) = rates.cache_read_usd {
@@ -54,5 +55,5 @@ fn rates(row: &PriceRow) -> String {
             Some(above) => format!("above {}k: {text}", above / 1000),
         }
     };
-    row.per_million.iter().map(one).collect::<Vec<_>>().join("; ")
+    rates.iter().map(one).collect::<Vec<_>>().join("; ")
 }

@@ -127,7 +127,7 @@ fn money(view: &RunView) -> String {
         "{}{} ({}{})",
         cost(usage.cost_usd, usage.cost_source),
         of.unwrap_or_default(),
-        usage.cost_source.word(),
+        clean(&usage.cost_source.words(&usage.prices_as_of)),
         unpriced.unwrap_or_default()
     )
 }

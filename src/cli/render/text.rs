@@ -289,6 +289,14 @@ pub fn cost(usd: Option<Usd>, source: CostSource) -> String {
     }
 }
 
+/// What the sign of an estimate means, as a line of its own; empty when nothing was estimated by a table of prices.
+pub fn estimates(days: &[String]) -> String {
+    if days.is_empty() {
+        return String::new();
+    }
+    format!("≈ {}\n", clean(&CostSource::Estimated.words(days)))
+}
+
 /// A path relative to `base` when it lies below it.
 pub fn relative(path: &str, base: &Path) -> String {
     match Path::new(path).strip_prefix(base) {

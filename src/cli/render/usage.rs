@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{clean, cost, count, pad, pad_left, plural, width};
+use super::text::{clean, cost, count, estimates, pad, pad_left, plural, width};
 use crate::engine::view::{UsageReport, UsageSum};
 
 /// `name  calls  tokens  cost`, and the total.
@@ -33,6 +33,29 @@ pub fn usage(view: &UsageReport) -> String {
             let _ = write!(out, "  ({})", notes.join(", "));
         }
         out.push('\n');
+    }
+    out.push_str(&parts(&view.total));
+    out.push_str(&estimates(&view.total.prices_as_of));
+    out
+}
+
+/// What the tokens of the total are made of, where that is known: `in: 1,200 new, 90,000 from caches, ...`.
+fn parts(total: &UsageSum) -> String {
+    let mut out = String::new();
+    let (read, written) = (total.cache_read_tokens, total.cache_write_tokens);
+    if read + written > 0 {
+        let hour = total.cache_write_1h_tokens.map(|n| format!(" ({} of that for an hour)", count(n)));
+        let _ = writeln!(
+            out,
+            "in: {} new, {} read from prompt caches, {} written to them{}",
+            count(total.input_tokens),
+            count(read),
+            count(written),
+            hour.unwrap_or_default()
+        );
+    }
+    if let Some(reasoning) = total.reasoning_tokens {
+        let _ = writeln!(out, "out: {} of it reasoning", count(reasoning));
     }
     out
 }

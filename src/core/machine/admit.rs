@@ -2,7 +2,7 @@
 
 use crate::core::budget::{Charge, Ledger};
 use crate::core::call::{CallKind, OnLost};
-use crate::core::event::Event;
+use crate::core::event::{ApprovalKind, Event};
 use crate::core::history::RecordedCall;
 use crate::core::ids::CallId;
 use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallStatus, ErrorClass, Outcome, ReasonCode};
@@ -144,7 +144,11 @@ impl RunMachine {
             Plan::Refuse(error) if error.class == ErrorClass::Schema => self.settle_refused(call_id, error, ledger),
             Plan::Refuse(error) => self.settle_error(call_id, error, ledger),
             Plan::Ask(question) => {
-                call.question = Some(question);
+                call.question = Some((ApprovalKind::Tool, question));
+                self.ask(call_id, ledger);
+            }
+            Plan::AskToRepeat(question) => {
+                call.question = Some((ApprovalKind::Repeat, question));
                 self.ask(call_id, ledger);
             }
             Plan::Hit(outcome) => self.settle(call_id, *outcome, None, ledger),

@@ -113,7 +113,7 @@ impl RunMachine {
                 CallState::Asking(_) => {
                     let reason = match call.spec.kind {
                         CallKind::Approval => StatusReason::Approval,
-                        _ if call.question.is_some() => StatusReason::Approval,
+                        _ if matches!(call.question, Some((ApprovalKind::Tool, _))) => StatusReason::Approval,
                         _ => StatusReason::Repeat,
                     };
                     person.get_or_insert(reason);

@@ -291,6 +291,7 @@ impl Tried {
             usage,
             cost_nanos,
             charge_nanos,
+            price: self.provenance.price.clone().map(Box::new),
             worktree,
             retry_in_ms,
             duration_ms,

@@ -41,6 +41,7 @@ impl RowContext {
             source => source,
         };
         let cost = if elsewhere { Some(0) } else { call.cost_nanos };
+        let is_estimate = matches!(source, CostSource::Estimated | CostSource::Mixed) && !elsewhere && cost.is_some();
         CallRow {
             call_id: call.call_id.to_string(),
             call_index: call.call_id.0,
@@ -56,6 +57,7 @@ impl RowContext {
             output_tokens: told.then_some(call.usage.output_tokens),
             cost_usd: cost.filter(|_| told).map(Usd::from_nanos),
             cost_source: told.then_some(if cost.is_some() { source } else { CostSource::Unknown }),
+            prices_as_of: call.prices_as_of.clone().filter(|_| is_estimate),
             duration_ms: call.finished_seq.map(|_| call.duration_ms),
             started_at: call.started_at.map(crate::core::time::Millis::rfc3339),
             error: call.error.as_ref().filter(|_| status != CallState::Done).map(|(class, message)| CallErrorView {

@@ -6,7 +6,7 @@ use crate::artifacts::{ArtifactPath, RunFiles};
 use crate::core::event::{Event, EventRecord};
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::{CallId, RunId};
-use crate::core::outcome::{CallStatus, Outcome, Provenance, SchemaError};
+use crate::core::outcome::{CallStatus, Outcome, Provenance, SchemaError, Usage};
 use crate::core::run::RunStatus;
 use crate::engine::params::CallsParams;
 use crate::engine::view::{AttemptRow, CallDetail, CallDetailView, CallErrorView, CallFiles, CallState};
@@ -46,8 +46,13 @@ impl Query<'_> {
         let request = self.store.request(&run, call_id)?;
         let outcome = self.store.outcome(&run, call_id)?;
         let events = self.store.call_events(&run, call_id)?;
+        let told = Some(call.usage).filter(|used| *used != Usage::default());
         let mut detail = CallDetail {
             row: RowContext::of(&snapshot, self).row(call),
+            cache_read_tokens: told.map(|used| used.cache_read_tokens),
+            cache_write_tokens: told.map(|used| used.cache_write_tokens),
+            cache_write_1h_tokens: told.and_then(|used| used.hour()),
+            reasoning_tokens: told.and_then(|used| used.reasoning()),
             attempts_list: attempts(&events),
             schema_errors: schema_errors(&events, outcome.as_ref()),
             prompt_preview: String::new(),
@@ -69,6 +74,7 @@ impl Query<'_> {
             provider_version: None,
             profile: None,
             schema_mode: None,
+            price: None,
             warnings: Vec::new(),
             possibly_repeated: possibly_repeated(&snapshot, &events, call),
             explain: Explainer::new(*self, &snapshot).row(call)?,
@@ -163,7 +169,9 @@ fn answered(detail: &mut CallDetail, outcome: &Outcome) {
     detail.output_bytes = text.as_ref().map(|text| text.len() as u64);
     detail.output_preview = text.map(|text| clip(&text, PREVIEW));
     detail.changed_files = (!outcome.changed_files.is_empty()).then(|| outcome.changed_files.clone());
-    let Provenance { provider_version, schema_mode, profile, warnings } = outcome.provenance.clone();
+    let Provenance { provider_version, schema_mode, profile, warnings, price } = outcome.provenance.clone();
+    // What was taken over cost nothing here.
+    detail.price = price.filter(|_| detail.row.prices_as_of.is_some()).as_ref().map(Into::into);
     detail.provider_version = provider_version;
     detail.profile = profile;
     detail.schema_mode = schema_mode;

@@ -75,6 +75,17 @@ impl<'a> Explainer<'a> {
                 }
                 None => Why::new(ReasonCode::Replayed, "its outcome stands in the journal of this run"),
             },
+            CacheStatus::Hit if note.reason == Some(ReasonCode::IdempotencyKey) => {
+                let by = note.from.as_ref().map_or_else(|| "an earlier run".to_owned(), |from| self.name(from));
+                let why = Why::new(ReasonCode::IdempotencyKey, format!("same idempotency key: carried out by {by}"));
+                note.from
+                    .as_ref()
+                    .map_or(Why::new(ReasonCode::IdempotencyKey, why.reason.clone()), |from| why.from(from))
+            }
+            CacheStatus::Bypassed if note.reason == Some(ReasonCode::IdempotencyKey) => Why::new(
+                ReasonCode::IdempotencyKey,
+                "carried out for its idempotency key, which the cache has no part in",
+            ),
             CacheStatus::Hit => match &note.from {
                 Some(from) => {
                     Why::new(ReasonCode::SameRequest, format!("same request, from {}", self.name(from))).from(from)

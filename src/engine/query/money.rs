@@ -1,6 +1,8 @@
 //! Tokens and cost as views show them.
 
-use crate::core::outcome::{CostSource, Usage};
+use std::collections::BTreeSet;
+
+use crate::core::outcome::{CacheStatus, CostSource, Usage};
 use crate::core::run::Settings;
 use crate::engine::view::{UsageView, Usd};
 
@@ -47,11 +49,21 @@ impl Spent {
             output_tokens: self.usage.output_tokens,
             cache_read_tokens: self.usage.cache_read_tokens,
             cache_write_tokens: self.usage.cache_write_tokens,
+            cache_write_1h_tokens: self.usage.hour(),
+            reasoning_tokens: self.usage.reasoning(),
             cost_usd,
             cost_source,
+            prices_as_of: Vec::new(),
             unpriced_calls: (self.unpriced > 0).then_some(self.unpriced),
         }
     }
+}
+
+/// The days of the prices that calls were estimated with, in order.
+pub(super) fn days(calls: &[crate::store::CallRow]) -> Vec<String> {
+    let own = calls.iter().filter(|call| call.reused.is_none());
+    let own = own.filter(|call| call.cache.as_ref().is_none_or(|note| note.status != CacheStatus::Hit));
+    own.filter_map(|call| call.prices_as_of.clone()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 impl From<&crate::store::RunRow> for Spent {

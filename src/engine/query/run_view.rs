@@ -13,7 +13,7 @@ use super::calls::RowContext;
 use super::cursor;
 use super::handle::Query;
 use super::snapshot::Snapshot;
-use super::{approvals, gaps, outline, tally, warnings};
+use super::{approvals, gaps, money, outline, tally, warnings};
 
 /// Characters that warnings may take, so that they leave room for what they are about.
 const NOTICES: usize = 3_000;
@@ -157,6 +157,7 @@ impl Query<'_> {
         view.counts = tally::counts(run);
         let fresh = self.spent(run)?;
         view.usage = fresh.view(&row.settings);
+        view.usage.prices_as_of = money::days(&run.calls);
         view.budget = self.budget(run, &fresh)?;
         view.reuse = self.reuse(run)?;
         view.resumed = shows.resumed;

@@ -1,6 +1,6 @@
 //! What agents used over all runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::failure::Failure;
 use crate::core::outcome::CostSource;
@@ -63,6 +63,7 @@ fn sum(name: String, rows: &[&UsageRow]) -> UsageSum {
             CostSource::Mixed | CostSource::Simulated | CostSource::Unknown => {}
         }
     }
+    let days: BTreeSet<&String> = rows.iter().filter_map(|row| row.prices_as_of.as_ref()).collect();
     let is_mixed = spent.source == CostSource::Mixed;
     let part = |nanos: u64| (is_mixed && nanos > 0).then(|| Usd::from_nanos(nanos));
     UsageSum {
@@ -73,8 +74,11 @@ fn sum(name: String, rows: &[&UsageRow]) -> UsageSum {
         output_tokens: spent.usage.output_tokens,
         cache_read_tokens: spent.usage.cache_read_tokens,
         cache_write_tokens: spent.usage.cache_write_tokens,
+        cache_write_1h_tokens: spent.usage.hour(),
+        reasoning_tokens: spent.usage.reasoning(),
         cost_usd: spent.cost_nanos.map(Usd::from_nanos),
         cost_source: spent.source,
+        prices_as_of: days.into_iter().cloned().collect(),
         reported_usd: part(reported),
         estimated_usd: part(estimated),
         unpriced_calls: (spent.unpriced > 0).then_some(spent.unpriced),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::core::event::{Event, EventRecord};
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
-use crate::core::outcome::{CacheStatus, CallError, CostSource};
+use crate::core::outcome::{CacheStatus, CallError};
 use crate::core::time::Millis;
 use crate::engine::params::{CallsParams, ExplainParams};
 use crate::engine::query::{Query, grouped};
@@ -50,7 +50,10 @@ pub(super) struct Call {
     pub(super) input: String,
     pub(super) output: String,
     pub(super) cost: String,
-    pub(super) cost_source: &'static str,
+    pub(super) cost_source: String,
+    /// The day of the prices that its cost was estimated with.
+    #[serde(skip)]
+    pub(super) priced: Option<String>,
     pub(super) time: String,
     pub(super) cause: Option<String>,
     pub(super) prompt: Option<Text>,
@@ -302,7 +305,8 @@ fn call(row: &CallRow, part: &Branch, mut told: Told, why: Option<ExplainRow>) -
         input: tokens(row.input_tokens),
         output: tokens(row.output_tokens),
         cost: if known { money(row.cost_usd) } else { String::new() },
-        cost_source: row.cost_source.map_or("", CostSource::word),
+        cost_source: row.cost_source.map(|source| source.words(row.prices_as_of.as_slice())).unwrap_or_default(),
+        priced: row.prices_as_of.clone(),
         time: row.duration_ms.filter(|_| told.started_at.is_some()).map(duration).unwrap_or_default(),
         cause: error.as_ref().map(|error| format!("{}: {}", error.class.as_str(), line(&error.message, REASON))),
         prompt: told.prompt,

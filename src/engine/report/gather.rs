@@ -1,5 +1,6 @@
 //! From the store to what a report says.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 use crate::core::event::Event;
@@ -71,7 +72,7 @@ pub(super) fn facts(query: Query<'_>, run: &RunId) -> Result<Facts, Failure> {
         remark: remark(&view),
         fake: fake(&row, &list),
         about: about(&row, &view),
-        totals: totals(&row, &view, total),
+        totals: totals(&row, &view, total, &list),
         trouble: trouble(&view),
         gaps,
         gaps_total: failing().count() as u64,
@@ -195,7 +196,7 @@ fn about(row: &RunRow, view: &RunView) -> Vec<Pair> {
     pairs
 }
 
-fn totals(row: &RunRow, view: &RunView, total: u64) -> Vec<Pair> {
+fn totals(row: &RunRow, view: &RunView, total: u64, calls: &[Call]) -> Vec<Pair> {
     let mut pairs = Vec::new();
     let mut add = |name, value: String| pairs.push(Pair { name, value });
     add("Calls", tally(&view.counts));
@@ -206,14 +207,19 @@ fn totals(row: &RunRow, view: &RunView, total: u64) -> Vec<Pair> {
     // Of a run under way, what children have spent meanwhile is part of it.
     let usage = &view.usage;
     add("Tokens in", grouped(usage.input_tokens));
-    add("Tokens out", grouped(usage.output_tokens));
+    let reasoning = usage.reasoning_tokens.map(|n| format!(" ({} of them reasoning)", grouped(n)));
+    add("Tokens out", format!("{}{}", grouped(usage.output_tokens), reasoning.unwrap_or_default()));
     if usage.cache_read_tokens + usage.cache_write_tokens > 0 {
         let (read, written) = (grouped(usage.cache_read_tokens), grouped(usage.cache_write_tokens));
-        add("Prompt cache", format!("{read} read, {written} written"));
+        let hour = usage.cache_write_1h_tokens.map(|n| format!(" ({} of that for an hour)", grouped(n)));
+        add("Prompt cache", format!("{read} read, {written} written{}", hour.unwrap_or_default()));
     }
     let from = match usage.cost_source {
         CostSource::Unknown => String::new(),
-        other => format!(" ({})", other.word()),
+        other => {
+            let days: BTreeSet<&String> = calls.iter().filter_map(|call| call.priced.as_ref()).collect();
+            format!(" ({})", other.words(&days.into_iter().cloned().collect::<Vec<_>>()))
+        }
     };
     let unpriced = usage.unpriced_calls.map_or_else(String::new, |n| format!(", without {}", plural(n, "call")));
     add("Cost", format!("{}{from}{unpriced}", money(usage.cost_usd)));

@@ -234,10 +234,10 @@ fn calls(out: &mut String, facts: &Facts) {
             (cache, "") => cache.to_owned(),
             (cache, reason) => format!("{cache}: {}", cell(reason)),
         };
-        let cost = match call.cost_source {
+        let cost = match call.cost_source.as_str() {
             "" => String::new(),
             _ if call.cost == "unknown" => call.cost.clone(),
-            source => format!("{} {source}", call.cost),
+            source => format!("{} {}", call.cost, cell(source)),
         };
         let _ = writeln!(
             out,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Usd;
 use super::explain::ExplainRow;
+use super::prices::RatesRow;
 use crate::core::call::{CallKind, Isolation};
 use crate::core::ids::{Hash, RunId};
 use crate::core::outcome::{CacheStatus, CallError, CallStatus, CostSource, ErrorClass, SchemaError};
@@ -178,7 +179,7 @@ pub struct CallRow {
     pub model: Option<String>,
     /// Tries made, over the whole lineage.
     pub attempts: u32,
-    /// Tokens of the prompt; 0 when reused from another run.
+    /// Tokens of the prompt that no cache had a part in; 0 when reused from another run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
     /// Tokens of the answer.
@@ -190,6 +191,9 @@ pub struct CallRow {
     /// Where the cost comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_source: Option<CostSource>,
+    /// The day of the prices that an estimated cost was computed with; a later table changes nothing about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices_as_of: Option<String>,
     /// Milliseconds from the first start to the outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
@@ -255,12 +259,39 @@ impl CallFiles {
     }
 }
 
+/// The price that the cost of a call was estimated with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallPrice {
+    /// The provider whose price it is: that of the service behind a program.
+    pub provider: String,
+    /// The name in the table that the model was found by.
+    pub model: String,
+    /// The day the prices were looked up.
+    pub prices_as_of: String,
+    /// Where they come from.
+    pub source: String,
+    /// What a million tokens cost; the first holds unless a later one does.
+    pub per_million: Vec<RatesRow>,
+}
+
 /// One call in full: the keys of its row, then these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallDetail {
     /// The row.
     #[serde(flatten)]
     pub row: CallRow,
+    /// Tokens read from the provider's prompt cache: beside those of the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read_tokens: Option<u64>,
+    /// Tokens written to it, also beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
+    /// Of these, tokens for a cache that lives an hour; absent when none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h_tokens: Option<u64>,
+    /// Of the answer's tokens, those of reasoning; absent when the provider told of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
     /// Every try.
     #[serde(default)]
     pub attempts_list: Vec<AttemptRow>,
@@ -324,6 +355,9 @@ pub struct CallDetail {
     /// How the answer was held to its schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_mode: Option<String>,
+    /// The price that an estimated cost was computed with, as the table had it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<CallPrice>,
     /// What a reader should know about the answer: denied tools, settings that were left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

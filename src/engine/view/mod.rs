@@ -24,7 +24,8 @@ mod worktrees;
 pub use approvals::{ApprovalRow, ApprovalState, ApprovalsView};
 pub use batches::{BatchPhaseView, BatchResultRow, BatchResultsView, BatchView, BatchesView};
 pub use calls::{
-    AttemptRow, CallDetail, CallDetailView, CallErrorView, CallFiles, CallRow, CallState, CallsView, UnknownCallState,
+    AttemptRow, CallDetail, CallDetailView, CallErrorView, CallFiles, CallPrice, CallRow, CallState, CallsView,
+    UnknownCallState,
 };
 pub use common::{ErrorView, Notice, Usd};
 pub use config::{KeyRow, ProviderDetail, ProvidersView, TrustRow, TrustView};

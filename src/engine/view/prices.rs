@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Usd;
+use super::calls::CallPrice;
+use crate::core::price::{PriceNote, PriceRates};
 
 /// What a million tokens cost.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +26,34 @@ pub struct RatesRow {
     /// Of what is written to a cache that lives an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_1h_usd: Option<Usd>,
+}
+
+impl RatesRow {
+    /// The rates of prompts of more than `above_tokens` tokens; none = of all others.
+    pub fn new(above_tokens: Option<u64>, rates: &PriceRates) -> Self {
+        Self {
+            above_tokens,
+            input_usd: Usd::from_nanos(rates.input),
+            output_usd: Usd::from_nanos(rates.output),
+            cache_read_usd: rates.cache_read.map(Usd::from_nanos),
+            cache_write_usd: rates.cache_write.map(Usd::from_nanos),
+            cache_write_1h_usd: rates.cache_write_1h.map(Usd::from_nanos),
+        }
+    }
+}
+
+impl From<&PriceNote> for CallPrice {
+    fn from(note: &PriceNote) -> Self {
+        let plain = std::iter::once(RatesRow::new(None, &note.rates));
+        let tiers = note.tiers.iter().map(|tier| RatesRow::new(Some(tier.above), &tier.rates));
+        Self {
+            provider: note.provider.clone(),
+            model: note.model.clone(),
+            prices_as_of: note.as_of.clone(),
+            source: note.source.clone(),
+            per_million: plain.chain(tiers).collect(),
+        }
+    }
 }
 
 /// The price of models that cost the same.

@@ -108,10 +108,10 @@ pub struct PhaseRow {
 }
 
 /// What the calls that this run itself executed used, in all its incarnations.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UsageView {
-    /// Tokens of prompts.
+    /// Tokens of prompts that no cache had a part in.
     pub input_tokens: u64,
     /// Tokens of answers.
     pub output_tokens: u64,
@@ -119,11 +119,20 @@ pub struct UsageView {
     pub cache_read_tokens: u64,
     /// Tokens written to them.
     pub cache_write_tokens: u64,
+    /// Of these, tokens for caches that live an hour; absent when none is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h_tokens: Option<u64>,
+    /// Of the answers' tokens, those of reasoning; absent when no provider told of any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
     /// Cost in US dollars, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,
     /// reported, estimated, mixed, simulated, unknown.
     pub cost_source: CostSource,
+    /// The days of the prices that estimated costs were computed with, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prices_as_of: Vec<String>,
     /// Calls of unknown cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpriced_calls: Option<u64>,

@@ -38,11 +38,20 @@ pub struct UsageSum {
     pub cache_read_tokens: u64,
     /// Tokens written to prompt caches.
     pub cache_write_tokens: u64,
+    /// Of these, tokens for caches that live an hour; absent when none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h_tokens: Option<u64>,
+    /// Of the answers' tokens, those of reasoning; absent when no provider told of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
     /// What is known of the cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,
     /// reported by the vendor, estimated from the table of prices, mixed, simulated, unknown.
     pub cost_source: CostSource,
+    /// The days of the prices that estimated costs were computed with, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices_as_of: Vec<String>,
     /// The part that vendors reported, when the cost is mixed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reported_usd: Option<Usd>,

@@ -204,9 +204,14 @@ impl Builder<'_, '_, '_, '_> {
             ("retry", written.retry.is_some()),
             ("timeout", written.timeout.is_some()),
             ("outputs", written.outputs.is_some()),
+            ("idempotency_key", written.idempotency_key.is_some()),
         ];
         for (key, _) in only_work.iter().filter(|(_, given)| *given && !is_agent && !is_command && !is_tool) {
             self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt`, `run` or `tool`"));
+        }
+        if written.cache.is_some() && written.idempotency_key.is_some() {
+            let message = "`cache` has no part in a task with an `idempotency_key`: what was given for the key counts";
+            self.error("cache", "misplaced", message);
         }
         if written.args.is_some() && written.workflow.is_none() && !is_tool {
             self.error("args", "misplaced", "`args` belongs to a task with a `workflow` or `tool`");

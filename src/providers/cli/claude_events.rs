@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::core::outcome::{CallError, CostSource, ErrorClass};
+use crate::core::price::PriceNote;
 use crate::process::{Exit, Finished};
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
@@ -147,8 +148,8 @@ impl ClaudeReader {
 
     /// What it cost. The CLI prices a model it does not know like one it knows, so its figure counts only for the vendor's own
     /// service and list prices of models that it, or the table of prices, knows.
-    fn cost(&self, used: &TokenUse) -> (Option<u64>, CostSource) {
-        let Some(result) = &self.result else { return (None, CostSource::Unknown) };
+    fn cost(&self, used: &TokenUse) -> (Option<u64>, CostSource, Option<PriceNote>) {
+        let Some(result) = &self.result else { return (None, CostSource::Unknown, None) };
         let priced = |model: &str| self.prices.cost(&self.name, model, used).is_some();
         let listed = match result["modelUsage"].as_object().filter(|models| !models.is_empty()) {
             Some(models) => models.iter().all(|(name, m)| {
@@ -159,10 +160,11 @@ impl ClaudeReader {
         };
         let reported = result["total_cost_usd"].as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0);
         if let Some(cost) = reported.filter(|_| self.vendor && listed) {
-            return (Some((cost * 1e9).round() as u64), CostSource::Reported);
+            return (Some((cost * 1e9).round() as u64), CostSource::Reported, None);
         }
-        let estimate = self.model.as_deref().and_then(|model| self.prices.cost(&self.name, model, used));
-        estimate.map_or((None, CostSource::Unknown), |cost| (Some(cost), CostSource::Estimated))
+        let estimate = self.model.as_deref().and_then(|model| self.prices.estimate(&self.name, model, used));
+        estimate
+            .map_or((None, CostSource::Unknown, None), |(cost, price)| (Some(cost), CostSource::Estimated, Some(price)))
     }
 
     fn denials(&self) -> Vec<String> {
@@ -298,11 +300,12 @@ impl Reader for ClaudeReader {
     fn finish(mut self: Box<Self>, finished: &Finished) -> Result<Reply, ReplyError> {
         let verdict = self.verdict(finished);
         let used = self.used();
-        let (cost_nanos, cost_source) = self.cost(&used);
+        let (cost_nanos, cost_source, price) = self.cost(&used);
         self.warnings.extend(self.denials());
         let provenance = crate::core::outcome::Provenance {
             provider_version: self.version,
             warnings: self.warnings,
+            price,
             ..Default::default()
         };
         match verdict {

@@ -194,13 +194,14 @@ impl Reader for CodexReader {
 
     fn finish(self: Box<Self>, finished: &Finished) -> Result<Reply, ReplyError> {
         let verdict = self.verdict(finished);
-        let cost = match (&self.used, &self.model) {
-            (Some(used), Some(model)) => self.prices.cost("codex", model, used),
+        let estimate = match (&self.used, &self.model) {
+            (Some(used), Some(model)) => self.prices.estimate("codex", model, used),
             _ => None,
         };
+        let (cost, price) = estimate.unzip();
         let cost_source = if cost.is_some() { CostSource::Estimated } else { CostSource::Unknown };
         let usage = self.used.unwrap_or_default().into();
-        let provenance = Provenance { warnings: self.warnings, ..Provenance::default() };
+        let provenance = Provenance { warnings: self.warnings, price, ..Provenance::default() };
         match verdict {
             Ok(answer) => Ok(Reply {
                 usage,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::core::outcome::{CallError, CostSource, ErrorClass, Provenance};
+use crate::core::price::PriceNote;
 use crate::process::{Exit, Finished};
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
@@ -86,15 +87,16 @@ impl TableReader {
         }
     }
 
-    fn cost(&self, used: &TokenUse, model: Option<&str>) -> (Option<u64>, CostSource) {
+    fn cost(&self, used: &TokenUse, model: Option<&str>) -> (Option<u64>, CostSource, Option<PriceNote>) {
         let told = self.number(self.table.cost_usd.as_ref()).filter(|cost| cost.is_finite() && *cost > 0.0);
         let source = if self.table.cost_is_reported { CostSource::Reported } else { CostSource::Estimated };
         if let Some(cost) = told {
-            return (Some((cost * 1e9).round() as u64), source);
+            return (Some((cost * 1e9).round() as u64), source, None);
         }
         let known = *used != TokenUse::default();
-        let estimate = model.filter(|_| known).and_then(|model| self.prices.cost(&self.name, model, used));
-        estimate.map_or((None, CostSource::Unknown), |cost| (Some(cost), CostSource::Estimated))
+        let estimate = model.filter(|_| known).and_then(|model| self.prices.estimate(&self.name, model, used));
+        estimate
+            .map_or((None, CostSource::Unknown, None), |(cost, price)| (Some(cost), CostSource::Estimated, Some(price)))
     }
 
     fn failure(&self, finished: &Finished) -> Option<CallError> {
@@ -232,8 +234,8 @@ impl Reader for TableReader {
         let verdict = self.verdict(finished);
         let used = self.used();
         let model = self.text(self.table.model.as_ref()).or_else(|| self.model.clone());
-        let (cost_nanos, cost_source) = self.cost(&used, model.as_deref());
-        let (usage, provenance) = (used.into(), Provenance::default());
+        let (cost_nanos, cost_source, price) = self.cost(&used, model.as_deref());
+        let (usage, provenance) = (used.into(), Provenance { price, ..Provenance::default() });
         match verdict {
             Ok(answer) => Ok(Reply { usage, cost_nanos, cost_source, model, provenance, ..Reply::new(answer) }),
             Err(error) => {

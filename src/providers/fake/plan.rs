@@ -121,6 +121,7 @@ fn usage(scripted: Option<ScriptedUsage>, answer_bytes: Option<usize>, request: 
         output_tokens: scripted.output.unwrap_or(output),
         cache_read_tokens: scripted.cache_read,
         cache_write_tokens: scripted.cache_write,
+        ..Usage::default()
     }
 }
 

@@ -73,6 +73,8 @@ pub struct BatchResult {
     pub cost_nanos: Option<u64>,
     /// Where it comes from.
     pub cost_source: CostSource,
+    /// The day of the prices it was estimated with.
+    pub prices_as_of: Option<String>,
     /// The model that answered.
     pub model: Option<String>,
 }
@@ -204,12 +206,14 @@ impl Batches {
     fn priced(&self, part: Part) -> BatchResult {
         let Part { custom_id, text, used, model } = part;
         let name = &self.service.name;
-        let cost_nanos = match (&used, &model) {
-            (Some(used), Some(model)) => self.prices.batch_cost(name, model, used),
+        let estimate = match (&used, &model) {
+            (Some(used), Some(model)) => self.prices.batch_estimate(name, model, used),
             _ => None,
         };
+        let (cost_nanos, price) = estimate.unzip();
         let cost_source = if cost_nanos.is_some() { CostSource::Estimated } else { CostSource::Unknown };
-        BatchResult { custom_id, text, usage: used.unwrap_or_default().into(), cost_nanos, cost_source, model }
+        let (usage, prices_as_of) = (used.unwrap_or_default().into(), price.map(|price| price.as_of));
+        BatchResult { custom_id, text, usage, cost_nanos, cost_source, prices_as_of, model }
     }
 
     /// Sends one request: with a body it is a POST. Gives the bytes of an answer that says yes.
@@ -245,7 +249,7 @@ impl Batches {
     fn url(&self, base: &Url, path: &[&str]) -> Url {
         let mut url = match self.service.wire {
             // `.../v1/messages`, wherever the base has its version.
-            Wire::AnthropicMessages => self.service.wire.url(base, ""),
+            Wire::AnthropicMessages => self.service.wire.url(base, "", false),
             Wire::OpenAiChat | Wire::OpenAiResponses | Wire::GeminiGenerate => base.clone(),
         };
         if let Ok(mut segments) = url.path_segments_mut() {

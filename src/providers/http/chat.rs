@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::exchange::{Shared, exchange};
+use super::exchange::{Ears, Shared, exchange};
 use super::ladder::{self, LOCAL, Mode};
 use super::prompts::{self, ANSWER};
 use super::redact::clean;
 use super::service::Service;
+use super::stream::{refused, remember_refused};
 use super::tally::{Reserve, Tally};
 use super::wire::{Asked, Failed, Finish, Held, Said, ToolCall, ToolResult, Turn, Wire};
 use crate::core::call::ChatRole;
@@ -254,7 +255,8 @@ impl<'a> Chat<'a> {
             },
         };
         self.provenance.schema_mode = holding.map(|h| h.mode.as_str().to_owned());
-        let asked = Asked {
+        let stream_key = format!("{} {model}", self.service.key());
+        let mut asked = Asked {
             model,
             system: system.as_deref(),
             turns: &turns,
@@ -263,12 +265,14 @@ impl<'a> Chat<'a> {
             effort: self.request.spec.ask.effort.as_deref(),
             max_output: None,
             quirks: self.service.quirks,
+            streamed: self.service.streams && !refused(&stream_key),
         };
         let tries = if self.tools.is_empty() { 1 } else { TRIES };
         let mut tried = 0;
         loop {
             tried += 1;
-            let result = exchange(self.service, self.shared, &asked, self.ceiling(), &self.sent).await;
+            let ears = Ears { sent: &self.sent, progress: &self.context.progress };
+            let result = exchange(self.service, self.shared, &asked, self.ceiling(), ears).await;
             let result = result.and_then(|said| match &said.finish {
                 Finish::Malformed(word) => {
                     self.add(model, &said);
@@ -282,6 +286,13 @@ impl<'a> Chat<'a> {
                     self.add(model, &said);
                     self.note(json!({"role": "assistant", "text": said.text, "tool_calls": calls_of(&said)}));
                     return Ok(said);
+                }
+                Err(failed) if failed.of_stream => {
+                    // Some services stream to those only whom they know, some not at all.
+                    tracing::info!("{} does not stream {model}: in one from now on", self.service.name);
+                    remember_refused(&stream_key);
+                    asked.streamed = false;
+                    tried -= 1;
                 }
                 Err(failed) => {
                     let wait = failed.error.retry_after_ms.unwrap_or_else(|| self.backoff(tried));
@@ -461,9 +472,10 @@ impl<'a> Chat<'a> {
         (!lines.is_empty()).then(|| lines.join("\n") + "\n")
     }
 
-    fn reply(self, answer: ReplyAnswer) -> Reply {
+    fn reply(mut self, answer: ReplyAnswer) -> Reply {
         let (cost_nanos, cost_source) = self.tally.cost();
         let charge_nanos = self.tally.charge();
+        self.provenance.price = self.tally.price.take();
         Reply {
             answer,
             usage: self.tally.used.into(),
@@ -492,6 +504,7 @@ impl<'a> Chat<'a> {
         }
         let (cost_nanos, cost_source) = self.tally.cost();
         let charge_nanos = self.tally.charge();
+        self.provenance.price = self.tally.price.take();
         ReplyError {
             error,
             usage: self.tally.used.into(),

@@ -4,6 +4,7 @@ use super::service::Service;
 use super::wire::Said;
 use crate::core::budget::Charge;
 use crate::core::outcome::CostSource;
+use crate::core::price::PriceNote;
 use crate::providers::prices::{Prices, TokenUse};
 
 /// What is set aside for one request.
@@ -20,6 +21,8 @@ pub(super) struct Tally {
     last: TokenUse,
     cost_nanos: u64,
     source: Option<CostSource>,
+    /// The price of what was estimated last.
+    pub(super) price: Option<PriceNote>,
     /// Requests of which nobody knows what they cost, and what counts for them.
     unpriced: u32,
     unpriced_nanos: u64,
@@ -35,14 +38,20 @@ impl Tally {
             self.model.clone_from(&said.model);
         }
         let answered = said.model.as_deref().unwrap_or(model);
+        let counted = said.used != TokenUse::default();
         let estimated = || {
-            let price = |model: &str| prices.cost(&service.name, model, &said.used);
-            price(model).or_else(|| price(answered)).map(|cost| (cost, CostSource::Estimated))
+            // A service that counts nothing, or a stream whose last word was lost: nothing is known of the cost.
+            if !counted {
+                return None;
+            }
+            let price = |model: &str| prices.estimate(&service.name, model, &said.used);
+            price(model).or_else(|| price(answered)).map(|(cost, price)| (cost, CostSource::Estimated, Some(price)))
         };
-        match said.cost_nanos.map(|cost| (cost, CostSource::Reported)).or_else(estimated) {
+        match said.cost_nanos.map(|cost| (cost, CostSource::Reported, None)).or_else(estimated) {
             None => false,
-            Some((cost, source)) => {
+            Some((cost, source, price)) => {
                 self.cost_nanos += cost;
+                self.price = price.or_else(|| self.price.take());
                 self.source = match self.source {
                     Some(old) if old != source => Some(CostSource::Mixed),
                     Some(_) | None => Some(source),

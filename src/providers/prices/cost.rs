@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use super::table::{Price, Rates, Table};
+use super::table::{Found, Price, Rates, Table};
+use crate::core::price::PriceNote;
 
 /// The table in the binary.
 const EMBEDDED: &str = include_str!("prices.json");
@@ -51,6 +52,8 @@ impl From<TokenUse> for crate::core::outcome::Usage {
             output_tokens: used.output,
             cache_read_tokens: used.cache_read,
             cache_write_tokens: used.cache_write_5m + used.cache_write_1h,
+            cache_write_1h_tokens: used.cache_write_1h,
+            reasoning_tokens: used.reasoning,
         }
     }
 }
@@ -108,11 +111,11 @@ impl Prices {
 
     fn tables(&self) -> &Tables {
         self.tables.get_or_init(|| {
-            let embedded = Table::parse(EMBEDDED, "", "").map(|(table, _)| table).unwrap_or_default();
+            let embedded = Table::parse(EMBEDDED, "", "").map(|(table, _)| table.completed()).unwrap_or_default();
             let text = self.file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
             match text.map(|text| Table::parse(&text, "", "")) {
                 None => Tables { user: None, embedded, problem: None },
-                Some(Ok((table, _))) => Tables { user: Some(table), embedded, problem: None },
+                Some(Ok((table, _))) => Tables { user: Some(table.completed()), embedded, problem: None },
                 Some(Err(what)) => Tables { user: None, embedded, problem: Some(what) },
             }
         })
@@ -142,7 +145,7 @@ impl Prices {
 
     /// The price of `model` on `provider` (canonical name), when it is known. The CLIs use the prices of the service behind
     /// them, and a broker those of the vendor that a model's name begins with.
-    pub fn lookup(&self, provider: &str, model: &str) -> Option<&Price> {
+    pub fn lookup(&self, provider: &str, model: &str) -> Option<Found<'_>> {
         let model = model.trim().to_lowercase();
         let model = model.strip_prefix("models/").unwrap_or(&model);
         self.on(provider, model).or_else(|| match (provider, model.split_once('/')) {
@@ -159,7 +162,7 @@ impl Prices {
         })
     }
 
-    fn on(&self, provider: &str, model: &str) -> Option<&Price> {
+    fn on(&self, provider: &str, model: &str) -> Option<Found<'_>> {
         let tables = self.tables();
         [tables.user.as_ref(), Some(&tables.embedded)].into_iter().flatten().find_map(|table| {
             let exact = table.find(provider, model);
@@ -169,14 +172,20 @@ impl Prices {
 
     /// What these tokens cost in billionths of a US dollar; none when the model's price is not known.
     pub fn cost(&self, provider: &str, model: &str, used: &TokenUse) -> Option<u64> {
-        Some(self.lookup(provider, model)?.cost(used))
+        Some(self.lookup(provider, model)?.price.cost(used))
     }
 
-    /// What these tokens cost as part of a batch.
-    pub fn batch_cost(&self, provider: &str, model: &str, used: &TokenUse) -> Option<u64> {
-        let price = self.lookup(provider, model)?;
-        let whole = u128::from(price.cost(used)) * u128::from(price.batch_percent);
-        Some(u64::try_from(whole.div_ceil(100)).unwrap_or(u64::MAX))
+    /// What these tokens cost, and the price it was computed with.
+    pub fn estimate(&self, provider: &str, model: &str, used: &TokenUse) -> Option<(u64, PriceNote)> {
+        let found = self.lookup(provider, model)?;
+        Some((found.price.cost(used), found.note()))
+    }
+
+    /// What these tokens cost as part of a batch, and the price it was computed with.
+    pub fn batch_estimate(&self, provider: &str, model: &str, used: &TokenUse) -> Option<(u64, PriceNote)> {
+        let found = self.lookup(provider, model)?;
+        let whole = u128::from(found.price.cost(used)) * u128::from(found.price.batch_percent);
+        Some((u64::try_from(whole.div_ceil(100)).unwrap_or(u64::MAX), found.note()))
     }
 }
 
@@ -266,7 +275,44 @@ mod tests {
         };
         let whole = 3_000_000 + 3_000_000 + 7_500_000 + 6_000_000 + 1_500_000;
         assert_eq!(cost("anthropic", "claude-sonnet-4-6", &all), Some(whole));
-        assert_eq!(Prices::default().batch_cost("anthropic", "claude-sonnet-4-6", &all), Some(whole / 2));
+        assert_eq!(
+            Prices::default().batch_estimate("anthropic", "claude-sonnet-4-6", &all).map(|(cost, _)| cost),
+            Some(whole / 2)
+        );
+    }
+
+    #[test]
+    fn a_cache_of_an_hour_costs_twice_the_prompt_at_anthropic_unless_the_table_says_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = r#"{"owf_prices":1,"as_of":"2030-01-02","source":"mine","prices":[
+            {"provider":"anthropic","models":["claude-a"],"rates":{"input":1000000,"output":2000000,"cache_write":1250000}},
+            {"provider":"anthropic","models":["claude-b"],"rates":{"input":1000000,"output":2000000,"cache_write_1h":3000000}},
+            {"provider":"openai","models":["gpt-a"],"rates":{"input":1000000,"output":2000000,"cache_write":1250000}}]}"#;
+        std::fs::write(dir.path().join(FILE), table).unwrap();
+        let prices = Prices::of_user(Some(dir.path()));
+        let hour = TokenUse { cache_write_1h: 100, ..TokenUse::default() };
+        let costs = [("anthropic", "claude-a"), ("claude", "claude-a"), ("anthropic", "claude-b"), ("openai", "gpt-a")]
+            .map(|(provider, model)| prices.cost(provider, model, &hour));
+        assert_eq!(costs, [Some(200), Some(200), Some(300), Some(125)]);
+        let (_, note) = prices.estimate("claude", "claude-a", &hour).unwrap();
+        assert_eq!(note.rates.cache_write_1h, Some(2_000_000), "what was used stands in the record");
+        let short = TokenUse { cache_write_5m: 100, ..TokenUse::default() };
+        assert_eq!(prices.cost("anthropic", "claude-a", &short), Some(125));
+    }
+
+    #[test]
+    fn reasoning_is_a_part_of_the_answer_and_an_hour_one_of_what_is_written() {
+        let used =
+            TokenUse { input: 1, cache_read: 2, cache_write_5m: 3, cache_write_1h: 4, output: 50, reasoning: 40 };
+        let usage = crate::core::outcome::Usage {
+            input_tokens: 1,
+            output_tokens: 50,
+            cache_read_tokens: 2,
+            cache_write_tokens: 7,
+            cache_write_1h_tokens: 4,
+            reasoning_tokens: 40,
+        };
+        assert_eq!(crate::core::outcome::Usage::from(used), usage);
     }
 
     #[test]

@@ -7,4 +7,4 @@ mod table;
 
 pub use cost::{Prices, TokenUse};
 pub use refresh::{Written, write};
-pub use table::{Price, Rates, Source, Table, Tier};
+pub use table::{Found, Price, Rates, Source, Table, Tier};

@@ -5,9 +5,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::litellm;
+use crate::core::price::{PriceNote, PriceRates, PriceTier};
 
 /// The version of the file.
 const FORMAT: u32 = 1;
+
+/// Characters of a table's day and origin that a record of a call keeps.
+const DAY: usize = 20;
+const ORIGIN: usize = 120;
 
 /// Prices of models, in billionths of a US dollar per million tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +60,7 @@ pub struct Rates {
     /// Of what is written to a cache that lives five minutes; none = like the prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<u64>,
-    /// Of what is written to a cache that lives an hour; none = as for five minutes.
+    /// Of what is written to a cache that lives an hour; none = twice the prompt at Anthropic, elsewhere as for five minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<u64>,
 }
@@ -68,6 +73,43 @@ pub struct Tier {
     pub above: u64,
     /// The rates.
     pub rates: Rates,
+}
+
+impl From<Rates> for PriceRates {
+    fn from(rates: Rates) -> Self {
+        let Rates { input, output, cache_read, cache_write, cache_write_1h } = rates;
+        Self { input, output, cache_read, cache_write, cache_write_1h }
+    }
+}
+
+/// A price in the table it was found in.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    /// The price.
+    pub price: &'a Price,
+    /// The name it was found by.
+    name: &'a str,
+    table: &'a Table,
+}
+
+impl Found<'_> {
+    /// What a record of a call keeps of it.
+    pub fn note(&self) -> PriceNote {
+        let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+        PriceNote {
+            provider: self.price.provider.clone(),
+            model: self.name.to_owned(),
+            as_of: cut(&self.table.as_of, DAY),
+            source: cut(&self.table.source, ORIGIN),
+            rates: self.price.rates.into(),
+            tiers: self
+                .price
+                .tiers
+                .iter()
+                .map(|tier| PriceTier { above: tier.above, rates: tier.rates.into() })
+                .collect(),
+        }
+    }
 }
 
 fn hundred() -> u32 {
@@ -126,6 +168,17 @@ impl Table {
         )
     }
 
+    /// The same with what a vendor's list says of itself: a cache that lives an hour costs twice the prompt at Anthropic.
+    pub(super) fn completed(mut self) -> Self {
+        for price in self.prices.iter_mut().filter(|price| ["anthropic", "claude"].contains(&price.provider.as_str())) {
+            let tiers = price.tiers.iter_mut().map(|tier| &mut tier.rates);
+            for rates in tiers.chain([&mut price.rates]) {
+                rates.cache_write_1h = rates.cache_write_1h.or(Some(rates.input.saturating_mul(2)));
+            }
+        }
+        self
+    }
+
     /// Models it has prices for.
     pub fn models(&self) -> usize {
         let names = self.prices.iter().flat_map(|price| price.models.iter().map(|model| (&price.provider, model)));
@@ -133,13 +186,12 @@ impl Table {
     }
 
     /// The price of a model on a provider: by its exact name, else by the longest beginning of it.
-    pub(super) fn find(&self, provider: &str, model: &str) -> Option<&Price> {
+    pub(super) fn find(&self, provider: &str, model: &str) -> Option<Found<'_>> {
         let of = || self.prices.iter().filter(|price| price.provider == provider);
-        let exact = of().find(|price| price.models.iter().any(|name| name == model));
-        exact.or_else(|| {
-            let fits = |name: &String| name.strip_suffix('*').is_some_and(|start| model.starts_with(start));
-            let longest = |price: &&Price| price.models.iter().filter(|name| fits(name)).map(String::len).max();
-            of().filter(|price| longest(price).is_some()).max_by_key(longest)
-        })
+        let names = || of().flat_map(|price| price.models.iter().map(move |name| (price, name.as_str())));
+        let exact = names().find(|(_, name)| *name == model);
+        let fits = |name: &str| name.strip_suffix('*').is_some_and(|start| model.starts_with(start));
+        let found = exact.or_else(|| names().filter(|(_, name)| fits(name)).max_by_key(|(_, name)| name.len()));
+        found.map(|(price, name)| Found { price, name, table: self })
     }
 }
