@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::core::budget::Charge;
 use crate::core::call::CallKind;
 use crate::core::event::{ApprovalNote, Event};
@@ -41,6 +43,10 @@ pub struct RecordedCall {
     pub reserve_nanos: u64,
     /// What tools of its last attempt have changed, or were about to when its owner died: by the number of the effect.
     pub effects: Vec<(u32, String)>,
+    /// Those of them that may have changed something although they failed.
+    pub unclear: Vec<u32>,
+    /// What was said so far, for its next attempt to go on with.
+    pub kept: Option<Arc<Value>>,
     /// When its timer is due.
     pub due_at: Option<Millis>,
     /// The question it asked last and the answer.
@@ -126,6 +132,13 @@ impl History {
         self.calls.get(self.order.get((call_id.0 as usize).checked_sub(1)?)?)
     }
 
+    /// Forgets the question of a call whose next attempt begins: it has been answered, and the next one is another.
+    pub(crate) fn forget_question(&mut self, call_id: CallId) {
+        if let Some(call) = self.call_mut(call_id).filter(|call| call.kind != CallKind::Approval) {
+            call.approval = None;
+        }
+    }
+
     fn call_mut(&mut self, call_id: CallId) -> Option<&mut RecordedCall> {
         let key = self.order.get((call_id.0 as usize).checked_sub(1)?)?;
         self.calls.get_mut(key)
@@ -169,6 +182,8 @@ impl History {
                         charge: Charge::default(),
                         reserve_nanos: 0,
                         effects: Vec::new(),
+                        unclear: Vec::new(),
+                        kept: None,
                         due_at: None,
                         approval: None,
                         started_at: None,
@@ -193,28 +208,36 @@ impl History {
                     }
                     call.due_at = *due_at;
                     call.reserve_nanos = *reserve_nanos;
-                    call.effects.clear();
+                    if call.kept.is_none() {
+                        call.effects.clear();
+                    }
                     call.started_at.get_or_insert(at);
                 }
             }
-            Event::AttemptFailed { call_id, usage, cost_nanos, charge_nanos, rule, .. } => {
+            Event::AttemptFailed { call_id, usage, cost_nanos, charge_nanos, rule, kept, .. } => {
                 self.rules.extend(rule);
                 if let Some(call) = self.call_mut(*call_id) {
                     call.open = false;
+                    if let Some(kept) = kept {
+                        call.kept = Some(Arc::new(Value::clone(kept)));
+                    }
                     call.usage += *usage;
                     call.cost_nanos = add_cost(call.cost_nanos, *cost_nanos);
                     let cost_nanos = charge_nanos.or(*cost_nanos).unwrap_or(0);
                     call.charge += Charge { tokens: usage.output_tokens, cost_nanos, calls: 0 };
                 }
             }
-            Event::ToolStarted { call_id, number, tool, target, .. } => {
+            Event::ToolStarted { call_id, number, tool, target, args, .. } => {
                 if let Some(call) = self.call_mut(*call_id) {
+                    // A file is written or not; what a program did before it failed nobody knows.
+                    call.unclear.extend(args.as_ref().map(|_| *number));
                     call.effects.push((*number, target.as_ref().unwrap_or(tool).clone()));
                 }
             }
             Event::ToolFinished { call_id, number, ok: false, .. } => {
                 if let Some(call) = self.call_mut(*call_id) {
-                    call.effects.retain(|(effect, _)| effect != number);
+                    let RecordedCall { effects, unclear, .. } = call;
+                    effects.retain(|(effect, _)| effect != number || unclear.contains(number));
                 }
             }
             Event::CallFinished { call_id, outcome, reused, rule } => {
