@@ -283,3 +283,39 @@ fn a_loop_that_was_killed_in_a_tool_is_asked_about_with_what_it_had_used() {
     let row = owf(&place, &mock, &["approvals", "--json"]).json()["approvals"][0].clone();
     assert!(row["message"].as_str().unwrap().contains("had changed note, slow: run it again?"), "{row}");
 }
+
+/// Runs the example of an agent with tools of the configuration.
+pub(crate) fn run_example(document: &str) {
+    let place = place(document);
+    let mock = Mock::of(vec![
+        calls(&[("note", json!({"text": "going to deploy"})), ("deploy", json!({"v": 1}))]),
+        text("deployed"),
+    ]);
+    let paused = owf(&place, &mock, &[RUN, &["--arg", "request=Deploy it"]].concat()).json();
+    assert_eq!(paused["status_reason"], json!("approval"), "{paused}");
+    let id = paused["run_id"].as_str().unwrap();
+    decide(&place, &mock, "approve", id, &[]);
+    until(&place, &mock, id, "done");
+    let output = owf(&place, &mock, &["output", id, "--json"]).json()["output"].clone();
+    assert_eq!(output, json!({"report": "deployed"}));
+    assert_eq!([read(&place, "notes").lines().count(), read(&place, "deployed").lines().count()], [1, 1]);
+}
+
+#[test]
+fn a_script_says_in_which_mode_its_agent_uses_tools() {
+    let place = place("");
+    let script = |mode: &str| {
+        format!(
+            "export const meta = {{ name: 'f', description: 'd' }}\nreturn await agent('x', {{ tools: ['review_only']{mode} }})\n"
+        )
+    };
+    for (mode, told) in
+        [("", "error: `review_only` may be used in mode review only; this run has no mode"), (", mode: 'review'", "")]
+    {
+        let mock = Mock::of(vec![calls(&[("review_only", json!({}))]), text("done")]);
+        place.file("flow.js", &script(mode));
+        let view = owf(&place, &mock, &["run", "flow.js", "--provider", "openai", "--no-input", "--json"]).json();
+        assert_eq!(view["output"], json!("done"), "{view}");
+        assert_eq!(results(&mock.seen()), [told]);
+    }
+}
