@@ -78,8 +78,10 @@ interface AgentOptions {
   system?: string;
   /** What was said before the prompt, in order. Agent programs get it as text before the prompt. */
   messages?: { role: "user" | "assistant"; content: string }[];
-  /** Tools it may use; absent = all. */
+  /** Tools it may use; absent = all. Agents of services may name tools of the user's configuration, too. */
   tools?: string[];
+  /** The mode in which it uses tools of the user's configuration. */
+  mode?: string;
   /** Stored with the call, part of no key. */
   metadata?: Json;
   /** What to do when the process died while this call was changing things: ask a person, run it again, or fail. */

@@ -393,6 +393,9 @@ pub struct CallSpec {
     /// Configured cleanups that run at the end of the run when the call was begun.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cleanup: Vec<String>,
+    /// The mode in which its tools are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
     /// What the configuration says of the tools that it names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolNote>,
@@ -421,6 +424,7 @@ impl CallSpec {
             on_lost: OnLost::Ask,
             metadata: None,
             cleanup: Vec::new(),
+            mode: None,
             tools: Vec::new(),
             refused: None,
             known: None,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::core::call::{CallSpec, Decider, Decision, is_default};
+use crate::core::call::{ApprovalAsk, CallSpec, Decider, Decision, is_default};
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::outcome::{CallError, CallRef, Outcome, Usage, WorktreeNote};
 use crate::core::price::PriceNote;
@@ -126,6 +126,9 @@ pub enum Event {
         /// The fixture rule that answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<u32>,
+        /// What was said so far, for the next attempt to go on with: its tools had effects, or a person is asked about one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<Box<Value>>,
     },
     /// A running attempt said how far it is. Told for readers; nothing depends on it.
     AttemptProgress {
@@ -149,6 +152,9 @@ pub enum Event {
         /// What it changes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         target: Option<String>,
+        /// Its arguments, for a tool of the configuration: what takes it back needs them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        args: Option<Value>,
     },
     /// It has changed it, or has not.
     ToolFinished {
@@ -478,4 +484,17 @@ pub struct ApprovalNote {
     /// What the expiry counts as.
     #[serde(default)]
     pub on_timeout: Decision,
+}
+
+impl From<&ApprovalNote> for ApprovalAsk {
+    /// The question as it was asked, for as long as it stands.
+    fn from(note: &ApprovalNote) -> Self {
+        Self {
+            message: note.message.clone(),
+            metadata: note.metadata.clone(),
+            decider: note.decider,
+            expires_in_ms: None,
+            on_timeout: note.on_timeout,
+        }
+    }
 }

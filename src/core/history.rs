@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::core::budget::Charge;
 use crate::core::call::CallKind;
 use crate::core::event::{ApprovalNote, Event};
@@ -45,6 +47,10 @@ pub struct RecordedCall {
     pub counts_tokens: bool,
     /// What tools of its last attempt have changed, or were about to when its owner died: by the number of the effect.
     pub effects: Vec<(u32, String)>,
+    /// Those of them that may have changed something although they failed.
+    pub unclear: Vec<u32>,
+    /// What was said so far, for its next attempt to go on with.
+    pub kept: Option<Arc<Value>>,
     /// When its timer is due.
     pub due_at: Option<Millis>,
     /// The question it asked last and the answer.
@@ -153,6 +159,13 @@ impl History {
         self.calls.get(self.order.get((call_id.0 as usize).checked_sub(1)?)?)
     }
 
+    /// Forgets the question of a call whose next attempt begins: it has been answered, and the next one is another.
+    pub(crate) fn forget_question(&mut self, call_id: CallId) {
+        if let Some(call) = self.call_mut(call_id).filter(|call| call.kind != CallKind::Approval) {
+            call.approval = None;
+        }
+    }
+
     fn call_mut(&mut self, call_id: CallId) -> Option<&mut RecordedCall> {
         let key = self.order.get((call_id.0 as usize).checked_sub(1)?)?;
         self.calls.get_mut(key)
@@ -195,6 +208,8 @@ impl History {
                         reserve_nanos: 0,
                         counts_tokens: false,
                         effects: Vec::new(),
+                        unclear: Vec::new(),
+                        kept: None,
                         due_at: None,
                         approval: None,
                         started_at: None,
@@ -221,14 +236,19 @@ impl History {
                     call.reserve_nanos = *reserve_nanos;
                     let asks = matches!(call.kind, CallKind::Agent | CallKind::Turn);
                     call.counts_tokens = asks && provider.as_ref().is_some_and(|name| !is_fake(name));
-                    call.effects.clear();
+                    if call.kept.is_none() {
+                        call.effects.clear();
+                    }
                     call.started_at.get_or_insert(at);
                 }
             }
-            Event::AttemptFailed { call_id, usage, usage_unknown, cost_nanos, charge_nanos, rule, .. } => {
+            Event::AttemptFailed { call_id, usage, usage_unknown, cost_nanos, charge_nanos, rule, kept, .. } => {
                 self.rules.extend(rule);
                 if let Some(call) = self.call_mut(*call_id) {
                     call.open = false;
+                    if let Some(kept) = kept {
+                        call.kept = Some(Arc::new(Value::clone(kept)));
+                    }
                     call.usage += *usage;
                     call.usage_unknown |= usage_unknown;
                     call.cost_nanos = add_cost(call.cost_nanos, *cost_nanos);
@@ -236,14 +256,17 @@ impl History {
                     call.charge += Charge { tokens: usage.output_tokens, cost_nanos, calls: 0 };
                 }
             }
-            Event::ToolStarted { call_id, number, tool, target, .. } => {
+            Event::ToolStarted { call_id, number, tool, target, args, .. } => {
                 if let Some(call) = self.call_mut(*call_id) {
+                    // A file is written or not; what a program did before it failed nobody knows.
+                    call.unclear.extend(args.as_ref().map(|_| *number));
                     call.effects.push((*number, target.as_ref().unwrap_or(tool).clone()));
                 }
             }
             Event::ToolFinished { call_id, number, ok: false, .. } => {
                 if let Some(call) = self.call_mut(*call_id) {
-                    call.effects.retain(|(effect, _)| effect != number);
+                    let RecordedCall { effects, unclear, .. } = call;
+                    effects.retain(|(effect, _)| effect != number || unclear.contains(number));
                 }
             }
             Event::CallFinished { call_id, outcome, reused, rule } => {

@@ -80,6 +80,7 @@ impl RunLoop {
             return self.start_child(call_id);
         }
         let progress = self.progress(call_id, attempt);
+        let lent = self.lent(call_id);
         let Some(prepared) = self.prepared.get_mut(&call_id) else { return };
         let mut request = prepared.request.clone();
         request.attempt = attempt;
@@ -128,6 +129,7 @@ impl RunLoop {
             isolation,
             breaker,
             files: Arc::clone(&self.tree.services.config.files),
+            lent,
             effects: Arc::new(Effects::new(self.to_self.clone(), call_id, attempt)),
             request,
         };

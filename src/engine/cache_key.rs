@@ -37,7 +37,14 @@ pub(crate) fn parts(spec: &CallSpec, prepared: &Prepared) -> BTreeMap<String, Ha
     put("provider", Some(prepared.provider_name.clone().into()));
     put("persona", ask.agent_type.as_ref().map(|name| json!([name, ask.persona])));
     let tools = ask.tools.is_some() || ask.disallowed_tools.is_some() || ask.extra.is_some();
-    put("tools", tools.then(|| json!([ask.tools, ask.disallowed_tools, ask.extra])));
+    put(
+        "tools",
+        // What they are stands in no request, so it counts here.
+        match &prepared.tools {
+            Some(lent) => Some(json!([ask.tools, ask.disallowed_tools, ask.extra, lent])),
+            None => tools.then(|| json!([ask.tools, ask.disallowed_tools, ask.extra])),
+        },
+    );
     put("scopes", ask.read_scope.as_ref().map(|scope| json!(scope)));
     put("namespace", ask.namespace.clone().map(Value::from));
     put("workspace", prepared.workspace.as_ref().map(|seen| seen.state.clone().into()));

@@ -53,6 +53,7 @@ impl RunLoop {
             | Message::StoreFailed
             | Message::Attempt { .. }
             | Message::Accepted { .. }
+            | Message::Policies { .. }
             | Message::ToolFinished { .. } => Some(message),
             Message::Cancel { row, .. } | Message::Pause { row, .. } | Message::Decided { row, .. } => {
                 self.consumed.extend(row);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::call::CallSpec;
+use crate::core::call::{CallKind, CallSpec};
 use crate::core::environment::Environment;
 use crate::core::failure::{Code, Failure};
 use crate::core::outcome::{CallError, ErrorClass};
@@ -12,9 +12,10 @@ use crate::core::work::{CommandAsk, stays_below};
 use crate::front::document;
 use crate::process::{Exit, Finished, Program, find_program, passed, run};
 use crate::providers::{
-    AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError, Stop,
+    AttemptRequest, BoxFuture, CallContext, FileTools, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError, Stop,
 };
 
+use super::agent_tools::unfit;
 use super::answer::clip;
 use super::services::Services;
 
@@ -54,6 +55,18 @@ pub(crate) fn check(kind: WorkflowKind, text: &str, services: &Services, setting
                 .hint("tools are `[tools.NAME]` of the user's configuration")
                 .with("tool", tool)
         })?;
+    }
+    for (task, ask) in plan.iter().flat_map(document::Plan::agents) {
+        let provider = services.registry.get(ask.provider.as_deref().unwrap_or(&settings.provider));
+        let spec = CallSpec::new(CallKind::Agent, ask.clone());
+        let named = ask.tools.iter().flatten().filter(|name| !FileTools::knows(name));
+        for (name, tool) in named.filter_map(|name| Some((name, services.config.tools.get(name).ok()?))) {
+            if let Some(why) = provider.as_ref().and_then(|provider| unfit(name, tool, provider.as_ref(), &spec)) {
+                return Err(
+                    Failure::new(Code::InvalidArguments, format!("task `{task}`: {why}")).with("tool", name.as_str())
+                );
+            }
+        }
     }
     if allowed(services, settings) {
         return Ok(());

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::core::budget::Charge;
@@ -37,11 +38,12 @@ impl Effects {
     ///
     /// # Errors
     /// Nobody waits for it any more, or it could not be recorded: then it must not take place.
-    pub(crate) async fn begin(&self, tool: &str, target: Option<&str>) -> Result<u32, String> {
+    pub(crate) async fn begin(&self, tool: &str, target: Option<&str>, args: Option<&Value>) -> Result<u32, String> {
         let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let (recorded, record) = oneshot::channel();
         let (call_id, attempt, tool, target) = (self.call_id, self.attempt, tool.to_owned(), target.map(str::to_owned));
-        let message = Message::ToolStarted { call_id, attempt, number, tool, target, recorded };
+        let args = args.cloned();
+        let message = Message::ToolStarted { call_id, attempt, number, tool, target, args, recorded };
         self.to.send(message).map_err(|_| ENDED.to_owned())?;
         // The loop lets go of it without a word when the call has ended.
         let ticket: Ticket = record.await.map_err(|_| ENDED.to_owned())?;

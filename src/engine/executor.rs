@@ -13,9 +13,10 @@ use crate::core::machine::{Answer, AttemptReport};
 use crate::core::outcome::{CallError, CostSource, ErrorClass};
 use crate::core::work::OutputsAsk;
 use crate::providers::schema::CompiledSchema;
-use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError};
+use crate::providers::{AttemptRequest, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError, ToolBox};
 use crate::store::Ticket;
 
+use super::agent_tools::{AgentTools, Lent};
 use super::answer::checked;
 use super::breaker::{Breakers, Rule, refused};
 use super::collapse::said;
@@ -44,6 +45,8 @@ pub(crate) struct Attempt {
     pub(crate) isolation: Option<Isolation>,
     /// What file tools may touch, for providers that bring none.
     pub(crate) files: Arc<FileRules>,
+    /// Tools of the configuration, for providers that bring none.
+    pub(crate) lent: Option<Lent>,
     /// Where those tools say what they are about to change.
     pub(crate) effects: Arc<Effects>,
 }
@@ -122,6 +125,17 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files, attempt.secrets.known(), &attempt.effects),
         ProviderKind::Cli | ProviderKind::Fake => Ok(None),
     };
+    let mut lent = None;
+    let tools =
+        tools.map(|files| match attempt.lent.take().filter(|_| attempt.provider.kind() == ProviderKind::Http) {
+            None => files,
+            Some(of) => {
+                let told = (&attempt.context.stop, &attempt.context.progress);
+                let all = Arc::new(AgentTools::new(of, files, &attempt.request, told, &attempt.effects));
+                lent = Some(Arc::clone(&all));
+                Some(all as Arc<dyn ToolBox>)
+            }
+        });
     let ended = match tools {
         Ok(tools) => {
             attempt.context.tools = tools;
@@ -203,6 +217,13 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
                 Some(Err(error)) => report.result = Err(error),
             }
         }
+    }
+    report.acted = attempt.context.tools.as_ref().is_some_and(|tools| tools.acted());
+    if let (Some(lent), Err(_), false) = (lent, &report.result, was_cut_short) {
+        let (question, said) = lent.left();
+        // Without what was said so far another attempt could only begin again.
+        report.question = question.filter(|_| said.is_some());
+        report.kept = said.map(Box::new).filter(|_| report.acted || report.question.is_some());
     }
     if let Some(error) = cut_short {
         report.result = Err(error);
@@ -295,10 +316,11 @@ async fn answer(attempt: &Attempt) -> Ended {
     stop.stop();
     let patience = attempt.provider.wind_down();
     let reply = if patience.is_zero() { None } else { tokio::time::timeout(patience, &mut call).await.ok() };
-    let written = context.tools.as_ref().is_some_and(|tools| !tools.changed_files().is_empty());
-    if timed_out && written {
-        // What an agent has written must not be written again by another attempt.
-        let message = format!("no answer in {}, after files were written", readable(attempt.request.timeout_ms));
+    let acted = context.tools.as_ref().filter(|tools| tools.acted());
+    if let (true, Some(tools)) = (timed_out, acted) {
+        // What an agent has done must not be done again by another attempt.
+        let what = if tools.changed_files().is_empty() { "tools were used" } else { "files were written" };
+        let message = format!("no answer in {}, after {what}", readable(attempt.request.timeout_ms));
         let mut error = CallError::new(ErrorClass::Other, message);
         error.hint = Some("look at the files before the call is made again".to_owned());
         let failure = match reply {

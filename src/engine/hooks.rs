@@ -17,6 +17,7 @@ use crate::core::ids::CallId;
 use crate::core::machine::{Answer, AttemptReport, Input, Plan};
 use crate::core::outcome::{CallError, ErrorClass, Outcome};
 use crate::core::run::{RunSpec, RunStatus};
+use crate::core::work::ToolAsk;
 use crate::process::{Exit, Program, find_program, passed, run};
 
 use super::begin::Running;
@@ -81,11 +82,14 @@ pub struct Hook {
     pub env: Vec<String>,
 }
 
+/// What a policy decided: its name, the verdict, the reason.
+pub(crate) type PolicyNote = (String, PolicyVerdict, Option<String>);
+
 /// What hooks decided about one call, in their order.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    /// What is worth an event: policy, verdict, reason.
-    pub(crate) notes: Vec<(String, PolicyVerdict, Option<String>)>,
+    /// What is worth an event.
+    pub(crate) notes: Vec<PolicyNote>,
     /// Why the call is not made, or its answer does not count.
     pub(crate) refused: Option<CallError>,
 }
@@ -117,6 +121,7 @@ struct Said {
 }
 
 /// Everything hooks of one place are asked with.
+#[derive(Clone)]
 pub(super) struct Asking {
     hooks: Vec<Hook>,
     env: Environment,
@@ -125,6 +130,34 @@ pub(super) struct Asking {
     marker: String,
     /// The question, but for the hook's name.
     question: Value,
+}
+
+/// The hooks that judge calls of tools in the loop of one agent.
+#[derive(Clone, Default)]
+pub(super) struct ToolHooks {
+    before: Option<Asking>,
+    after: Option<Asking>,
+}
+
+impl ToolHooks {
+    /// Asks the hooks of a place about a call of a tool: what is worth an event, and why the call is refused.
+    pub(super) async fn judge(&self, place: HookPlace, ask: &ToolAsk, mutating: bool, answer: Option<Value>) -> Judged {
+        let asking = match place {
+            HookPlace::Before => &self.before,
+            HookPlace::After | HookPlace::Cleanup => &self.after,
+        };
+        let Some(mut asking) = asking.clone() else { return Judged { notes: Vec::new(), refused: None } };
+        if let Some(call) = asking.question.get_mut("call") {
+            call["kind"] = "tool".into();
+            call["label"] = ask.name.clone().into();
+            call["mutating"] = mutating.into();
+            call["ask"] = json!({"tool": ask});
+        }
+        if let (Some(map), Some(answer)) = (asking.question.as_object_mut(), answer) {
+            map.insert("answer".to_owned(), answer);
+        }
+        judge(asking).await
+    }
 }
 
 /// Asks hooks one after another; the first that refuses ends it.
@@ -308,7 +341,7 @@ impl RunLoop {
         }
     }
 
-    fn note_policies(&mut self, call_id: CallId, notes: Vec<(String, PolicyVerdict, Option<String>)>) {
+    pub(super) fn note_policies(&mut self, call_id: CallId, notes: Vec<PolicyNote>) {
         for (policy, verdict, mut reason) in notes {
             self.tree.services.secrets.option(&mut reason);
             self.feed(Input::Policy { call_id, policy, verdict, reason });
@@ -333,15 +366,24 @@ impl RunLoop {
         self.attempts.insert(call_id, Running::of(&task));
     }
 
-    /// What the hooks of a place are asked about a call; none when there is no such hook.
-    fn asking(&self, call_id: CallId, place: HookPlace, answer: Option<Value>) -> Option<Asking> {
-        let kind = self.machine.spec(call_id)?.kind;
+    /// The hooks that judge the tools in an agent's loop.
+    pub(super) fn tool_hooks(&self, call_id: CallId) -> ToolHooks {
+        let of = |place| self.hooks_of(place, CallKind::Tool).and_then(|hooks| self.asked(call_id, hooks, place, None));
+        ToolHooks { before: of(HookPlace::Before), after: of(HookPlace::After) }
+    }
+
+    /// The hooks of a place that judge calls of a kind; none when there are none.
+    fn hooks_of(&self, place: HookPlace, kind: CallKind) -> Option<Vec<Hook>> {
         let named = &self.spec.hooks;
         let applies = |h: &&Hook| h.place == place && h.kinds.contains(&kind) && (h.always || named.contains(&h.name));
         let hooks: Vec<Hook> = self.tree.services.config.hooks.iter().filter(applies).cloned().collect();
-        if hooks.is_empty() {
-            return None;
-        }
+        (!hooks.is_empty()).then_some(hooks)
+    }
+
+    /// What the hooks of a place are asked about a call; none when there is no such hook.
+    fn asking(&self, call_id: CallId, place: HookPlace, answer: Option<Value>) -> Option<Asking> {
+        let kind = self.machine.spec(call_id)?.kind;
+        let hooks = self.hooks_of(place, kind)?;
         self.asked(call_id, hooks, place, answer.map(|answer| ("answer", answer)))
     }
 

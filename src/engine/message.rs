@@ -4,7 +4,7 @@ use crate::core::ids::CallId;
 use crate::core::machine::{AttemptReport, DecisionInput, Plan};
 use crate::core::run::{RunError, StatusReason};
 
-use super::hooks::{Judged, Judging};
+use super::hooks::{Judged, Judging, PolicyNote};
 use super::run_end::RunEnd;
 
 /// A message to a run loop.
@@ -40,6 +40,8 @@ pub(crate) enum Message {
         tool: String,
         /// What it changes.
         target: Option<String>,
+        /// Its arguments, for a tool of the configuration.
+        args: Option<serde_json::Value>,
         /// What to wait for; dropped when the attempt is not wanted any more.
         recorded: tokio::sync::oneshot::Sender<crate::store::Ticket>,
     },
@@ -93,6 +95,13 @@ pub(crate) enum Message {
         call_id: CallId,
         /// Why its tool is not known.
         failed: Option<crate::core::outcome::CallError>,
+    },
+    /// Hooks have judged a call of a tool in the loop of an agent.
+    Policies {
+        /// The agent's call.
+        call_id: CallId,
+        /// What is worth an event.
+        notes: Vec<PolicyNote>,
     },
     /// The hooks before a call have judged it.
     Allowed {

@@ -1,5 +1,6 @@
 //! Layer 2: the asynchronous shell around the core, and the whole API of the product.
 
+mod agent_tools;
 mod answer;
 mod batch_file;
 mod batches;

@@ -36,6 +36,8 @@ pub(crate) struct Prepared {
     pub(super) request: AttemptRequest,
     pub(super) schema: Option<Arc<CompiledSchema>>,
     pub(super) workspace: Option<Seen>,
+    /// The tools of the configuration that its agent may use, as they are.
+    pub(super) tools: Option<Value>,
     /// Mutating attempts begun when the call was planned.
     pub(super) mutations: u64,
     /// Set when a fresh answer goes into the cache.
@@ -128,6 +130,7 @@ impl RunLoop {
             concurrency,
             schema,
             workspace,
+            tools: self.lent(call_id).map(|lent| lent.identity()),
             mutations: self.tree.mutations().0,
             store_as: None,
             feedback: None,

@@ -60,6 +60,7 @@ impl RunLoop {
             request: self.attempt_request(call_id, spec, provider.as_ref(), false),
             schema,
             workspace: None,
+            tools: None,
             mutations: self.tree.mutations().0,
             store_as: None,
             feedback: None,

@@ -176,7 +176,7 @@ impl RunLoop {
             other => other,
         };
         self.tree.services.secrets.ops(&mut ops, &mut state);
-        super::tools::mark(&mut ops, &self.tree.services.config.tools);
+        super::tools::mark(&mut ops, &self.tree.services.config.tools, &self.personas);
         self.feed(Input::Ran { ops, state });
     }
 
@@ -478,12 +478,13 @@ impl RunLoop {
                 self.tree.services.secrets.text(&mut message);
                 self.feed(Input::Progressed { call_id, attempt, message });
             }
-            Message::ToolStarted { call_id, attempt, number, tool, mut target, recorded } => {
+            Message::ToolStarted { call_id, attempt, number, tool, mut target, mut args, recorded } => {
                 self.tree.services.secrets.option(&mut target);
+                self.tree.services.secrets.option_value(&mut args);
                 // Only now: a part of a key is not known any more.
                 let target = target.map(|target| target.chars().take(TARGET).collect());
                 if self.machine.is_running(call_id, attempt) {
-                    self.feed(Input::ToolStarted { call_id, attempt, number, tool, target });
+                    self.feed(Input::ToolStarted { call_id, attempt, number, tool, target, args });
                     if let Some(ticket) = self.journal.barrier() {
                         // A tool whose time is up does not wait any more; then nothing follows from it.
                         let _ = recorded.send(ticket);
@@ -511,6 +512,7 @@ impl RunLoop {
                 self.once_found(*claim, *plan, found);
             }
             Message::Described { call_id, failed } => self.described(call_id, failed),
+            Message::Policies { call_id, notes } => self.note_policies(call_id, notes),
             Message::Allowed { call_id, judged } => self.allowed(call_id, judged),
             Message::Accepted { call_id, judged, what } => self.accepted(call_id, judged, *what),
             Message::Permit(call_id) => self.permitted(call_id),

@@ -67,7 +67,7 @@ impl Secrets {
         }
     }
 
-    fn option_value(&self, value: &mut Option<Value>) {
+    pub(crate) fn option_value(&self, value: &mut Option<Value>) {
         if let Some(value) = value {
             self.value(value);
         }
@@ -138,6 +138,13 @@ impl Secrets {
             return;
         }
         self.option(&mut report.rejected);
+        if let Some(kept) = &mut report.kept {
+            self.value(kept);
+        }
+        if let Some(question) = &mut report.question {
+            self.text(&mut question.message);
+            self.option_value(&mut question.metadata);
+        }
         self.option(&mut report.model);
         self.option(&mut report.provenance.provider_version);
         for name in &mut report.changed_files {

@@ -74,7 +74,7 @@ impl Box {
     async fn write(&self, kind: Kind, arguments: Value) -> Result<String, String> {
         let guard = Arc::clone(&self.writer).lock_owned().await;
         let target = arguments.get("path").and_then(Value::as_str);
-        let number = self.effects.begin(kind.name(), target).await?;
+        let number = self.effects.begin(kind.name(), target, None).await?;
         let (files, effects) = (Arc::clone(&self.files), Arc::clone(&self.effects));
         // Lock and last word stay with the work, also when nobody waits for it any more.
         let work = tokio::task::spawn_blocking(move || {

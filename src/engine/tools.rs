@@ -1,6 +1,7 @@
 //! Calls of tools: arguments against their schema, then the mode, then a person, then the hooks, then the handler. None of these is
 //! skipped.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,10 +13,12 @@ use crate::core::machine::{Input, Plan};
 use crate::core::op::Op;
 use crate::core::outcome::{CallError, ErrorClass, SchemaError};
 use crate::core::work::{ToolAsk, ToolNote};
+use crate::providers::FileTools;
 use crate::tools::{Definition, Tools};
 
 use super::begin::Running;
 use super::message::Message;
+use super::personas::Pinnable;
 use super::run_loop::RunLoop;
 use super::tool_runner::{Runner, lock_file};
 
@@ -24,15 +27,35 @@ fn note(name: &str, tool: &Definition) -> ToolNote {
     ToolNote { name: name.to_owned(), read_only: tool.changes_nothing(), workflow }
 }
 
-/// Notes what is configured of the tool of each requested call: the configuration knows, the workflow does not.
-pub(crate) fn mark(ops: &mut [Op], tools: &Tools) {
+/// Notes what is configured of the tools that each requested call names: the configuration knows, the workflow does not.
+pub(crate) fn mark(ops: &mut [Op], tools: &Tools, personas: &BTreeMap<String, Pinnable>) {
+    if tools.names().next().is_none() {
+        return;
+    }
     for op in ops {
-        if let Op::Request(spec) = op
-            && let Some(ask) = &spec.ask.tool
-            && let Ok(tool) = tools.get(&ask.name)
-        {
-            spec.tools = vec![note(&ask.name, tool)];
+        let Op::Request(spec) = op else { continue };
+        let ask = &spec.ask;
+        let persona = || personas.get(ask.agent_type.as_ref()?)?.persona.tools.as_deref();
+        let names: Vec<&str> = match spec.kind {
+            CallKind::Tool => ask.tool.iter().map(|tool| tool.name.as_str()).collect(),
+            CallKind::Agent => {
+                let names = ask.tools.as_deref().or_else(persona).unwrap_or_default();
+                let barred = ask.disallowed_tools.as_deref().unwrap_or_default();
+                // Names of owf's own file tools mean those.
+                let usable = |name: &&String| !barred.contains(name) && !FileTools::knows(name);
+                names.iter().filter(usable).map(String::as_str).collect()
+            }
+            _ => continue,
+        };
+        let mut notes: Vec<ToolNote> = Vec::new();
+        for name in names {
+            if let Ok(tool) = tools.get(name)
+                && notes.iter().all(|known| known.name != name)
+            {
+                notes.push(note(name, tool));
+            }
         }
+        spec.tools = notes;
     }
 }
 
@@ -71,7 +94,7 @@ pub(crate) fn admit(definition: &Definition, ask: &ToolAsk) -> Result<Admitted, 
 }
 
 /// What becomes of a call of a tool before its hooks are asked.
-enum Gate {
+pub(super) enum Gate {
     /// It may go on; none = a rule of a fixture answers for a tool that is not configured.
     Open(Option<Box<Admitted>>),
     /// It ends here, or a person is asked.
@@ -83,8 +106,14 @@ enum Gate {
 impl RunLoop {
     /// Takes up a call that may start: what it must satisfy first, then its hooks, then its plan.
     pub(super) fn take_up(&mut self, call_id: CallId) {
-        if let Some(spec) = self.machine.spec(call_id).filter(|spec| spec.kind == CallKind::Tool).cloned() {
-            match self.gate(call_id, &spec) {
+        if let Some(spec) =
+            self.machine.spec(call_id).filter(|spec| !spec.tools.is_empty() || spec.kind == CallKind::Tool).cloned()
+        {
+            let gate = match spec.kind {
+                CallKind::Tool => self.gate(call_id, &spec),
+                _ => self.gate_of_agent(call_id, &spec),
+            };
+            match gate {
                 Gate::Open(_) => {}
                 Gate::Shut(plan) => return self.feed(Input::Prepared { call_id, plan }),
                 Gate::Later => return,
@@ -139,7 +168,7 @@ impl RunLoop {
     }
 
     /// Asks the server of a tool how it describes it, off this thread.
-    fn describe(&mut self, call_id: CallId, name: String, definition: Definition) {
+    pub(super) fn describe(&mut self, call_id: CallId, name: String, definition: Definition) {
         let (services, servers) = (Arc::clone(&self.tree.services), Arc::clone(&self.tree.servers));
         let (cwd, to) = (PathBuf::from(&self.spec.workspace), self.to_self.clone());
         let marker = format!("{}/{}/{call_id}", self.tree.root, self.run);
@@ -193,7 +222,7 @@ impl RunLoop {
 }
 
 /// Milliseconds that a call of a tool may take, as the configuration says: of the tool, else of the server that lends it.
-fn time_limit(tool: &Definition, tools: &Tools) -> Option<u64> {
+pub(crate) fn time_limit(tool: &Definition, tools: &Tools) -> Option<u64> {
     let own = tool.timeout_seconds.map(|seconds| seconds.saturating_mul(1000).max(1));
     own.or_else(|| {
         let server = tools.server(&tool.mcp.as_ref()?.server)?;
@@ -202,7 +231,7 @@ fn time_limit(tool: &Definition, tools: &Tools) -> Option<u64> {
 }
 
 /// What a person is asked before a tool runs.
-fn question(ask: &ToolAsk, admitted: &Admitted) -> ApprovalAsk {
+pub(crate) fn question(ask: &ToolAsk, admitted: &Admitted) -> ApprovalAsk {
     let message = admitted.definition.approval_message.clone();
     ApprovalAsk {
         message: message.unwrap_or_else(|| format!("Use the tool `{}`?", ask.name)),

@@ -38,7 +38,9 @@ impl FileTools {
             }
             Some(names) => {
                 for name in names {
-                    if !out.set(name, true) {
+                    // Tools of the configuration are another's business.
+                    let configured = request.spec.tools.iter().any(|tool| tool.name == *name);
+                    if !out.set(name, true) && !configured {
                         out.warnings.push(format!("there is no tool {name} for this provider"));
                     }
                 }
@@ -67,6 +69,11 @@ impl FileTools {
         };
         *slot = on;
         true
+    }
+
+    /// Whether a name means one of them.
+    pub fn knows(name: &str) -> bool {
+        Self::default().set(name, true)
     }
 
     /// Whether there is any.

@@ -170,6 +170,24 @@ pub trait ToolBox: Send + Sync {
         Vec::new()
     }
 
+    /// Whether something was done that must not be done again: such an attempt is not made once more from its beginning.
+    fn acted(&self) -> bool {
+        !self.changed_files().is_empty()
+    }
+
+    /// Whether the last call waits for a person: then the attempt ends, having given what was said so far to [`ToolBox::keep`].
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Takes what was said so far, in the provider's own form, for another attempt to go on with.
+    fn keep(&self, _said: Value) {}
+
+    /// What another attempt left for this one to go on with.
+    fn kept(&self) -> Option<Value> {
+        None
+    }
+
     /// The most requests to the model in one attempt.
     fn max_turns(&self) -> u32 {
         25

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::files::Kind;
@@ -16,7 +16,7 @@ const UNDO_FOR: u64 = 3_600;
 const MOST_FAULTS: usize = 10;
 
 /// A tool as configured: `[tools.NAME]`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Definition {
     /// What it does, for readers and models.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How long a server may take to get ready when nothing is configured.
 const STARTUP_SECONDS: f64 = 30.0;
@@ -10,7 +10,7 @@ const STARTUP_SECONDS: f64 = 30.0;
 const MOST_SECONDS: f64 = 86_400.0;
 
 /// A tool of an MCP server: `mcp = { server = "...", tool = "..." }`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct McpTool {
     /// The server, by its name in the configuration.

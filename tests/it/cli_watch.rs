@@ -116,6 +116,7 @@ fn journal() -> Vec<EventRecord> {
                 retry_in_ms: Some(2000),
                 duration_ms: 1,
                 rule: None,
+                kept: None,
             },
         ),
         (62, started(3, 2)),

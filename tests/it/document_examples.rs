@@ -272,6 +272,16 @@ fn release_notes() {
 }
 
 #[test]
+fn agent_with_own_tools() {
+    crate::tools_agents::run_example(&text("agent-with-own-tools"));
+}
+
+#[test]
+fn tool_of_a_server() {
+    crate::tools_mcp::run_example(&text("tool-of-a-server"));
+}
+
+#[test]
 fn every_example_is_run_here() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/documents");
     let mut names: Vec<String> = std::fs::read_dir(dir)

@@ -112,6 +112,7 @@ mod store_owner;
 mod store_support;
 mod support;
 mod tools;
+mod tools_agents;
 mod tools_mcp;
 mod tools_workflow;
 mod views;

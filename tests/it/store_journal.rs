@@ -406,6 +406,7 @@ impl Play {
                 retry_in_ms: None,
                 duration_ms: 3,
                 rule: None,
+                kept: None,
             }),
             Happening::End { call, status, reused, hit, tokens, cost } if self.open(call) => {
                 self.ended.push(call);

@@ -330,3 +330,12 @@ fn servers_are_the_users_and_none_of_a_project_is_started_before_it_is_trusted()
     assert_eq!(run(&place)["status"], json!("done"));
     assert_eq!(diary(&place), ["started", "greeted", "ended"]);
 }
+
+/// Runs the example of a tool of a server.
+pub(crate) fn run_example(document: &str) {
+    let place = place(document);
+    let args = ["run", "flow.yaml", "--no-input", "--json", "--args-json", "{\"a\": 1, \"b\": 2}"];
+    let view = owf(&place, &args).json();
+    let why = "`fail` of the MCP server `tracker` failed: no such issue";
+    assert_eq!(view["output"], json!({"total": 3, "why": why}), "{view}");
+}

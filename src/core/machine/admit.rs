@@ -1,7 +1,7 @@
 //! From a held call to a running attempt: refusals, lost attempts, the shell's plan, the permit, the budget gate.
 
 use crate::core::budget::{Charge, Ledger};
-use crate::core::call::{CallKind, OnLost};
+use crate::core::call::{ApprovalAsk, CallKind, OnLost};
 use crate::core::event::{ApprovalKind, Event};
 use crate::core::history::RecordedCall;
 use crate::core::ids::CallId;
@@ -65,6 +65,14 @@ impl RunMachine {
         if lost >= MAX_LOST && lost_last && !spec.starts_run() {
             let message = format!("lost {lost} times: the owning process ended each time while it ran");
             return self.settle_error(call_id, CallError::new(ErrorClass::Crashed, message), ledger);
+        }
+        if let Some((note, _)) = recorded.and_then(|r| r.approval.clone())
+            && note.kind == ApprovalKind::Tool
+            && spec.kind == CallKind::Agent
+            && self.call(call_id).is_some_and(|call| call.decision.is_none())
+        {
+            // Its last attempt left with this question, and nothing has been begun since.
+            return self.ask_of_tool(call_id, ApprovalAsk::from(&note), ledger);
         }
         let agreed = self.call(call_id).is_some_and(|c| c.repeat_agreed);
         if lost_last && spec.is_mutating() && !agreed {
@@ -245,6 +253,8 @@ impl RunMachine {
         }
         let barrier = call.spec.is_mutating();
         let attempt = call.attempt;
+        self.history.forget_question(call_id);
+        let Some(call) = self.call(call_id) else { return };
         let event = Event::AttemptStarted {
             call_id,
             attempt,

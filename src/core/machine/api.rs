@@ -10,7 +10,9 @@ use crate::core::call::{ApprovalAsk, Decision};
 use crate::core::event::{ApprovalNote, CacheRecord, Event, PolicyVerdict};
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::op::{DriverState, Op};
-use crate::core::outcome::{CacheNote, CallError, CallRef, CostSource, Outcome, Provenance, Usage, WorktreeNote};
+use crate::core::outcome::{
+    CacheNote, CallError, CallRef, CostSource, DecisionNote, Outcome, Provenance, Usage, WorktreeNote,
+};
 use crate::core::run::{EngineLimits, OnProviderDown, RunOutcome, StatusReason};
 
 /// What the machine is told.
@@ -78,6 +80,8 @@ pub enum Input {
         tool: String,
         /// What it changes.
         target: Option<String>,
+        /// Its arguments, for a tool of the configuration.
+        args: Option<Value>,
     },
     /// It has, or has not.
     ToolFinished {
@@ -244,6 +248,21 @@ pub struct AttemptReport {
     pub provenance: Provenance,
     /// The answer that broke the schema: the next attempt may be told. Not journaled.
     pub rejected: Option<String>,
+    /// Whether its tools had effects that must not be had again: it is not tried again from its beginning.
+    pub acted: bool,
+    /// What was said so far, for another attempt to go on with.
+    pub kept: Option<Box<Value>>,
+    /// What a person is asked before one of its tools is used. The attempt ended for that, and another goes on with the answer.
+    pub question: Option<Box<ApprovalAsk>>,
+}
+
+/// What an attempt goes on with that another one left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GoingOn {
+    /// What was said so far.
+    pub kept: Arc<Value>,
+    /// The answer to the question that it left with.
+    pub decision: Option<DecisionNote>,
 }
 
 impl AttemptReport {
@@ -266,6 +285,9 @@ impl AttemptReport {
             notices: Vec::new(),
             provenance: Provenance::default(),
             rejected: None,
+            acted: false,
+            kept: None,
+            question: None,
         }
     }
 }

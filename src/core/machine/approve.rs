@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::core::budget::Ledger;
-use crate::core::call::{CallKind, Decider, Decision};
+use crate::core::call::{ApprovalAsk, CallKind, Decider, Decision};
 use crate::core::event::{ApprovalKind, ApprovalNote, Event};
 use crate::core::history::RecordedCall;
 use crate::core::ids::{ApprovalId, CallId, Hash};
@@ -42,6 +42,16 @@ impl RunMachine {
         self.approvals.insert(approval_id, call_id);
         self.emit(Event::ApprovalAsked { approval: note.clone() });
         self.effect(Effect::Ask { approval: note });
+    }
+
+    /// Asks a person about a tool that a running agent wants to use.
+    pub(super) fn ask_of_tool(&mut self, call_id: CallId, question: ApprovalAsk, ledger: &mut Ledger) {
+        self.held.remove(&call_id.0);
+        if let Some(call) = self.call_mut(call_id) {
+            call.question = Some((ApprovalKind::Tool, Box::new(question)));
+            call.decision = None;
+            self.ask(call_id, ledger);
+        }
     }
 
     fn question(&self, call_id: CallId, approval_id: ApprovalId) -> Option<ApprovalNote> {
@@ -132,6 +142,13 @@ impl RunMachine {
                 }
                 let outcome = Outcome { decision: Some(note), ..Outcome::done(call_id, Some(value)) };
                 self.settle(call_id, outcome, None, ledger);
+            }
+            // Either way its agent goes on: it is told.
+            (CallKind::Agent, _) if matches!(call.question, Some((ApprovalKind::Tool, _))) => {
+                call.question = None;
+                call.decision = Some(note);
+                call.state = CallState::Held;
+                self.held.insert(call_id.0);
             }
             (_, Decision::Approve) => {
                 call.repeat_agreed = true;

@@ -11,7 +11,7 @@ mod settle;
 mod state;
 
 pub use api::{
-    Answer, AttemptReport, BudgetView, DecisionInput, Effect, Input, MachineConfig, PinNote, Plan, RetryWaits, Reuse,
-    ReusedCall, Step,
+    Answer, AttemptReport, BudgetView, DecisionInput, Effect, GoingOn, Input, MachineConfig, PinNote, Plan, RetryWaits,
+    Reuse, ReusedCall, Step,
 };
 pub use state::RunMachine;

@@ -137,6 +137,8 @@ impl RunMachine {
             over_cap,
             repeat_agreed: false,
             question: None,
+            kept: recorded.and_then(|r| r.kept.clone()),
+            decision: None,
             spec: Arc::new(spec),
         };
         if let Some((_, outcome)) = recorded.and_then(|r| r.outcome.as_ref()) {

@@ -26,7 +26,9 @@ impl Reuse {
             *attempts = (*attempts).max(call.attempts);
             let Some((position, outcome)) = &call.outcome else {
                 // Nearer runs speak first: a call that ended there is not lost.
-                if (call.open || call.lost_last) && !self.settled.contains(id) {
+                // One that was left with effects of its tools would have them again.
+                let left = call.kept.is_some() && !call.effects.is_empty();
+                if (call.open || call.lost_last || left) && !self.settled.contains(id) {
                     self.lost.insert(*id);
                 }
                 continue;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::core::budget::Ledger;
-use crate::core::call::CallKind;
+use crate::core::call::{ApprovalAsk, CallKind};
 use crate::core::event::Event;
 use crate::core::history::add_cost;
 use crate::core::ids::CallId;
@@ -56,6 +58,10 @@ impl RunMachine {
             return self.wound_down(call_id, &tried, report.rule, ledger);
         }
         match report.result {
+            Err(error) if report.question.is_some() => {
+                let question = report.question.map(|question| *question);
+                self.left_with(call_id, attempt, error, &tried, question, ledger);
+            }
             Ok(answer) => {
                 let outcome = done(call, call_id, answer, &tried);
                 self.settle(call_id, outcome, report.rule, ledger);
@@ -80,11 +86,13 @@ impl RunMachine {
             _ => None,
         };
         let pauses = down.filter(|_| call.real && self.config.on_provider_down == OnProviderDown::Pause);
-        let retry = self.retry_delay(call, &error);
+        // What its tools did must not be done again.
+        let retry = if tried.acted { None } else { self.retry_delay(call, &error) };
         let going = self.course == Course::Going;
         let message = error.message.clone();
         if pauses.is_some() || (retry.is_some() && !going) {
             self.emit(tried.event(call_id, attempt, error, rule, None));
+            self.keep(call_id, tried);
             self.hold_again(call_id, ledger);
             if let Some(reason) = pauses {
                 self.pause(reason, Some(message));
@@ -117,6 +125,33 @@ impl RunMachine {
             outcome.provenance.clone_from(&tried.provenance);
         }
         self.settle(call_id, outcome, rule, ledger);
+    }
+
+    /// Ends an attempt of an agent that wants to use a tool about which a person is asked. Another attempt goes on from there.
+    fn left_with(
+        &mut self,
+        call_id: CallId,
+        attempt: u32,
+        error: CallError,
+        tried: &Tried,
+        question: Option<ApprovalAsk>,
+        ledger: &mut Ledger,
+    ) {
+        self.emit(tried.event(call_id, attempt, error, None, None));
+        self.keep(call_id, tried);
+        self.hold_again(call_id, ledger);
+        // A run that is about to pause asks nothing more: the next attempt comes to the same place.
+        if let Some(question) = question.filter(|_| self.course == Course::Going) {
+            self.ask_of_tool(call_id, question, ledger);
+        }
+    }
+
+    /// Notes what an attempt left for the next one.
+    fn keep(&mut self, call_id: CallId, tried: &Tried) {
+        if let (Some(kept), Some(call)) = (&tried.kept, self.call_mut(call_id)) {
+            call.kept = Some(Arc::new(Value::clone(kept)));
+            call.decision = None;
+        }
     }
 
     /// Milliseconds before the next attempt, or none when there is none.
@@ -257,6 +292,8 @@ pub(super) struct Tried {
     pub(super) worktree: Option<crate::core::outcome::WorktreeNote>,
     pub(super) changed_files: Vec<String>,
     pub(super) provenance: crate::core::outcome::Provenance,
+    acted: bool,
+    kept: Option<Box<Value>>,
 }
 
 impl Tried {
@@ -273,6 +310,8 @@ impl Tried {
             worktree: report.worktree.clone(),
             changed_files: report.changed_files.clone(),
             provenance: report.provenance.clone(),
+            acted: report.acted,
+            kept: report.kept.clone(),
         }
     }
 
@@ -300,6 +339,7 @@ impl Tried {
             retry_in_ms,
             duration_ms,
             rule,
+            kept: self.kept.clone(),
         }
     }
 }

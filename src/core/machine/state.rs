@@ -4,16 +4,18 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::core::budget::{Charge, Ledger};
 use crate::core::call::{ApprovalAsk, CallSpec};
 use crate::core::event::{ApprovalKind, CacheRecord, Event};
 use crate::core::history::History;
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
-use crate::core::outcome::{CacheNote, CostSource, Outcome, Usage};
+use crate::core::outcome::{CacheNote, CostSource, DecisionNote, Outcome, Usage};
 use crate::core::run::{RunOutcome, StatusReason};
 use crate::core::time::Millis;
 
-use super::api::{Effect, Input, MachineConfig, Reuse, Step};
+use super::api::{Effect, GoingOn, Input, MachineConfig, Reuse, Step};
 
 /// Where a requested call stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,10 @@ pub(super) struct Call {
     pub(super) repeat_agreed: bool,
     /// What a person is asked before it starts, and as what.
     pub(super) question: Option<(ApprovalKind, Box<ApprovalAsk>)>,
+    /// What its last attempt left for the next one to go on with.
+    pub(super) kept: Option<Arc<Value>>,
+    /// What a person said to the question that it left with.
+    pub(super) decision: Option<DecisionNote>,
 }
 
 /// What the run is heading for.
@@ -213,9 +219,9 @@ impl RunMachine {
                     self.emit(Event::PolicyDecided { call_id, policy, verdict, reason });
                 }
             }
-            Input::ToolStarted { call_id, attempt, number, tool, target } => {
+            Input::ToolStarted { call_id, attempt, number, tool, target, args } => {
                 if self.is_running(call_id, attempt) {
-                    self.emit(Event::ToolStarted { call_id, attempt, number, tool, target });
+                    self.emit(Event::ToolStarted { call_id, attempt, number, tool, target, args });
                 }
             }
             Input::ToolFinished { call_id, attempt, number, ok, message } => {
@@ -258,6 +264,12 @@ impl RunMachine {
     /// The request of a call.
     pub fn spec(&self, call_id: CallId) -> Option<&Arc<CallSpec>> {
         self.call(call_id).map(|c| &c.spec)
+    }
+
+    /// What the next attempt of a call goes on with; none when it starts from its beginning.
+    pub fn going_on(&self, call_id: CallId) -> Option<GoingOn> {
+        let call = self.call(call_id)?;
+        Some(GoingOn { kept: Arc::clone(call.kept.as_ref()?), decision: call.decision.clone() })
     }
 
     /// Whether a person agreed that a call starts.

@@ -55,6 +55,7 @@ fn small(book: &mut Book) -> Run {
         retry_in_ms: Some(500),
         duration_ms: 80,
         rule: None,
+        kept: None,
     });
     run.attempt(call, 2, None);
     run.outcome(call, done(json!("fine")));

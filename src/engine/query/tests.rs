@@ -129,6 +129,7 @@ fn a_run_paused_on_a_login_names_the_provider_and_what_waits() {
         retry_in_ms: None,
         duration_ms: 90,
         rule: None,
+        kept: None,
     });
     run.pause(StatusReason::ProviderAuth, Some("Not logged in"));
     let view = book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap();

@@ -304,7 +304,8 @@ impl DocumentDriver {
                     let (messages, outputs) = (self.messages(task, of)?, self.outputs(task, of)?);
                     let once = self.once(task, of)?;
                     let ask = Ask { prompt: Some(prompt), messages, outputs, once, ..Ask::clone(ask) };
-                    Ok((self.work(task, CallKind::Agent, ask), true))
+                    let mode = ask.tools.is_some().then(|| self.plan.mode.clone()).flatten();
+                    Ok((CallSpec { mode, ..self.work(task, CallKind::Agent, ask) }, true))
                 })
             }
             Kind::Command(command) => self.command(task, of, command).map(|spec| (spec, true)),

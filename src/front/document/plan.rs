@@ -284,6 +284,17 @@ impl Plan {
         found
     }
 
+    /// The requests of its agents, each with the task.
+    pub fn agents(&self) -> Vec<(&str, &Ask)> {
+        let mut found = Vec::new();
+        for task in &self.tasks {
+            if let Kind::Agent { ask, .. } = &task.kind {
+                found.push((task.id.as_str(), ask.as_ref()));
+            }
+        }
+        found
+    }
+
     /// The names of all secrets that its tasks are given.
     pub fn secrets(&self) -> Vec<&str> {
         let asks = self.tasks.iter().filter_map(|task| match &task.kind {

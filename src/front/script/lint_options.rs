@@ -34,6 +34,7 @@ const OPTIONS: &[&str] = &[
     "tools",
     "metadata",
     "onLost",
+    "mode",
 ];
 
 /// Words that are used for an option elsewhere.

@@ -64,7 +64,7 @@ mod tests {
             request
         };
         let lean = Some(Profile::Lean);
-        for (request, preset, profile) in [
+        for (request, preset, profile) in vec![
             (with(None, None, None), None, Profile::Read),
             (with(None, None, None), lean, Profile::Lean),
             (with(None, None, None), Some(Profile::Write), Profile::Read),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::bound::{self, Bound};
 use super::exchange::{Ears, Shared, exchange};
+use super::kept::{Kept, Open};
 use super::ladder::{self, LOCAL, Mode};
 use super::prompts::{self, ANSWER};
 use super::redact::clean;
@@ -47,6 +48,8 @@ pub(super) struct Chat<'a> {
     sent: AtomicBool,
     /// What was said after the prompt.
     later: Vec<Turn>,
+    /// Which request to the model it is.
+    turn: u32,
     tally: Tally,
     transcript: Vec<Value>,
     provenance: Provenance,
@@ -81,6 +84,7 @@ impl<'a> Chat<'a> {
             bound: Bound::of(request, reserve),
             sent: AtomicBool::new(false),
             later: Vec::new(),
+            turn: 0,
             tally: Tally::default(),
             transcript: Vec::new(),
             provenance,
@@ -101,7 +105,12 @@ impl<'a> Chat<'a> {
         }
         match ended {
             Ok(answer) => Ok(self.reply(answer)),
-            Err(failed) => Err(self.failed(failed)),
+            Err(failed) => {
+                if !self.later.is_empty() {
+                    self.leave(self.turn.saturating_sub(1), None);
+                }
+                Err(self.failed(failed))
+            }
         }
     }
 
@@ -113,7 +122,14 @@ impl<'a> Chat<'a> {
         };
         let mut corrected = false;
         let mut holding = self.holding(&model, None);
-        for turn in 1..=cap {
+        // Another attempt may have left in the middle of it, for a person to be asked.
+        let kept = Kept::of(self.context.tools.as_deref())?;
+        (self.later, self.turn, self.transcript) = (kept.later, kept.turn, kept.transcript);
+        if let Some(open) = kept.open {
+            self.go_through(open).await?;
+        }
+        for turn in self.turn + 1..=cap {
+            self.turn = turn;
             self.say_turn(turn, &model);
             self.allowed(turn, &model).await?;
             let said = loop {
@@ -136,9 +152,7 @@ impl<'a> Chat<'a> {
                 if turn == cap {
                     break;
                 }
-                let results = self.run_tools(&said.calls).await;
-                self.later.push(Turn::Raw(said.raw));
-                self.later.push(Turn::Results(results));
+                self.go_through(Open { raw: said.raw, calls: said.calls, results: Vec::new() }).await?;
                 continue;
             }
             let call = given.and_then(|at| said.calls.get(at));
@@ -417,14 +431,23 @@ impl<'a> Chat<'a> {
         Err(error.into())
     }
 
+    /// Leaves what was said so far to another attempt.
+    fn leave(&mut self, turn: u32, open: Option<Open>) {
+        let later = std::mem::take(&mut self.later);
+        let transcript = self.transcript.clone();
+        Kept { later, turn, transcript, open }.leave(self.context.tools.as_deref());
+    }
+
     /// Calls tools one after another; what goes wrong is told to the model.
-    async fn run_tools(&mut self, calls: &[ToolCall]) -> Vec<ToolResult> {
-        let mut results = Vec::new();
-        for call in calls {
+    ///
+    /// # Errors
+    /// A person is asked about one: the conversation is left as it stands before it.
+    async fn go_through(&mut self, mut open: Open) -> Result<(), Failed> {
+        while let Some(call) = open.calls.get(open.results.len()).cloned() {
             let known = self.tools.iter().any(|tool| tool.name == call.name);
             let content = match (&self.context.tools, &call.arguments) {
                 (Some(tools), Ok(arguments)) if known => {
-                    self.context.progress.say(described(call, arguments));
+                    self.context.progress.say(described(&call, arguments));
                     tools.call(&call.name, arguments.clone()).await
                 }
                 (Some(_), Err(why)) if known => Err(why.clone()),
@@ -434,14 +457,21 @@ impl<'a> Chat<'a> {
                     Err(format!("there is no tool {}; there is: {there}", call.name))
                 }
             };
+            if self.context.tools.as_ref().is_some_and(|tools| tools.waits()) {
+                let message = format!("a person is asked before `{}` is used", call.name);
+                self.leave(self.turn, Some(open));
+                return Err(CallError::new(ErrorClass::Policy, message).into());
+            }
             let (ok, text) = match &content {
                 Ok(text) => (true, text),
                 Err(why) => (false, why),
             };
             self.note(json!({"role": "tool", "name": call.name, "ok": ok, "content": text}));
-            results.push(ToolResult { id: call.id.clone(), name: call.name.clone(), content });
+            open.results.push(ToolResult { id: call.id.clone(), name: call.name.clone(), content });
         }
-        results
+        self.later.push(Turn::Raw(open.raw));
+        self.later.push(Turn::Results(open.results));
+        Ok(())
     }
 
     /// The answer in what was said.

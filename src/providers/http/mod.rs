@@ -11,6 +11,7 @@ mod exchange;
 mod fetch;
 mod gemini_generate;
 mod hints;
+mod kept;
 mod known;
 mod ladder;
 mod openai_chat;

@@ -81,7 +81,7 @@ impl Provider for HttpProvider {
     }
 
     fn reads_workspace(&self, request: &AttemptRequest) -> bool {
-        FileTools::of(request).any()
+        FileTools::of(request).any() || !request.spec.tools.is_empty()
     }
 
     fn wants_claim(&self, _request: &AttemptRequest) -> bool {

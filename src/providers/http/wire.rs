@@ -1,6 +1,7 @@
 //! What the four dialects have in common: what is asked in one request, what is read from its answer, and which is which.
 
 use reqwest::Url;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ladder::Mode;
@@ -47,7 +48,8 @@ pub(super) enum Effort {
 }
 
 /// One message of a conversation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Turn {
     /// What the user says.
     User(String),
@@ -73,7 +75,7 @@ impl Turn {
 }
 
 /// A tool that the model wants called.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct ToolCall {
     /// Its id, as the dialect has it.
     pub(super) id: String,
@@ -84,7 +86,7 @@ pub(super) struct ToolCall {
 }
 
 /// What a tool gave.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct ToolResult {
     /// The call it answers.
     pub(super) id: String,

@@ -142,7 +142,7 @@ fn writing(spec: &CallSpec) -> Sim {
     sim.begin(1);
     for (number, target) in [(1, "a.md"), (2, "b.md"), (3, "c.md")] {
         let (tool, target) = ("write_file".to_owned(), Some(target.to_owned()));
-        sim.on(Input::ToolStarted { call_id: CallId(1), attempt: 1, number, tool, target });
+        sim.on(Input::ToolStarted { call_id: CallId(1), attempt: 1, number, tool, target, args: None });
     }
     for (number, ok) in [(1, true), (2, false)] {
         sim.on(Input::ToolFinished { call_id: CallId(1), attempt: 1, number, ok, message: "m".to_owned() });
@@ -180,7 +180,7 @@ fn a_tool_of_a_call_that_has_ended_is_not_recorded() {
     sim.ended(1, 1, Ok(json!("done")));
     let before = sim.journal.len();
     let (tool, target) = ("write_file".to_owned(), None);
-    sim.on(Input::ToolStarted { call_id: CallId(1), attempt: 1, number: 4, tool, target });
+    sim.on(Input::ToolStarted { call_id: CallId(1), attempt: 1, number: 4, tool, target, args: None });
     sim.on(Input::ToolFinished { call_id: CallId(1), attempt: 1, number: 3, ok: true, message: String::new() });
     assert_eq!(sim.journal.len(), before);
 }

@@ -186,7 +186,7 @@ const wait = (entry, mode) =>
 const AGENT_OPTIONS = [
   'label', 'phase', 'schema', 'model', 'effort', 'isolation', 'agentType', 'disallowedTools', 'bashCommandClamp',
   'sharedHeadLength', 'provider', 'timeoutMs', 'retry', 'cache', 'cacheNamespace', 'readScope', 'writeScope', 'system',
-  'messages', 'tools', 'metadata', 'onLost',
+  'messages', 'tools', 'metadata', 'onLost', 'mode',
 ];
 const AS_TEXT = { __proto__: null, label: true, phase: true, agentType: true };
 const IGNORED_WHEN_BAD = { __proto__: null, effort: true, isolation: true };

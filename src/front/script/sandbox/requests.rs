@@ -96,6 +96,7 @@ fn agent(shared: &mut Shared, prompt: String, mut f: Fields) -> Result<CallSpec,
     spec.cache = f.word::<CachePolicy>("cache", "\"auto\", \"read_only\", \"refresh\", \"disabled\"")?;
     spec.on_lost = f.word::<OnLost>("onLost", "\"ask\", \"rerun\", \"fail\"")?.unwrap_or_default();
     spec.metadata = f.take("metadata");
+    spec.mode = plain(&mut f, "mode");
     if let Some(name) = agent_type {
         persona(shared, &mut spec, name);
     }
