@@ -325,3 +325,32 @@ fn accept_100_a_call_is_taken_back_once_in_time_and_a_failed_try_leaves_it_possi
     assert_eq!(error(undo("c0004")), format!("2 undo_refused {id}/c0004 is no call of a tool"));
     assert_eq!(owf(&place, &["undo", "latest", "c0001"]).code, 2);
 }
+
+#[test]
+fn accept_100_an_undo_whose_process_ended_is_repeated_only_when_that_is_said() {
+    let place = place("name: x\ntasks:\n  p: {tool: slow}\n");
+    let config = "[tools.slow]\ncommand = [\"true\"]\nundo = [\"sh\", \"-c\", \"echo x >> begun; until test $(wc -l < begun) -eq 2; do sleep 0.01; done; echo y >> ended\"]\n";
+    place.file("user.toml", config);
+    let id = run(&place)["run_id"].as_str().unwrap().to_owned();
+    let begun = || std::fs::read_to_string(place.path().join("begun")).unwrap_or_default().lines().count();
+    let args = ["undo", &id, "c0001", "--json"];
+    let mut command = place.command(&args);
+    command.env("OWF_CONFIG", place.path().join("user.toml"));
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    eventually(5 * SECOND, "it has begun", || begun() == 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let again = owf(&place, &args);
+    let error = again.json()["error"].clone();
+    let message = error["message"].as_str().unwrap();
+    assert_eq!((again.code, &error["code"]), (2, &json!("undo_refused")));
+    assert!(message.starts_with(&format!("{id}/c0001 may have been taken back: that was begun at 20")), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains("`--repeat`"), "{error}");
+    assert_eq!(begun(), 1);
+    let repeated = owf(&place, &["undo", &id, "c0001", "--repeat", "--json"]);
+    assert_eq!((repeated.code, begun()), (0, 2), "{repeated:?}");
+    // Of the one whose process was killed nothing went on beside it.
+    assert_eq!(std::fs::read_to_string(place.path().join("ended")).unwrap(), "y\n");
+    let over = owf(&place, &["undo", &id, "c0001", "--repeat", "--json"]);
+    assert_eq!(over.json()["error"]["message"], json!(format!("{id}/c0001 was taken back already")));
+}
