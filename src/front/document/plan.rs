@@ -98,6 +98,16 @@ pub(super) struct Task {
     pub(super) outputs: Option<Outputs>,
 }
 
+impl Task {
+    /// Whether it may leave files that nobody has named before.
+    pub(super) fn makes_files(&self) -> bool {
+        match &self.kind {
+            Kind::Agent { ask, .. } => ask.isolation.is_some() || ask.write_scope.is_some(),
+            Kind::Expr { .. } | Kind::Command(_) | Kind::Tool { .. } | Kind::Workflow { .. } | Kind::Approval => false,
+        }
+    }
+}
+
 /// What a task does.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
@@ -279,6 +289,19 @@ impl Plan {
         for task in &self.tasks {
             if let Kind::Tool { name, .. } = &task.kind {
                 found.push((task.id.as_str(), name.as_str()));
+            }
+        }
+        found
+    }
+
+    /// The ids of the tasks that ask agents and give them secrets, each with the provider that is written.
+    pub fn agents_with_secrets(&self) -> Vec<(&str, Option<&str>)> {
+        let mut found = Vec::new();
+        for task in &self.tasks {
+            if let Kind::Agent { ask, .. } = &task.kind
+                && ask.secrets.as_ref().is_some_and(|names| !names.is_empty())
+            {
+                found.push((task.id.as_str(), ask.provider.as_deref()));
             }
         }
         found
