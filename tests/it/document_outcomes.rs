@@ -341,3 +341,20 @@ steps:
     assert_eq!(guarded.run_with(&["--arg", "word=x", "--cache-policy", "disabled"])["status"], "done");
     assert_eq!(read("notes"), "never\nc\nagain b\nb\na\n");
 }
+
+#[test]
+fn a_cleanup_of_a_task_that_was_begun_twice_runs_once() {
+    let text = "name: x\nsteps:\n  - {id: first, prompt: a, cleanup: note}\n  - {id: last, prompt: b, cleanup: note}\n";
+    let note = "sed 's/.*\"label\":\"\\([a-z]*\\)\".*/\\1/' >> notes\n";
+    let guarded = Guarded::new(text, &[("note", note, "at = \"cleanup\"")]);
+    guarded.place.file(
+        "answers.yaml",
+        &answers("  - match: {label: last, attempt: 1}\n    crash: before_answer\n    text: x\n  - match: {label: '*'}\n    text: ok"),
+    );
+    let crashed = guarded.owf(&["run", "flow.yaml", "--fixtures", "answers.yaml", "--json"]);
+    assert!(!matches!(crashed.code, 0..=3), "{crashed:?}");
+    let notes = || std::fs::read_to_string(guarded.place.path().join("notes")).unwrap_or_default();
+    assert_eq!(notes(), "", "a run that was interrupted has not ended");
+    assert_eq!(guarded.owf(&["resume", "latest", "--json"]).json()["status"], "done");
+    assert_eq!(notes(), "last\nfirst\n");
+}

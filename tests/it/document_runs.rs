@@ -455,6 +455,11 @@ steps:
     let works = Paper::answered(text, "  - match: {label: '*'}\n    text: '<{{ prompt }}>'");
     assert_eq!(works.run()["status"], "done");
     assert_eq!(works.prompts(), ["write freely", "write make it short", "publish <write make it short>"]);
+    let before =
+        text.replace("write {{ loop.feedback", "write {{ loop.previous | default(\"new\") }} {{ loop.feedback");
+    let knows = Paper::answered(&before, "  - match: {label: '*'}\n    text: '<{{ prompt }}>'");
+    assert_eq!(knows.run()["status"], "done");
+    assert_eq!(knows.prompts()[..2], ["write new freely", "write <write new freely> make it short"]);
     let stuck = Paper::answered(text, "  - match: {label: '*'}\n    text: same");
     let view = stuck.run();
     assert_eq!(
@@ -491,4 +496,16 @@ tasks:
         (&spec["timeout_ms"], &spec["cache"], &spec["metadata"]),
         (&json!(5000), &json!("disabled"), &json!({"owner": "me"}))
     );
+}
+
+#[test]
+fn an_expression_that_does_not_come_to_an_end_is_ended() {
+    let loops = "{% for i in range(10000) %}{% for j in range(10000) %}{% endfor %}{% endfor %}";
+    let paper = Paper::new(&format!("name: x\ntasks:\n  a: {{prompt: \"{loops}\"}}\n  b: {{expr: \"{loops}\"}}\n"));
+    assert_eq!(paper.run()["status"], "failed");
+    let told: Vec<String> =
+        paper.ends().into_iter().map(|(label, status, message)| format!("{label} {status} {message}")).collect();
+    let message = "engine ran out of fuel";
+    assert_eq!(told, [format!("a failed {message}"), format!("b failed {message}")]);
+    assert_eq!(paper.desk.invocations(), 0);
 }
