@@ -21,6 +21,8 @@ mod figure;
 #[expect(dead_code, reason = "shared with the tests, which use all of it")]
 #[path = "../tests/it/support/http_mock.rs"]
 mod http_mock;
+#[path = "../tests/it/support/http_stream.rs"]
+mod http_stream;
 
 use figure::{Figure, resident_peak_mb, show};
 

@@ -19,7 +19,7 @@ use crate::engine::view::{DoctorCheck, Health};
 use crate::engine::{Ceilings, Configured, Defaults};
 use crate::providers::prices::Prices;
 use crate::providers::{Setup, at_line, providers_table};
-use crate::tools::{Definition, Tools};
+use crate::tools::{McpServer, Tools};
 
 /// The most a configuration file may hold.
 const MOST_BYTES: u64 = 256 * 1024;
@@ -44,6 +44,8 @@ pub(super) struct File {
     pub(super) commands: bool,
     /// Tools that workflows may use.
     pub(super) tools: BTreeMap<String, toml::Value>,
+    /// Programs that lend tools over the Model Context Protocol.
+    pub(super) mcp_servers: BTreeMap<String, toml::Value>,
     /// Questions to a person.
     pub(super) approvals: Approvals,
     /// Programs that judge calls.
@@ -196,7 +198,12 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     if commands {
         facts.push(fact("commands", Health::Ok, "workflows may run them".to_owned(), None));
     }
-    let tools = tools(user.tools, if trusted { file.tools } else { BTreeMap::new() });
+    let (theirs, lent) = if trusted { (file.tools, file.mcp_servers) } else { Default::default() };
+    let tools = Tools::new(read(user.tools, theirs), read(user.mcp_servers, lent));
+    facts.extend(tools.servers().map(|(name, server)| match server {
+        Ok(McpServer { command, .. }) => fact("MCP server", Health::Ok, format!("{name}: {command}"), None),
+        Err(what) => fact("MCP server", Health::Warn, format!("{name}: {what}"), None),
+    }));
     facts.extend(tools.problems().map(|(name, what)| fact("tool", Health::Warn, format!("{name}: {what}"), None)));
     let person_decides = [user.approvals, file.approvals].iter().any(|a| a.decider == Decider::Person);
     if person_decides {
@@ -232,15 +239,17 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     Ok(Configuration { defaults, config })
 }
 
-/// The tools of both files; what the user's own says wins. One that is wrong says so when it is used.
-fn tools(user: BTreeMap<String, toml::Value>, project: BTreeMap<String, toml::Value>) -> Tools {
+/// The tables of both files as what they are to be; what the user's own says wins. One that is wrong says so when it is used.
+fn read<T: serde::de::DeserializeOwned>(
+    user: BTreeMap<String, toml::Value>,
+    project: BTreeMap<String, toml::Value>,
+) -> BTreeMap<String, Result<T, String>> {
     let mut all = project;
     all.extend(user);
     let read = |(name, value): (String, toml::Value)| {
-        let tool = value.try_into::<Definition>().map_err(|error| error.message().to_owned());
-        (name, tool)
+        (name, value.try_into::<T>().map_err(|error| error.message().to_owned()))
     };
-    Tools::new(all.into_iter().map(read).collect())
+    all.into_iter().map(read).collect()
 }
 
 /// The rules of both files: what either refuses is refused; a trusted project may add roots.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::core::ids::Hash;
-use crate::core::work::{CommandAsk, OutputsAsk, ToolAsk};
+use crate::core::work::{CommandAsk, OutputsAsk, ToolAsk, ToolNote};
 
 /// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -119,6 +119,9 @@ pub struct Ask {
     /// Files that the call is to make.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs: Option<OutputsAsk>,
+    /// What makes the call one that is carried out once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub once: Option<OnceAsk>,
 }
 
 impl Ask {
@@ -136,6 +139,15 @@ impl Ask {
         }
         Some(format!("{out}</conversation>\n\n{prompt}"))
     }
+}
+
+/// What makes a call one that is carried out once: whoever asks again with the same key gets what it gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnceAsk {
+    /// The task; keys of two tasks have nothing to do with one another.
+    pub task: String,
+    /// The key.
+    pub key: String,
 }
 
 /// One message of a conversation before a prompt.
@@ -194,6 +206,14 @@ pub enum WorkflowTarget {
     Name(String),
     /// By path, relative to the working directory.
     Path(String),
+}
+
+impl WorkflowTarget {
+    /// A child as it is named: anything that looks like a path is one.
+    pub fn named(name: &str) -> Self {
+        let ends = [".js", ".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
+        if ends || name.contains('/') { Self::Path(name.to_owned()) } else { Self::Name(name.to_owned()) }
+    }
 }
 
 /// What an approval asks.
@@ -373,6 +393,9 @@ pub struct CallSpec {
     /// Configured cleanups that run at the end of the run when the call was begun.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cleanup: Vec<String>,
+    /// What the configuration says of the tools that it names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolNote>,
     /// A request that cannot be carried out, found by the front-end (bad schema, unknown agent type): it is journaled and
     /// settles as failed with this error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -398,6 +421,7 @@ impl CallSpec {
             on_lost: OnLost::Ask,
             metadata: None,
             cleanup: Vec::new(),
+            tools: Vec::new(),
             refused: None,
             known: None,
         }
@@ -407,9 +431,24 @@ impl CallSpec {
     pub fn is_mutating(&self) -> bool {
         match self.kind {
             CallKind::Command => self.ask.command.as_ref().is_none_or(|command| !command.read_only),
-            CallKind::Tool => self.ask.tool.as_ref().is_none_or(|tool| !tool.read_only),
-            _ => self.ask.isolation.is_some() || self.ask.write_scope.as_ref().is_some_and(|s| !s.is_empty()),
+            // The calls of a child are each what they are.
+            CallKind::Tool => self.tools.first().is_none_or(|tool| !tool.read_only && tool.workflow.is_none()),
+            _ => {
+                self.ask.isolation.is_some()
+                    || self.ask.write_scope.as_ref().is_some_and(|s| !s.is_empty())
+                    || self.tools.iter().any(|tool| !tool.read_only)
+            }
         }
+    }
+
+    /// Whether a run of its own carries it out.
+    pub fn starts_run(&self) -> bool {
+        self.kind == CallKind::Workflow || self.child_of_tool().is_some()
+    }
+
+    /// The child workflow that carries a call of a tool out.
+    pub fn child_of_tool(&self) -> Option<&WorkflowTarget> {
+        self.tools.first().filter(|_| self.kind == CallKind::Tool)?.workflow.as_ref()
     }
 }
 

@@ -309,6 +309,8 @@ pub enum ReasonCode {
     Occurrence,
     /// A fake answer is not used for a real provider.
     Simulated,
+    /// It has an idempotency key: what was carried out for the key counts, and nothing else.
+    IdempotencyKey,
 }
 
 impl ReasonCode {
@@ -326,6 +328,7 @@ impl ReasonCode {
             Self::Mutating => "mutating",
             Self::Occurrence => "occurrence",
             Self::Simulated => "simulated",
+            Self::IdempotencyKey => "idempotency_key",
         }
     }
 }
@@ -362,6 +365,12 @@ pub struct CallRef {
     pub run_id: RunId,
     /// The call in it.
     pub call_id: CallId,
+}
+
+impl std::fmt::Display for CallRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.run_id, self.call_id)
+    }
 }
 
 /// What a person (or an expiry) decided.

@@ -250,6 +250,8 @@ pub struct EngineLimits {
     pub retry_ceiling_ms: u64,
     /// Milliseconds from a call's first attempt after which it is not tried again where its provider was busy or gone.
     pub retry_total_ms: u64,
+    /// Milliseconds for which the answer to an idempotency key counts.
+    pub idempotency_ms: u64,
 }
 
 impl Default for EngineLimits {
@@ -267,6 +269,7 @@ impl Default for EngineLimits {
             breaker_open_ms: 30_000,
             retry_ceiling_ms: 60_000,
             retry_total_ms: 900_000,
+            idempotency_ms: 86_400_000,
         }
     }
 }

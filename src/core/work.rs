@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::core::call::is_default;
+use crate::core::call::{WorkflowTarget, is_default};
 
 /// A program to be run, without a shell.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,9 +46,19 @@ pub struct ToolAsk {
     /// The mode it is used in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// Whether it changes nothing, as its configuration says: no part of the request.
-    #[serde(skip)]
+}
+
+/// What the configuration says of a tool that a call uses, or may use: no part of the request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolNote {
+    /// Its name.
+    pub name: String,
+    /// Whether it changes nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub read_only: bool,
+    /// The child workflow that carries it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<WorkflowTarget>,
 }
 
 /// Files that a call is to make.

@@ -19,11 +19,13 @@ pub(crate) fn checked(
         return match answer {
             ReplyAnswer::Text(text) => Ok((Value::String(text), None)),
             ReplyAnswer::Json(value) => in_domain(value).map(|v| (v, None)),
+            ReplyAnswer::Both { value, text } => in_domain(value).map(|v| (v, Some(text))),
             ReplyAnswer::Missing => Ok((Value::String(String::new()), None)),
         };
     };
     let (value, text) = match answer {
         ReplyAnswer::Json(value) => (value, None),
+        ReplyAnswer::Both { value, text } => (value, Some(text)),
         ReplyAnswer::Text(text) => {
             let value = read_answer(&text).ok_or_else(missing)?;
             (value, Some(text))

@@ -76,7 +76,7 @@ impl RunLoop {
             return;
         }
         self.note_begun(call_id);
-        if self.machine.spec(call_id).is_some_and(|s| s.kind == crate::core::call::CallKind::Workflow) {
+        if self.machine.spec(call_id).is_some_and(|spec| spec.starts_run()) {
             return self.start_child(call_id);
         }
         let progress = self.progress(call_id, attempt);
@@ -198,6 +198,7 @@ impl RunLoop {
             // A loop that has ended needs no word.
             let _ = to.send(Message::Progress { call_id, attempt, message });
         })
+        .with_secrets(self.tree.services.secrets.known())
     }
 
     pub(super) fn start_timer(&mut self, call_id: CallId, after_ms: u64) {

@@ -64,6 +64,8 @@ impl RunLoop {
             | Message::Raise { .. }
             | Message::Written
             | Message::Planned { .. }
+            | Message::Once { .. }
+            | Message::Described { .. }
             | Message::Allowed { .. }
             | Message::Permit(_)
             | Message::Timer(_)

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::core::budget::Charge;
-use crate::core::call::{CallSpec, WorkflowTarget};
+use crate::core::call::{CallSpec, WorkflowAsk, WorkflowTarget};
 use crate::core::history::add_cost;
 use crate::core::ids::{CallId, Hash, RunId};
 use crate::core::machine::{Answer, AttemptReport, Input, PinNote, Plan};
@@ -22,16 +22,21 @@ use super::tree::Tree;
 
 impl RunLoop {
     pub(super) fn plan_child(&mut self, call_id: CallId, spec: &CallSpec) -> Plan {
+        match &spec.ask.workflow {
+            Some(ask) => self.plan_run(call_id, &ask.target),
+            None => Plan::Refuse(CallError::new(ErrorClass::Other, "the call names no workflow").throwing("Error")),
+        }
+    }
+
+    /// The plan of a call that a run of its own carries out.
+    pub(super) fn plan_run(&mut self, call_id: CallId, target: &WorkflowTarget) -> Plan {
         let limit = self.tree.settings.engine.nesting;
         if self.spec.depth + 1 > limit {
             let message =
                 format!("workflow() may be nested {limit} deep; this call would be level {}", self.spec.depth + 1);
             return Plan::Refuse(CallError::new(ErrorClass::Policy, message).throwing("Error"));
         }
-        let Some(ask) = &spec.ask.workflow else {
-            return Plan::Refuse(CallError::new(ErrorClass::Other, "the call names no workflow").throwing("Error"));
-        };
-        match self.child_source(&ask.target) {
+        match self.child_source(target) {
             Ok(pin) => Plan::Run {
                 provider: None,
                 model: None,
@@ -115,7 +120,7 @@ impl RunLoop {
         let store = &self.tree.store;
         if store.run(&child)?.is_none() {
             let spec = self.machine.spec(call_id).cloned();
-            let ask = spec.as_ref().and_then(|s| s.ask.workflow.clone());
+            let ask = spec.as_ref().and_then(|spec| self.child_ask(spec));
             let Some((spec, ask)) = spec.zip(ask) else {
                 return Err(StoreError::NotFound { what: "call", name: call_id.to_string(), nearest: Vec::new() });
             };
@@ -172,6 +177,15 @@ impl RunLoop {
         let parent = (self.to_self.clone(), call_id);
         launch(Launch { tree: Arc::clone(&self.tree), run: child.clone(), parent: Some(parent), group })?;
         Ok(child)
+    }
+
+    /// What the call asks of a child: a tool's arguments are the child's, with the fixed ones.
+    fn child_ask(&self, spec: &CallSpec) -> Option<WorkflowAsk> {
+        let (Some(target), Some(ask)) = (spec.child_of_tool(), &spec.ask.tool) else {
+            return spec.ask.workflow.clone();
+        };
+        let tool = self.tree.services.config.tools.get(&ask.name).ok()?;
+        Some(WorkflowAsk { target: target.clone(), args: Some(tool.complete(&ask.args).0) })
     }
 
     /// The child run that the same call of the resumed run started.

@@ -1,10 +1,8 @@
 //! Commands as a provider: a program, run without a shell in the workspace, whose output is the answer.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::budget::Charge;
 use crate::core::call::CallSpec;
 use crate::core::environment::Environment;
 use crate::core::failure::{Code, Failure};
@@ -14,7 +12,7 @@ use crate::core::work::{CommandAsk, stays_below};
 use crate::front::document;
 use crate::process::{Exit, Finished, Program, find_program, passed, run};
 use crate::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError, Stop,
+    AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError, Stop,
 };
 
 use super::answer::clip;
@@ -217,24 +215,8 @@ impl Provider for Commands {
         (processors as u32).clamp(2, 16)
     }
 
-    fn availability(&self) -> Availability {
-        Availability { available: true, version: None, message: None }
-    }
-
-    fn identity(&self, _: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn reads_workspace(&self, _: &AttemptRequest) -> bool {
         true
-    }
-
-    fn wants_claim(&self, _: &AttemptRequest) -> bool {
-        false
-    }
-
-    fn reserve(&self, _: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
     }
 
     fn wind_down(&self) -> Duration {

@@ -116,12 +116,11 @@ fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
             }
         }
         let rerun = tree.settings.if_workspace_changed == IfWorkspaceChanged::Rerun;
-        reuse.add(distance, &earlier, &history, |kind, outcome| match kind {
-            CallKind::Workflow => {
-                let home = tree.services.user_home.as_deref();
-                outcome.child_run.as_ref().is_some_and(|c| super::child::reusable_child(store, c, home))
-            }
-            _ => !(rerun && changed(outcome)),
+        reuse.add(distance, &earlier, &history, |kind, outcome| match (kind, &outcome.child_run) {
+            // A tool may be a child, too.
+            (_, Some(child)) => super::child::reusable_child(store, child, tree.services.user_home.as_deref()),
+            (CallKind::Workflow, None) => false,
+            (_, None) => !(rerun && changed(outcome)),
         });
         distance += 1;
         next = history.spec.and_then(|s| s.resumed_from);
@@ -319,6 +318,7 @@ fn execute(
         children: std::collections::HashMap::new(),
         earlier_children,
         lookups: lookups.by_call,
+        once: std::collections::HashMap::new(),
         cancelling: None,
         begun,
         parent,
@@ -574,6 +574,7 @@ fn incarnation(
     tree.send_all(|| Message::Interrupt);
     // Processes that were asked to end are given the time to; what is left then is killed with this process.
     tree.wait_for_attempts(WIND_DOWN);
+    services.runtime.block_on(tree.servers.end());
     // A process that leaves a paused run may end at once: the files of what is on record are written before it does.
     tree.files.wait();
     tree.sinks.wait(super::sinks::AT_THE_END);

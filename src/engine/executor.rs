@@ -119,7 +119,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     }
     // Only now: the directory the attempt works in is known for sure.
     let tools = match attempt.provider.kind() {
-        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files, &attempt.effects),
+        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files, attempt.secrets.known(), &attempt.effects),
         ProviderKind::Cli | ProviderKind::Fake => Ok(None),
     };
     let ended = match tools {
@@ -181,7 +181,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
             transcript = reply.transcript;
             let said = match &reply.answer {
                 ReplyAnswer::Text(text) => Some(text.clone()),
-                ReplyAnswer::Json(value) => Some(value.to_string()),
+                ReplyAnswer::Json(value) | ReplyAnswer::Both { value, .. } => Some(value.to_string()),
                 ReplyAnswer::Missing => None,
             };
             report.result = checked(reply.answer, attempt.schema.as_deref()).map(|(value, text)| Answer {

@@ -258,8 +258,10 @@ impl RunLoop {
         }
     }
 
-    /// Feeds what is to become of a call, after the hooks have judged a cached answer.
+    /// Feeds what is to become of a call, once it is known whether it is carried out for its idempotency key, and after the hooks
+    /// have judged an answer that was there.
     pub(super) fn planned(&mut self, call_id: CallId, plan: Plan) {
+        let Some(plan) = self.once(call_id, plan) else { return };
         if let Plan::Hit(outcome) = &plan
             && let Some(asking) = self.asking(call_id, HookPlace::After, Some(of_hit(outcome)))
         {

@@ -24,9 +24,11 @@ const OPEN: &str = "OWF_BREAKER_OPEN_MS";
 const CEILING: &str = "OWF_RETRY_CEILING_MS";
 /// Milliseconds within which a call is tried again.
 const TOTAL: &str = "OWF_RETRY_TOTAL_MS";
+/// Milliseconds for which the answer to an idempotency key counts.
+const IDEMPOTENCY: &str = "OWF_IDEMPOTENCY_MS";
 
 /// `base` with what the environment sets: `OWF_SYNC_LIMIT_MS`, `OWF_MEMORY_LIMIT_MB`, `OWF_NESTING`, `OWF_SCHEMA_ATTEMPTS`,
-/// `OWF_BREAKER_FAILURES`, `OWF_BREAKER_OPEN_MS`, `OWF_RETRY_CEILING_MS`, `OWF_RETRY_TOTAL_MS`.
+/// `OWF_BREAKER_FAILURES`, `OWF_BREAKER_OPEN_MS`, `OWF_RETRY_CEILING_MS`, `OWF_RETRY_TOTAL_MS`, `OWF_IDEMPOTENCY_MS`.
 ///
 /// # Errors
 /// `invalid_arguments` for values that are no numbers in range, all at once.
@@ -49,6 +51,7 @@ pub fn limits(env: &Environment, base: EngineLimits) -> Result<EngineLimits, Fai
     let open_ms = read(OPEN, 1..=60_000);
     let ceiling_ms = read(CEILING, 0..=86_400_000);
     let total_ms = read(TOTAL, 0..=86_400_000);
+    let idempotency_ms = read(IDEMPOTENCY, 0..=31_536_000_000);
     if !wrong.is_empty() {
         return Err(invalid(wrong));
     }
@@ -62,6 +65,7 @@ pub fn limits(env: &Environment, base: EngineLimits) -> Result<EngineLimits, Fai
         breaker_open_ms: open_ms.unwrap_or(base.breaker_open_ms),
         retry_ceiling_ms: ceiling_ms.unwrap_or(base.retry_ceiling_ms),
         retry_total_ms: total_ms.unwrap_or(base.retry_total_ms),
+        idempotency_ms: idempotency_ms.unwrap_or(base.idempotency_ms),
         ..base
     })
 }

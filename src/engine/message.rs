@@ -78,6 +78,22 @@ pub(crate) enum Message {
         /// The claim that the answer is worked on here.
         claim: Option<crate::store::KeyClaim>,
     },
+    /// What became of an idempotency key that others were at work for, or that had to be claimed off the loop.
+    Once {
+        /// What was to be claimed, and for which call.
+        claim: Box<crate::store::OnceClaim>,
+        /// What is to be done if it is to be carried out here.
+        plan: Box<Plan>,
+        /// What there is for the key.
+        found: Result<crate::store::Once, crate::store::StoreError>,
+    },
+    /// The server of a call's tool has described it, or cannot be asked.
+    Described {
+        /// The call.
+        call_id: CallId,
+        /// Why its tool is not known.
+        failed: Option<crate::core::outcome::CallError>,
+    },
     /// The hooks before a call have judged it.
     Allowed {
         /// The call.

@@ -69,7 +69,7 @@ impl RunLoop {
             CallKind::Workflow => Some(self.plan_child(call_id, &spec)),
             CallKind::Agent => self.plan_agent(call_id, &spec),
             CallKind::Command => Some(self.plan_command(call_id, &spec)),
-            CallKind::Tool => Some(self.plan_tool(call_id, &spec)),
+            CallKind::Tool => self.plan_tool(call_id, &spec),
             CallKind::Expr | CallKind::Approval | CallKind::Timer | CallKind::Turn => {
                 let message = format!("calls of kind {} cannot be executed yet", spec.kind.as_str());
                 Some(Plan::Refuse(CallError::new(ErrorClass::Other, message)))
@@ -149,7 +149,9 @@ impl RunLoop {
         let policy = self.tree.settings.cache_policy.and(spec.cache.unwrap_or(CachePolicy::Auto));
         let note = |status, reason| CacheNote { status, reason: Some(reason), ..CacheNote::default() };
         let blind = prepared.provider.reads_workspace(&prepared.request) && prepared.workspace.is_none();
-        let plan = if spec.is_mutating() {
+        let plan = if spec.ask.once.is_some() {
+            run(note(CacheStatus::Bypassed, ReasonCode::IdempotencyKey), None)
+        } else if spec.is_mutating() {
             run(note(CacheStatus::Bypassed, ReasonCode::Mutating), None)
         } else if spec.ask.outputs.is_some() {
             // An answer of another run made its files then, not now.

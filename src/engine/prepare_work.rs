@@ -67,7 +67,13 @@ impl RunLoop {
             provider,
         };
         self.prepared.insert(call_id, prepared);
-        let reason = Some(if spec.is_mutating() { ReasonCode::Mutating } else { ReasonCode::Policy });
+        let reason = Some(if spec.ask.once.is_some() {
+            ReasonCode::IdempotencyKey
+        } else if spec.is_mutating() {
+            ReasonCode::Mutating
+        } else {
+            ReasonCode::Policy
+        });
         Plan::Run {
             provider: Some(name.to_owned()),
             model: None,

@@ -101,9 +101,10 @@ fn against(store: &Store, run: &RunId, rerun: bool, home: Option<&Path>) -> Resu
         chain.push((id.clone(), all_events(store, &id)?));
     }
     let workspace = spec.as_ref().map(|spec| super::workspace::Comparison::with(store, spec));
-    let mut found = Against::new(&chain, |kind, outcome| match kind {
-        CallKind::Workflow => outcome.child_run.as_ref().is_some_and(|c| super::child::reusable_child(store, c, home)),
-        _ => !(rerun && workspace.as_ref().is_some_and(|w| w.changed(outcome.workspace.as_deref()))),
+    let mut found = Against::new(&chain, |kind, outcome| match (kind, &outcome.child_run) {
+        (_, Some(child)) => super::child::reusable_child(store, child, home),
+        (CallKind::Workflow, None) => false,
+        (_, None) => !(rerun && workspace.as_ref().is_some_and(|w| w.changed(outcome.workspace.as_deref()))),
     });
     if let Some(found) = &mut found {
         let mut children: HashMap<(Hash, u32), Against> = HashMap::new();

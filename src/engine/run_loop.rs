@@ -60,6 +60,8 @@ pub(crate) struct RunLoop {
     pub(super) children: HashMap<CallId, RunId>,
     /// Calls with cleanups that were begun, in order.
     pub(super) begun: Vec<CallId>,
+    /// Calls that are carried out here for an idempotency key.
+    pub(super) once: HashMap<CallId, Hash>,
     /// Set when the run is to end and waits for its children.
     pub(super) cancelling: Option<super::cancel::Cancelling>,
     /// Tells the parent's loop that this child waits for a person.
@@ -190,11 +192,7 @@ impl RunLoop {
                 continue;
             }
             match effect {
-                Effect::Prepare { call_id } => {
-                    if !self.ask_before(call_id) {
-                        self.prepare(call_id);
-                    }
-                }
+                Effect::Prepare { call_id } => self.take_up(call_id),
                 Effect::Acquire { call_id } => self.acquire(call_id),
                 Effect::Release { call_id } => {
                     if let Some(prepared) = self.prepared.get(&call_id) {
@@ -284,7 +282,15 @@ impl RunLoop {
                     {
                         let seq = self.journal.next_seq() + offset as u64;
                         let (key, occurrence) = (record.key, record.occurrence);
-                        cache.push(CacheWrite { key, occurrence, seq });
+                        cache.push(CacheWrite::Answer { key, occurrence, seq });
+                    }
+                    if let Some(key) = self.once.remove(call_id)
+                        && reused.is_none()
+                        && outcome.status == CallStatus::Done
+                    {
+                        let seq = self.journal.next_seq() + offset as u64;
+                        let until = now().plus(self.tree.settings.engine.idempotency_ms);
+                        cache.push(CacheWrite::Once { key, call_id: *call_id, seq, until });
                     }
                 }
                 _ => {}
@@ -500,6 +506,11 @@ impl RunLoop {
                 }
                 self.planned(call_id, *plan);
             }
+            Message::Once { claim, plan, found } => {
+                self.attempts.remove(&claim.call_id);
+                self.once_found(*claim, *plan, found);
+            }
+            Message::Described { call_id, failed } => self.described(call_id, failed),
             Message::Allowed { call_id, judged } => self.allowed(call_id, judged),
             Message::Accepted { call_id, judged, what } => self.accepted(call_id, judged, *what),
             Message::Permit(call_id) => self.permitted(call_id),

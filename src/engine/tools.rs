@@ -1,46 +1,37 @@
-//! Calls of tools: arguments against their schema, then the mode, then a person, then the handler. None of these is skipped.
+//! Calls of tools: arguments against their schema, then the mode, then a person, then the hooks, then the handler. None of these is
+//! skipped.
 
-use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
-use crate::core::budget::Charge;
-use crate::core::call::{ApprovalAsk, CallSpec, Decider, Decision};
-use crate::core::environment::Environment;
-use crate::core::file_rules::FileRules;
+use crate::core::call::{ApprovalAsk, CallKind, CallSpec, Decider, Decision, WorkflowTarget};
 use crate::core::ids::CallId;
-use crate::core::machine::Plan;
+use crate::core::machine::{Input, Plan};
 use crate::core::op::Op;
 use crate::core::outcome::{CallError, ErrorClass, SchemaError};
-use crate::core::work::{CommandAsk, ToolAsk};
-use crate::process::passed;
-use crate::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError, Stop,
-};
-use crate::tools::{Bounds, Definition, Files, Grant, Kind, Tools};
+use crate::core::work::{ToolAsk, ToolNote};
+use crate::tools::{Definition, Tools};
 
-use super::commands::{Call, printed};
+use super::begin::Running;
+use super::message::Message;
 use super::run_loop::RunLoop;
+use super::tool_runner::{Runner, lock_file};
 
-/// How often one who waits for a tool that only one may use looks again.
-const LOCK_POLL: Duration = Duration::from_millis(20);
-/// The most a tool may print.
-const MOST_OUTPUT: usize = 1 << 20;
-/// How long a tool that was asked to end may take.
-const WIND_DOWN: Duration = Duration::from_secs(9);
+fn note(name: &str, tool: &Definition) -> ToolNote {
+    let workflow = tool.workflow.as_deref().map(WorkflowTarget::named);
+    ToolNote { name: name.to_owned(), read_only: tool.changes_nothing(), workflow }
+}
 
-/// Notes of each requested call of a tool whether it changes nothing: the configuration knows, the workflow does not.
+/// Notes what is configured of the tool of each requested call: the configuration knows, the workflow does not.
 pub(crate) fn mark(ops: &mut [Op], tools: &Tools) {
     for op in ops {
         if let Op::Request(spec) = op
-            && let Some(ask) = &mut spec.ask.tool
+            && let Some(ask) = &spec.ask.tool
+            && let Ok(tool) = tools.get(&ask.name)
         {
-            ask.read_only = tools.get(&ask.name).is_ok_and(Definition::changes_nothing);
+            spec.tools = vec![note(&ask.name, tool)];
         }
     }
 }
@@ -58,9 +49,8 @@ pub(crate) struct Admitted {
 /// Whether a call of a tool may be carried out, but for a person's word: its arguments first, then the mode.
 ///
 /// # Errors
-/// No such tool, arguments that break its schema, a mode in which it may not be used.
-pub(crate) fn admit(tools: &Tools, ask: &ToolAsk) -> Result<Admitted, CallError> {
-    let definition = tools.get(&ask.name).map_err(|why| CallError::new(ErrorClass::BadRequest, why))?;
+/// Arguments that break its schema, a mode in which it may not be used.
+pub(crate) fn admit(definition: &Definition, ask: &ToolAsk) -> Result<Admitted, CallError> {
     let (arguments, twice) = definition.complete(&ask.args);
     let faults = definition.faults(&arguments);
     if let Some(first) = faults.first() {
@@ -80,50 +70,135 @@ pub(crate) fn admit(tools: &Tools, ask: &ToolAsk) -> Result<Admitted, CallError>
     Ok(Admitted { definition: definition.clone(), arguments, twice })
 }
 
+/// What becomes of a call of a tool before its hooks are asked.
+enum Gate {
+    /// It may go on; none = a rule of a fixture answers for a tool that is not configured.
+    Open(Option<Box<Admitted>>),
+    /// It ends here, or a person is asked.
+    Shut(Plan),
+    /// The server of the tool is asked how it describes it; a message says when it has answered.
+    Later,
+}
+
 impl RunLoop {
-    pub(super) fn plan_tool(&mut self, call_id: CallId, spec: &CallSpec) -> Plan {
-        let services = Arc::clone(&self.tree.services);
+    /// Takes up a call that may start: what it must satisfy first, then its hooks, then its plan.
+    pub(super) fn take_up(&mut self, call_id: CallId) {
+        if let Some(spec) = self.machine.spec(call_id).filter(|spec| spec.kind == CallKind::Tool).cloned() {
+            match self.gate(call_id, &spec) {
+                Gate::Open(_) => {}
+                Gate::Shut(plan) => return self.feed(Input::Prepared { call_id, plan }),
+                Gate::Later => return,
+            }
+        }
+        if !self.ask_before(call_id) {
+            self.prepare(call_id);
+        }
+    }
+
+    /// Goes on with a call whose tool has been described by its server.
+    pub(super) fn described(&mut self, call_id: CallId, failed: Option<CallError>) {
+        self.attempts.remove(&call_id);
+        match failed {
+            Some(error) => self.feed(Input::Prepared { call_id, plan: Plan::Refuse(error) }),
+            None => self.take_up(call_id),
+        }
+    }
+
+    /// Arguments, mode and person, in this order.
+    fn gate(&mut self, call_id: CallId, spec: &CallSpec) -> Gate {
         let Some(ask) = &spec.ask.tool else {
-            return Plan::Refuse(CallError::new(ErrorClass::BadRequest, "the call names no tool"));
+            return Gate::Shut(Plan::Refuse(CallError::new(ErrorClass::BadRequest, "the call names no tool")));
         };
+        let services = Arc::clone(&self.tree.services);
         let fake = Arc::clone(&self.tree.fake);
         let scripted = fake.has_rule_for(&self.attempt_request(call_id, spec, fake.as_ref(), false));
-        let admitted = match admit(&services.config.tools, ask) {
+        let definition = match services.config.tools.get(&ask.name) {
+            Ok(definition) => definition,
             // A tool that is only scripted need not be configured.
-            Err(_) if scripted && services.config.tools.get(&ask.name).is_err() => {
-                return self.plan_work(call_id, spec, fake, "fake");
-            }
-            Err(error) => return Plan::Refuse(error),
-            Ok(admitted) => admitted,
+            Err(_) if scripted => return Gate::Open(None),
+            Err(why) => return Gate::Shut(Plan::Refuse(CallError::new(ErrorClass::BadRequest, why))),
         };
-        let definition = &admitted.definition;
+        let mut definition = definition.clone();
+        if definition.mcp.is_some() && definition.schema.is_none() && !scripted {
+            match self.tree.servers.described(&ask.name) {
+                Some(described) => definition = described,
+                None => {
+                    self.describe(call_id, ask.name.clone(), definition);
+                    return Gate::Later;
+                }
+            }
+        }
+        let admitted = match admit(&definition, ask) {
+            Ok(admitted) => admitted,
+            Err(error) => return Gate::Shut(Plan::Refuse(error)),
+        };
         if definition.requires_approval && !self.machine.is_agreed(call_id) {
-            return Plan::Ask(Box::new(question(ask, &admitted)));
+            return Gate::Shut(Plan::Ask(Box::new(question(ask, &admitted))));
         }
+        Gate::Open(Some(Box::new(admitted)))
+    }
+
+    /// Asks the server of a tool how it describes it, off this thread.
+    fn describe(&mut self, call_id: CallId, name: String, definition: Definition) {
+        let (services, servers) = (Arc::clone(&self.tree.services), Arc::clone(&self.tree.servers));
+        let (cwd, to) = (PathBuf::from(&self.spec.workspace), self.to_self.clone());
+        let marker = format!("{}/{}/{call_id}", self.tree.root, self.run);
+        let task = self.tree.services.runtime.spawn(async move {
+            let Some(of) = &definition.mcp else { return };
+            let failed = servers.describe(&name, &definition, of, &services, (&cwd, &marker)).await.err();
+            // A loop that has ended needs no word.
+            let _ = to.send(Message::Described { call_id, failed });
+        });
+        self.attempts.insert(call_id, Running::of(&task));
+    }
+
+    pub(super) fn plan_tool(&mut self, call_id: CallId, spec: &CallSpec) -> Option<Plan> {
+        // Once more: between the look before the hooks and this one a person may have changed nothing, and it is cheap.
+        let admitted = match self.gate(call_id, spec) {
+            Gate::Open(admitted) => admitted,
+            Gate::Shut(plan) => return Some(plan),
+            Gate::Later => return None,
+        };
+        let fake = Arc::clone(&self.tree.fake);
         if let Err(error) = self.admissible(spec) {
-            return Plan::Refuse(error);
+            return Some(Plan::Refuse(error));
         }
-        if scripted {
-            return self.plan_work(call_id, spec, fake, "fake");
+        let scripted = fake.has_rule_for(&self.attempt_request(call_id, spec, fake.as_ref(), false));
+        let (Some(admitted), Some(ask), false) = (admitted, &spec.ask.tool, scripted) else {
+            return Some(self.plan_work(call_id, spec, fake, "fake"));
+        };
+        if let Some(target) = spec.child_of_tool() {
+            return Some(self.plan_run(call_id, target));
         }
+        let services = Arc::clone(&self.tree.services);
+        let definition = &admitted.definition;
         if let Some(missing) = definition.secrets.iter().find(|name| services.env.get(name).is_none()) {
             let message = format!("the secret {missing} of `{}` is not set in the environment", ask.name);
-            return Plan::Refuse(CallError::new(ErrorClass::Policy, message));
+            return Some(Plan::Refuse(CallError::new(ErrorClass::Policy, message)));
         }
-        let timeout = spec.timeout_ms.or(definition.timeout_seconds.map(|seconds| seconds.saturating_mul(1000).max(1)));
+        let timeout = spec.timeout_ms.or_else(|| time_limit(definition, &services.config.tools));
         let runner = Runner {
             name: ask.name.clone(),
-            env: services.env.clone(),
-            rules: Arc::clone(&services.config.files),
             lock: definition.lock.then(|| lock_file(Path::new(&super::reference::home(&self.tree.store)), &ask.name)),
-            admitted,
+            services,
+            servers: Arc::clone(&self.tree.servers),
+            admitted: *admitted,
         };
         let plan = self.plan_work(call_id, spec, Arc::new(runner), "tool");
         if let (Some(prepared), Some(timeout)) = (self.prepared.get_mut(&call_id), timeout) {
             prepared.request.timeout_ms = timeout;
         }
-        plan
+        Some(plan)
     }
+}
+
+/// Milliseconds that a call of a tool may take, as the configuration says: of the tool, else of the server that lends it.
+fn time_limit(tool: &Definition, tools: &Tools) -> Option<u64> {
+    let own = tool.timeout_seconds.map(|seconds| seconds.saturating_mul(1000).max(1));
+    own.or_else(|| {
+        let server = tools.server(&tool.mcp.as_ref()?.server)?;
+        server.timeout_seconds.map(|seconds| (seconds * 1000.0).max(1.0) as u64)
+    })
 }
 
 /// What a person is asked before a tool runs.
@@ -135,135 +210,5 @@ fn question(ask: &ToolAsk, admitted: &Admitted) -> ApprovalAsk {
         decider: Decider::Any,
         expires_in_ms: None,
         on_timeout: Decision::Deny,
-    }
-}
-
-/// The file whose lock the users of a tool take turns by.
-pub(crate) fn lock_file(home: &Path, name: &str) -> PathBuf {
-    home.join("locks").join(format!("{name}.lock"))
-}
-
-/// Waits until nobody else holds the lock of a tool. It is held until the result is dropped, or its process ends.
-pub(crate) async fn locked(path: &Path, stop: &Stop) -> Result<File, CallError> {
-    let failed =
-        |error: std::io::Error| CallError::new(ErrorClass::Other, format!("the tool cannot be locked: {error}"));
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).map_err(failed)?;
-    }
-    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
-    loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) if stop.is_stopped() => {
-                return Err(CallError::new(ErrorClass::Cancelled, "ended on request"));
-            }
-            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => tokio::time::sleep(LOCK_POLL).await,
-            Err(error) => return Err(failed(error.into())),
-        }
-    }
-}
-
-/// Carries one call of a tool out.
-struct Runner {
-    name: String,
-    admitted: Admitted,
-    env: Environment,
-    rules: Arc<FileRules>,
-    lock: Option<PathBuf>,
-}
-
-impl Runner {
-    async fn attempt(&self, request: &AttemptRequest, context: &CallContext) -> Result<Reply, ReplyError> {
-        let _turn = match &self.lock {
-            Some(path) => Some(locked(path, &context.stop).await?),
-            None => None,
-        };
-        let answer = match self.admitted.definition.file_tool() {
-            Some(kind) => self.file_tool(kind, request).await?,
-            None => self.command(request, context).await?,
-        };
-        let mut reply = Reply::new(answer);
-        let warn = |name: &String| format!("the call set `{name}`, which the configuration of `{}` fixes", self.name);
-        reply.provenance.warnings = self.admitted.twice.iter().map(warn).collect();
-        Ok(reply)
-    }
-
-    async fn command(&self, request: &AttemptRequest, context: &CallContext) -> Result<ReplyAnswer, CallError> {
-        let definition = &self.admitted.definition;
-        let asked = CommandAsk {
-            argv: definition.command.clone().unwrap_or_default(),
-            input: Some(self.admitted.arguments.to_string()),
-            ..CommandAsk::default()
-        };
-        let env = passed(&self.env, definition.secrets.iter().map(String::as_str));
-        let cwd = super::commands::directory(&request.cwd, None)
-            .map_err(|message| CallError::new(ErrorClass::Policy, message))?;
-        let call = Call { asked: &asked, env, cwd, marker: request.marker.clone() };
-        let text = printed(&self.env, call, &context.stop, MOST_OUTPUT).await?;
-        Ok(result(text))
-    }
-
-    async fn file_tool(&self, kind: Kind, request: &AttemptRequest) -> Result<ReplyAnswer, CallError> {
-        let grant =
-            Grant { tools: vec![kind], read: None, write: if kind == Kind::Write { None } else { Some(Vec::new()) } };
-        let failed = |why: String| CallError::new(ErrorClass::Other, why);
-        let files = Files::new(&request.cwd, grant, &self.rules, Bounds::default()).map_err(failed)?;
-        let arguments = self.admitted.arguments.clone();
-        let work = tokio::task::spawn_blocking(move || files.call(kind, &arguments)).await;
-        work.unwrap_or_else(|_| Err(format!("{} broke off", self.name))).map(ReplyAnswer::Text).map_err(failed)
-    }
-}
-
-/// What a program printed: JSON as a value, else the text.
-pub(crate) fn result(text: String) -> ReplyAnswer {
-    match serde_json::from_str::<Value>(text.trim()) {
-        Ok(value) => ReplyAnswer::Json(value),
-        Err(_) => ReplyAnswer::Text(text),
-    }
-}
-
-impl Provider for Runner {
-    fn name(&self) -> &'static str {
-        "tool"
-    }
-
-    fn kind(&self) -> ProviderKind {
-        ProviderKind::Cli
-    }
-
-    fn default_concurrency(&self) -> u32 {
-        16
-    }
-
-    fn availability(&self) -> Availability {
-        Availability { available: true, version: None, message: None }
-    }
-
-    fn identity(&self, _: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
-    fn reads_workspace(&self, _: &AttemptRequest) -> bool {
-        true
-    }
-
-    fn wants_claim(&self, _: &AttemptRequest) -> bool {
-        false
-    }
-
-    fn reserve(&self, _: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
-    }
-
-    fn wind_down(&self) -> Duration {
-        WIND_DOWN
-    }
-
-    fn call<'a>(
-        &'a self,
-        request: &'a AttemptRequest,
-        context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<Reply, ReplyError>> {
-        Box::pin(self.attempt(request, context))
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Tree {
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) gates: Gates,
     pub(crate) files: Files,
+    /// MCP servers that lend tools.
+    pub(crate) servers: Arc<super::servers::Servers>,
     /// Who hears of events.
     pub(crate) sinks: Arc<Sinks>,
     /// Polled by the sandbox: user logic is to end.
@@ -133,6 +135,7 @@ impl Tree {
             ledger,
             gates: Gates::default(),
             files: Files::start(),
+            servers: Arc::default(),
             sinks: Arc::new(sinks),
             abort: Arc::new(AtomicBool::new(false)),
             linger,

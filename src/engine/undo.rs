@@ -16,7 +16,7 @@ use crate::store::Store;
 use super::commands::{Call, directory, printed};
 use super::journal::now;
 use super::services::Services;
-use super::tools::locked;
+use super::tool_runner::locked;
 use super::view::UndoView;
 
 /// The record of a call that was taken back, in its folder.

@@ -101,9 +101,9 @@ pub struct Finished {
 }
 
 /// A started program with everything that belongs to it. Dropping it ends all of that at once.
-struct Started {
-    child: Child,
-    pid: u32,
+pub(super) struct Started {
+    pub(super) child: Child,
+    pub(super) pid: u32,
     marker: String,
     /// What it had started when it was last looked at.
     known: Vec<Row>,
@@ -129,14 +129,14 @@ pub fn end_running() {
 }
 
 impl Started {
-    fn new(child: Child, marker: String) -> Self {
+    pub(super) fn new(child: Child, marker: String) -> Self {
         let pid = child.id().unwrap_or(0);
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, marker.clone());
         Self { child, pid, marker, known: Vec::new(), settled: false }
     }
 
     /// Remembers what belongs to it now: a process whose parent dies is found by its parent no more.
-    fn look(&mut self) {
+    pub(super) fn look(&mut self) {
         for row in descendants(&rows(), self.pid) {
             if !self.known.contains(&row) {
                 self.known.push(row);
@@ -145,7 +145,7 @@ impl Started {
     }
 
     /// Kills its group, what it was seen to have started, and whatever carries its marker.
-    fn end_all(&mut self) {
+    pub(super) fn end_all(&mut self) {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
@@ -299,7 +299,7 @@ fn heed_interrupts() {
     });
 }
 
-async fn spawn(program: &Program) -> std::io::Result<Child> {
+pub(super) async fn spawn(program: &Program) -> std::io::Result<Child> {
     heed_interrupts();
     let mut command = Command::new(&program.path);
     command
@@ -325,7 +325,7 @@ async fn spawn(program: &Program) -> std::io::Result<Child> {
     }
 }
 
-fn of_status(status: std::process::ExitStatus) -> Exit {
+pub(super) fn of_status(status: std::process::ExitStatus) -> Exit {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
         (Some(code), _) => Exit::Code(code),

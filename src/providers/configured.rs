@@ -147,13 +147,14 @@ fn is_variable(name: &str) -> bool {
 }
 
 fn merge(into: &mut Entry, over: Entry) {
-    let Entry { kind, base_url, api_key_env, default_model, concurrency, models, cli } = over;
+    let Entry { kind, base_url, api_key_env, default_model, concurrency, models, stream, cli } = over;
     into.kind = kind.or(into.kind.take());
     into.base_url = base_url.or(into.base_url.take());
     into.api_key_env = api_key_env.or(into.api_key_env.take());
     into.default_model = default_model.or(into.default_model.take());
     into.concurrency = concurrency.or(into.concurrency);
     into.models.extend(models);
+    into.stream = stream.or(into.stream);
     into.cli = cli.or(into.cli.take());
 }
 
@@ -175,9 +176,9 @@ fn check(name: &str, entry: &mut Entry) -> Result<(), String> {
     let is_cli = entry.kind.as_deref() == Some("cli");
     match known {
         Some(super::ProviderKind::Fake) => {
-            let Entry { kind, base_url, api_key_env, default_model, concurrency: _, models, cli } = &*entry;
+            let Entry { kind, base_url, api_key_env, default_model, concurrency: _, models, stream, cli } = &*entry;
             let other = kind.is_some() || base_url.is_some() || api_key_env.is_some() || default_model.is_some();
-            if other || !models.is_empty() || cli.is_some() {
+            if other || !models.is_empty() || stream.is_some() || cli.is_some() {
                 return Err("fake invents answers: only its concurrency can be set".to_owned());
             }
         }
@@ -201,6 +202,10 @@ fn check(name: &str, entry: &mut Entry) -> Result<(), String> {
         None => {
             entry.kind.get_or_insert_with(|| "openai".to_owned());
         }
+    }
+    let of_program = known == Some(super::ProviderKind::Cli) || entry.kind.as_deref() == Some("cli");
+    if of_program && entry.stream.is_some() {
+        return Err("stream is for services: what a program says comes in pieces as it is".to_owned());
     }
     Ok(())
 }
@@ -265,7 +270,7 @@ mod tests {
                 "leak: api_key_env must be the name of an environment variable; the key itself belongs there",
                 "none: base_url is missing",
                 "odd: unknown field `base_ulr`, expected one of `kind`, `base_url`, `api_key_env`, `default_model`, \
-                 `model`, `concurrency`, `models`, `cli` (in providers.toml)",
+                 `model`, `concurrency`, `models`, `stream`, `cli` (in providers.toml)",
                 "open: base_url must begin with https:// unless its host is this machine",
                 "paste: the value must be u32 (in providers.toml)",
             ]

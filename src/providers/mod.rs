@@ -14,6 +14,7 @@ mod provider;
 mod registry;
 pub mod schema;
 mod setup;
+mod status;
 
 pub use crate::process::MARKER;
 pub use configured::{at_line, providers_table};

@@ -9,7 +9,6 @@ use super::provider::{
     AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyError,
 };
 use super::setup::{Entry, Setup};
-use crate::core::budget::Charge;
 use crate::core::failure::{Code, Failure};
 use crate::core::outcome::{CallError, ErrorClass};
 
@@ -267,20 +266,8 @@ impl Provider for Unavailable {
         Availability { available: false, version: None, message: Some(self.problem.clone()) }
     }
 
-    fn identity(&self, _request: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn reads_workspace(&self, _request: &AttemptRequest) -> bool {
         self.kind == ProviderKind::Cli
-    }
-
-    fn wants_claim(&self, _request: &AttemptRequest) -> bool {
-        false
-    }
-
-    fn reserve(&self, _request: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
     }
 
     fn call<'a>(

@@ -32,6 +32,8 @@ pub struct Entry {
     pub concurrency: Option<u32>,
     /// Other names of models: `sonnet = "claude-sonnet-4-6"`.
     pub models: BTreeMap<String, String>,
+    /// Whether a service is asked for its answers in pieces, which it is unless it is said otherwise.
+    pub stream: Option<bool>,
     /// The program of a CLI provider, and how it is called and read (the generic CLI adapter's table).
     pub cli: Option<toml::Value>,
 }

@@ -11,7 +11,6 @@ use crate::store::lease;
 use crate::store::runs::{id_of, root_of};
 use crate::store::store::Store;
 use crate::store::words::{packed, run_id};
-use crate::store::writer::CacheWrite;
 
 /// An answer that the cache has.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,9 +47,9 @@ impl Drop for KeyClaim {
 }
 
 /// Points a cache key at an answer of run `no`; the latest answer stands.
-pub(super) fn put(db: &Connection, no: i64, write: &CacheWrite) -> Result<(), StoreError> {
+pub(super) fn put(db: &Connection, no: i64, key: &Hash, occurrence: u32, seq: u64) -> Result<(), StoreError> {
     db.prepare_cached("INSERT OR REPLACE INTO cache (key, occurrence, event) VALUES (?1, ?2, ?3)")?
-        .execute(params![write.key.as_bytes(), write.occurrence, packed(no, write.seq)])?;
+        .execute(params![key.as_bytes(), occurrence, packed(no, seq)])?;
     Ok(())
 }
 

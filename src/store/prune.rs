@@ -10,6 +10,7 @@ use crate::core::time::Millis;
 use crate::store::cache;
 use crate::store::error::StoreError;
 use crate::store::lease;
+use crate::store::once;
 use crate::store::store::Store;
 use crate::store::words::{packed, run_id, word};
 
@@ -122,6 +123,7 @@ fn delete_tree(db: &Connection, root: i64) -> Result<bool, StoreError> {
     }
     for (no, id, _) in &tree {
         cache::keep_answers(db, *no, &run_id(id)?)?;
+        once::keep_answers(db, *no, &run_id(id)?)?;
         let (from, to) = (packed(*no, 0), packed(*no + 1, 0));
         for table in ["event", "call"] {
             db.prepare_cached(&format!("DELETE FROM {table} WHERE id > ?1 AND id < ?2"))?.execute([from, to])?;

@@ -6,12 +6,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use crate::core::event::EventRecord;
-use crate::core::ids::{Hash, RunId};
+use crate::core::ids::{CallId, Hash, RunId};
+use crate::core::time::Millis;
 use crate::store::cache;
 use crate::store::error::StoreError;
 use crate::store::inbox;
 use crate::store::journal::Folder;
 use crate::store::lease;
+use crate::store::once;
 use crate::store::ticket::{Settler, Ticket};
 
 /// Events that may wait to be written before [`Queue::push`] blocks.
@@ -43,15 +45,29 @@ impl Append {
     }
 }
 
-/// An answer that the cache keeps.
+/// An answer that is kept for others, by the `call_finished` event of the same append's run that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheWrite {
-    /// The cache key.
-    pub key: Hash,
-    /// The occurrence over the run tree.
-    pub occurrence: u32,
-    /// The `call_finished` event of the same append's run that holds the answer.
-    pub seq: u64,
+pub enum CacheWrite {
+    /// In the cache.
+    Answer {
+        /// The cache key.
+        key: Hash,
+        /// The occurrence over the run tree.
+        occurrence: u32,
+        /// The event.
+        seq: u64,
+    },
+    /// For an idempotency key.
+    Once {
+        /// The key.
+        key: Hash,
+        /// The call that was carried out.
+        call_id: CallId,
+        /// The event.
+        seq: u64,
+        /// Until when it counts.
+        until: Millis,
+    },
 }
 
 /// An append with its events as they will lie on disk.
@@ -77,7 +93,10 @@ impl Prepared {
             folder.fold(db, no, record)?;
         }
         for write in &self.append.cache {
-            cache::put(db, no, write)?;
+            match write {
+                CacheWrite::Answer { key, occurrence, seq } => cache::put(db, no, key, *occurrence, *seq)?,
+                CacheWrite::Once { key, call_id, seq, until } => once::put(db, no, key, *call_id, *seq, *until)?,
+            }
         }
         inbox::consume(db, &self.append.consumed)
     }

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::files::Kind;
+use super::mcp_message::Listed;
+use super::servers::{McpServer, McpTool};
 
 /// How long an undo stays possible when nothing is configured.
 const UNDO_FOR: u64 = 3_600;
@@ -25,6 +27,10 @@ pub struct Definition {
     pub command: Option<Vec<String>>,
     /// Handler: a file tool of owf by its name.
     pub builtin: Option<String>,
+    /// Handler: a tool of a configured MCP server.
+    pub mcp: Option<McpTool>,
+    /// Handler: a workflow, by its name or path. The tool's arguments are its args, and its output is the result.
+    pub workflow: Option<String>,
     /// Names of variables that the program's environment is given.
     pub secrets: Vec<String>,
     /// Whether only one call of it runs at a time, in all processes of a home.
@@ -97,10 +103,42 @@ impl Definition {
         validator.iter_errors(arguments).take(MOST_FAULTS).map(fault).collect()
     }
 
+    /// This tool with what its server says about it, where the configuration says nothing.
+    ///
+    /// # Errors
+    /// The server's schema cannot be used: one clause.
+    pub fn with(&self, listed: &Listed) -> Result<Self, String> {
+        let mut out = self.clone();
+        if out.description.is_empty() {
+            out.description.clone_from(&listed.description);
+        }
+        if out.schema.is_none() {
+            // Without one nothing is known of its arguments, and any are.
+            let any = || Map::from_iter([("type".to_owned(), Value::from("object"))]);
+            let schema = listed.schema.clone().unwrap_or_else(any);
+            validator(&schema).map_err(|why| format!("its server gives no schema that can be used: {why}"))?;
+            out.schema = Some(schema);
+        }
+        Ok(out)
+    }
+
     /// What is wrong with it.
     fn problem(&self) -> Option<String> {
-        if self.command.is_some() == self.builtin.is_some() {
-            return Some("it needs one handler: `command` or `builtin`".to_owned());
+        let handlers = [self.command.is_some(), self.builtin.is_some(), self.mcp.is_some(), self.workflow.is_some()];
+        if handlers.into_iter().filter(|is| *is).count() != 1 {
+            return Some("it needs one handler: `command`, `builtin`, `mcp` or `workflow`".to_owned());
+        }
+        if let Some(name) = &self.workflow {
+            // A child takes the time it takes, and may wait for a person for days.
+            if self.lock || self.timeout_seconds.is_some() || !self.secrets.is_empty() {
+                return Some("`lock`, `timeout_seconds` and `secrets` mean nothing for a `workflow`".to_owned());
+            }
+            if name.trim().is_empty() {
+                return Some("`workflow` is a name or a path".to_owned());
+            }
+        }
+        if self.mcp.is_some() && !self.secrets.is_empty() {
+            return Some("`secrets` go to the server: name them in its `env`".to_owned());
         }
         if let Some(name) = &self.builtin
             && Kind::of(name).is_none()
@@ -131,20 +169,44 @@ fn validator(schema: &Map<String, Value>) -> Result<jsonschema::Validator, Strin
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tools {
     tools: BTreeMap<String, Result<Definition, String>>,
+    servers: BTreeMap<String, Result<McpServer, String>>,
 }
 
 impl Tools {
-    /// Tools as they were read, or why each could not be.
-    pub fn new(read: BTreeMap<String, Result<Definition, String>>) -> Self {
+    /// Tools and the servers that lend some of them, as they were read, or why each could not be.
+    pub fn new(
+        read: BTreeMap<String, Result<Definition, String>>,
+        servers: BTreeMap<String, Result<McpServer, String>>,
+    ) -> Self {
+        let named = |name: &str| if is_name(name) { Ok(()) } else { Err(NAMES.to_owned()) };
+        let check = |(name, server): (String, Result<McpServer, String>)| {
+            let server = server.and_then(|server| server.problem().map_or(Ok(server), Err));
+            let server = named(&name).and(server);
+            (name, server)
+        };
+        let servers: BTreeMap<_, _> = servers.into_iter().map(check).collect();
+        let lent = |tool: &Definition| match tool.mcp.as_ref().map(|of| (&of.server, servers.get(&of.server))) {
+            None | Some((_, Some(Ok(_)))) => None,
+            Some((name, None)) => Some(format!("there is no `[mcp_servers.{name}]`")),
+            Some((name, Some(Err(problem)))) => Some(format!("its server `{name}` is: {problem}")),
+        };
         let check = |(name, tool): (String, Result<Definition, String>)| {
-            let tool = tool.and_then(|tool| match tool.problem() {
-                None if is_name(&name) => Ok(tool),
-                None => Err("a name is letters, digits, `_` and `-`, at most 64".to_owned()),
-                Some(problem) => Err(problem),
-            });
+            let tool = tool.and_then(|tool| tool.problem().or_else(|| lent(&tool)).map_or(Ok(tool), Err));
+            let tool = tool.and_then(|tool| named(&name).map(|()| tool));
             (name, tool)
         };
-        Self { tools: read.into_iter().map(check).collect() }
+        let tools = read.into_iter().map(check).collect();
+        Self { tools, servers }
+    }
+
+    /// The server of this name, if it can be used.
+    pub fn server(&self, name: &str) -> Option<&McpServer> {
+        self.servers.get(name)?.as_ref().ok()
+    }
+
+    /// All servers, each with what is wrong with it.
+    pub fn servers(&self) -> impl Iterator<Item = (&str, Result<&McpServer, &str>)> {
+        self.servers.iter().map(|(name, server)| (name.as_str(), server.as_ref().map_err(String::as_str)))
     }
 
     /// The tool of this name.
@@ -173,11 +235,15 @@ impl Tools {
         self.tools.iter().filter_map(|(name, tool)| Some((name.as_str(), tool.as_ref().err()?.as_str())))
     }
 
-    /// The names of all variables that hold secrets of tools.
+    /// The names of all variables that hold secrets of tools and of the servers that lend them.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.tools.values().flatten().flat_map(|tool| tool.secrets.iter().map(String::as_str))
+        let of_tools = self.tools.values().flatten().flat_map(|tool| &tool.secrets);
+        of_tools.chain(self.servers.values().flatten().flat_map(|server| &server.env)).map(String::as_str)
     }
 }
+
+/// What a name may be.
+const NAMES: &str = "a name is letters, digits, `_` and `-`, at most 64";
 
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
@@ -194,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_tool_needs_one_handler_that_there_is_and_a_schema_that_can_be_used() {
-        let tools = Tools::new(BTreeMap::from([
+        let tools = BTreeMap::from([
             ("good".to_owned(), read(json!({"command": ["true"]}))),
             ("two".to_owned(), read(json!({"command": ["true"], "builtin": "read_file"}))),
             ("none".to_owned(), read(json!({}))),
@@ -202,11 +268,25 @@ mod tests {
             ("schema".to_owned(), read(json!({"command": ["true"], "schema": {"type": 3}}))),
             ("a b".to_owned(), read(json!({"command": ["true"]}))),
             ("empty".to_owned(), read(json!({"command": [""]}))),
-        ]));
+            ("lent".to_owned(), read(json!({"mcp": {"server": "tracker"}}))),
+            ("nowhere".to_owned(), read(json!({"mcp": {"server": "gone"}}))),
+            ("value".to_owned(), read(json!({"mcp": {"server": "value"}}))),
+        ]);
+        let server = |value: Value| serde_json::from_value(value).map_err(|error: serde_json::Error| error.to_string());
+        let servers = BTreeMap::from([
+            ("tracker".to_owned(), server(json!({"command": "tracker"}))),
+            ("value".to_owned(), server(json!({"command": "x", "env": ["TOKEN=secret"]}))),
+        ]);
+        let tools = Tools::new(tools, servers);
         let wrong: Vec<&str> = tools.problems().map(|(name, _)| name).collect();
-        assert_eq!(wrong, ["a b", "empty", "none", "schema", "two", "unknown"]);
-        assert!(tools.get("good").is_ok());
-        let two = "the tool `two` is configured wrongly: it needs one handler: `command` or `builtin`";
+        assert_eq!(wrong, ["a b", "empty", "none", "nowhere", "schema", "two", "unknown", "value"]);
+        assert!(tools.get("good").is_ok() && tools.get("lent").is_ok());
+        let told = |name: &str| tools.get(name).err().unwrap_or_default();
+        assert_eq!(told("nowhere"), "the tool `nowhere` is configured wrongly: there is no `[mcp_servers.gone]`");
+        let value = "the tool `value` is configured wrongly: its server `value` is: `env` holds names of variables, never values: `TOKEN`";
+        assert_eq!(told("value"), value);
+        let two =
+            "the tool `two` is configured wrongly: it needs one handler: `command`, `builtin`, `mcp` or `workflow`";
         assert_eq!(tools.get("two").err().as_deref(), Some(two));
         assert_eq!(Tools::default().get("x").err().as_deref(), Some("there is no tool `x`: none is configured"));
     }

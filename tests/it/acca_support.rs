@@ -2,20 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use owf::core::budget::Charge;
 use owf::core::failure::Failure;
 use owf::core::outcome::{CostSource, Usage};
 use owf::engine::params::{CallsParams, ExplainParams, OutputParams, ResumeParams, RunParams, StatusParams};
 use owf::engine::{Engine, Environment, Execution, RunHandle, Started};
 use owf::providers::fake::FakeProvider;
 use owf::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer,
-    ReplyError,
+    AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer, ReplyError,
 };
 use serde_json::Value;
 
@@ -238,24 +235,12 @@ impl Provider for Counting {
         8
     }
 
-    fn availability(&self) -> Availability {
-        Availability { available: true, version: Some("1".to_owned()), message: None }
-    }
-
-    fn identity(&self, _: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn reads_workspace(&self, _: &AttemptRequest) -> bool {
         false
     }
 
     fn wants_claim(&self, _: &AttemptRequest) -> bool {
         true
-    }
-
-    fn reserve(&self, _: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
     }
 
     fn call<'a>(&'a self, request: &'a AttemptRequest, _: &'a CallContext) -> BoxFuture<'a, Result<Reply, ReplyError>> {

@@ -2,19 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use owf::core::budget::Charge;
 use owf::core::event::Event;
 use owf::core::outcome::{CallError, CostSource, ErrorClass, Usage};
 use owf::engine::Execution;
 use owf::engine::params::CancelParams;
-use owf::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError,
-};
+use owf::providers::{AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError};
 use serde_json::json;
 
 use crate::dialect_lab::{Lab, Outfit, Scripted, inline};
@@ -49,24 +45,8 @@ impl Provider for Winding {
         2
     }
 
-    fn availability(&self) -> Availability {
-        Availability { available: true, ..Availability::default() }
-    }
-
-    fn identity(&self, _: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn reads_workspace(&self, _: &AttemptRequest) -> bool {
         false
-    }
-
-    fn wants_claim(&self, _: &AttemptRequest) -> bool {
-        false
-    }
-
-    fn reserve(&self, _: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
     }
 
     fn wind_down(&self) -> Duration {

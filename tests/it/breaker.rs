@@ -1,15 +1,11 @@
 //! The circuit breaker: a provider that cannot be reached is left alone, by every run of the process, and then tried once.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use owf::core::budget::Charge;
 use owf::core::event::Event;
 use owf::core::outcome::{CallError, ErrorClass, Usage};
-use owf::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError,
-};
+use owf::providers::{AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError};
 use serde_json::json;
 
 use crate::dialect_lab::{Lab, Outfit};
@@ -34,24 +30,8 @@ impl Provider for Shaky {
         8
     }
 
-    fn availability(&self) -> Availability {
-        Availability { available: true, ..Availability::default() }
-    }
-
-    fn identity(&self, _: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn reads_workspace(&self, _: &AttemptRequest) -> bool {
         false
-    }
-
-    fn wants_claim(&self, _: &AttemptRequest) -> bool {
-        false
-    }
-
-    fn reserve(&self, _: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
     }
 
     fn call<'a>(&'a self, _: &'a AttemptRequest, _: &'a CallContext) -> BoxFuture<'a, Result<Reply, ReplyError>> {

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,8 +18,7 @@ use owf::engine::view::RunView;
 use owf::engine::{Engine, Environment, Execution, RunEnd, Started};
 use owf::providers::fake::FakeProvider;
 use owf::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer,
-    ReplyError,
+    AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer, ReplyError,
 };
 use serde_json::Value;
 
@@ -260,19 +258,7 @@ impl Provider for Scripted {
         }
     }
 
-    fn availability(&self) -> Availability {
-        Availability { available: true, version: Some("1".to_owned()), message: None }
-    }
-
-    fn identity(&self, _request: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn reads_workspace(&self, _request: &AttemptRequest) -> bool {
-        false
-    }
-
-    fn wants_claim(&self, _request: &AttemptRequest) -> bool {
         false
     }
 

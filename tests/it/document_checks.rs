@@ -145,13 +145,13 @@ fn accept_080_a_retry_without_a_list_is_warned_about() {
 fn fields_of_a_later_version_are_refused_by_name() {
     let text = "name: x
 tasks:
-  a: {prompt: hi, idempotency_key: k}
+  a: {prompt: hi, undo: k}
   c: {prompt: hi, turns: []}
 ";
     let all = found(text);
     assert!(all.iter().all(|(_, _, code, _)| code == "not_available"), "{all:?}");
     let names: Vec<&str> = all.iter().map(|(_, _, _, message)| message.split('`').nth(1).unwrap()).collect();
-    assert_eq!(names, ["idempotency_key", "turns"]);
+    assert_eq!(names, ["undo", "turns"]);
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use owf::core::budget::Charge;
 use owf::core::call::Decision;
 use owf::core::outcome::{CallError, CostSource, ErrorClass, Provenance, Usage};
 use owf::core::time::Millis;
@@ -14,8 +13,7 @@ use owf::engine::params::{ResumeParams, RunParams};
 use owf::engine::{Engine, Execution, Started};
 use owf::providers::fake::FakeProvider;
 use owf::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer,
-    ReplyError,
+    AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer, ReplyError,
 };
 use owf::store::{ApprovalState, InboxMessage, Store};
 use serde_json::{Value, json};
@@ -203,24 +201,8 @@ impl Provider for Storm {
         64
     }
 
-    fn availability(&self) -> Availability {
-        Availability { available: true, version: None, message: None }
-    }
-
-    fn identity(&self, _: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn reads_workspace(&self, _: &AttemptRequest) -> bool {
         false
-    }
-
-    fn wants_claim(&self, _: &AttemptRequest) -> bool {
-        false
-    }
-
-    fn reserve(&self, _: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
     }
 
     fn call<'a>(&'a self, request: &'a AttemptRequest, _: &'a CallContext) -> BoxFuture<'a, Result<Reply, ReplyError>> {

@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use owf::core::environment::Environment;
 use owf::core::outcome::ErrorClass;
 use owf::providers::schema::{compile, read_answer};
 use owf::providers::{Entry, ReplyAnswer};
 use serde_json::json;
 
 use crate::support::cli::{Place, printed};
-use crate::support::http_ask::{ask, at, patient_provider, prompt, structured};
+use crate::support::http_ask::{ask, at, prompt, provider_in, structured};
 
 /// The address of the server; none = these tests have nothing to say.
 fn server() -> Option<String> {
@@ -24,7 +25,7 @@ fn a_real_server_answers_in_three_dialects() {
     let Some(url) = server() else { return };
     let root = url.trim_end_matches("/v1").to_owned();
     for (kind, base) in [("openai", url.clone()), ("openai-responses", url.clone()), ("anthropic", root)] {
-        let reply = ask(&patient_provider("llama", entry(base, kind)), &prompt("Say hello"));
+        let reply = ask(&provider_in(Environment::default(), "llama", entry(base, kind)), &prompt("Say hello"));
         let reply = reply.unwrap_or_else(|failed| panic!("{kind}: {:?}", failed.error));
         assert!(matches!(reply.answer, ReplyAnswer::Text(_)), "{kind}: {reply:?}");
         let read = reply.usage.input_tokens + reply.usage.cache_read_tokens;
@@ -41,14 +42,14 @@ fn a_real_server_samples_by_the_schema() {
         "list": {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 3},
         "maybe": {"type": "integer"}}, "required": ["word", "code", "list"]});
     let compiled = compile(&schema).unwrap();
-    let llama = patient_provider("llama", entry(url, "openai"));
+    let llama = provider_in(Environment::default(), "llama", entry(url, "openai"));
     for n in 0..3 {
         let reply = ask(&llama, &structured(&format!("Answer {n}"), &schema)).unwrap();
         assert_eq!(reply.provenance.schema_mode.as_deref(), Some("native_strict"));
         let value = match reply.answer {
             ReplyAnswer::Json(value) => value,
             ReplyAnswer::Text(text) => read_answer(&text).unwrap(),
-            ReplyAnswer::Missing => panic!("no answer"),
+            ReplyAnswer::Both { .. } | ReplyAnswer::Missing => panic!("no answer"),
         };
         assert_eq!(compiled.check(value.clone()).unwrap_or_else(|errors| panic!("{value}: {errors:?}")), value);
     }
@@ -60,7 +61,9 @@ fn a_real_server_ignores_the_schema_in_other_dialects_and_calls_no_tool() {
     let schema = json!({"type": "object", "properties": {"m": {"type": "object",
         "additionalProperties": {"type": "number"}}}, "required": ["m"]});
     let root = url.trim_end_matches("/v1").to_owned();
-    let reply = ask(&patient_provider("llama", entry(root, "anthropic")), &structured("Answer", &schema)).unwrap();
+    let reply =
+        ask(&provider_in(Environment::default(), "llama", entry(root, "anthropic")), &structured("Answer", &schema))
+            .unwrap();
     assert_eq!(reply.provenance.schema_mode.as_deref(), Some("forced_tool"));
     let called = matches!(reply.answer, ReplyAnswer::Json(_));
     let warned = reply.provenance.warnings == ["the tool that takes the answer was not called"];
@@ -70,7 +73,9 @@ fn a_real_server_ignores_the_schema_in_other_dialects_and_calls_no_tool() {
 #[test]
 fn a_real_server_refuses_a_prompt_that_is_too_long() {
     let Some(url) = server() else { return };
-    let failed = ask(&patient_provider("llama", entry(url, "openai")), &prompt(&"x ".repeat(70_000))).unwrap_err();
+    let failed =
+        ask(&provider_in(Environment::default(), "llama", entry(url, "openai")), &prompt(&"x ".repeat(70_000)))
+            .unwrap_err();
     assert_eq!(failed.error.class, ErrorClass::ContextTooLong, "{:?}", failed.error);
 }
 

@@ -39,7 +39,11 @@ fn a_plain_call_goes_through_a_service() {
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].line, "POST /v1/chat/completions");
     assert_eq!(seen[0].headers["authorization"], format!("Bearer {KEY}"));
-    assert_eq!(seen[0].body, json!({"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "Say hello"}]}));
+    assert_eq!(
+        seen[0].body,
+        json!({"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "Say hello"}], "stream": true,
+            "stream_options": {"include_usage": true}})
+    );
     let calls = owf(&place, &mock, &["calls", "latest", "1", "--json"]).json();
     assert_eq!(calls["call"]["provider"], "openai", "{calls}");
     assert_eq!(calls["call"]["model"], "gpt-5.4-mini");

@@ -67,18 +67,21 @@ fn path_auth_and_minimal_body() {
         [
             (
                 "POST /v1/chat/completions",
-                json!({"model": "m-1", "messages": [{"role": "user", "content": "Say hello"}]})
+                json!({"model": "m-1", "messages": [{"role": "user", "content": "Say hello"}], "stream": true,
+                    "stream_options": {"include_usage": true}})
             ),
             (
                 "POST /v1/responses",
-                json!({"model": "m-1", "input": [{"role": "user", "content": "Say hello"}], "store": false})
+                json!({"model": "m-1", "input": [{"role": "user", "content": "Say hello"}], "store": false,
+                    "stream": true})
             ),
             (
                 "POST /v1/messages",
-                json!({"model": "m-1", "max_tokens": 16000, "messages": [{"role": "user", "content": "Say hello"}]})
+                json!({"model": "m-1", "max_tokens": 16000, "messages": [{"role": "user", "content": "Say hello"}],
+                    "stream": true})
             ),
             (
-                "POST /v1beta/models/m-1:generateContent",
+                "POST /v1beta/models/m-1:streamGenerateContent?alt=sse",
                 json!({"contents": [{"role": "user", "parts": [{"text": "Say hello"}]}]})
             ),
         ]
@@ -352,7 +355,7 @@ fn default_models_and_services_that_speak_the_chat_dialect() {
         let seen = mock.seen().remove(0);
         let path = match name {
             "anthropic" => "POST /v1/messages".to_owned(),
-            "gemini" => format!("POST /v1/v1beta/models/{model}:generateContent"),
+            "gemini" => format!("POST /v1/v1beta/models/{model}:streamGenerateContent?alt=sse"),
             _ => "POST /v1/chat/completions".to_owned(),
         };
         assert_eq!(seen.line, path);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use owf::app::{AppOptions, engine};
-use owf::core::budget::Charge;
 use owf::core::event::Event;
 use owf::core::ids::RunId;
 use owf::core::outcome::{CostSource, Usage};
@@ -16,8 +15,7 @@ use owf::engine::params::{ResumeParams, RunParams};
 use owf::engine::{Engine, Environment, Execution, RunEnd, Started};
 use owf::providers::fake::FakeProvider;
 use owf::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer,
-    ReplyError,
+    AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer, ReplyError,
 };
 use serde_json::Value;
 
@@ -137,10 +135,6 @@ impl Provider for Scripted {
         8
     }
 
-    fn availability(&self) -> Availability {
-        Availability { available: true, ..Availability::default() }
-    }
-
     fn identity(&self, _: &AttemptRequest) -> BTreeMap<String, String> {
         assert!(!self.bad_identity, "who am I");
         BTreeMap::new()
@@ -148,14 +142,6 @@ impl Provider for Scripted {
 
     fn reads_workspace(&self, _: &AttemptRequest) -> bool {
         false
-    }
-
-    fn wants_claim(&self, _: &AttemptRequest) -> bool {
-        false
-    }
-
-    fn reserve(&self, _: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
     }
 
     fn call<'a>(&'a self, request: &'a AttemptRequest, _: &'a CallContext) -> BoxFuture<'a, Result<Reply, ReplyError>> {

@@ -9,8 +9,8 @@ use owf::core::price::PriceNote;
 use owf::core::run::{RunStatus, Settings, StatusReason};
 use owf::core::time::Millis;
 use owf::store::{
-    Append, ApprovalState, CallFilter, CallState, Created, InboxMessage, OpenMode, PrunePlan, RunFilter, Store,
-    StoreError,
+    Append, ApprovalState, CacheWrite, CallFilter, CallState, Created, InboxMessage, OpenMode, PrunePlan, RunFilter,
+    Store, StoreError,
 };
 use proptest::prelude::*;
 
@@ -63,9 +63,10 @@ fn what_is_appended_is_read_back_in_order() {
     assert_eq!(store.request(&run_id(1), CallId(1)).unwrap().unwrap().spec, **spec);
     let Event::CallFinished { outcome, .. } = &records[2].event else { unreachable!() };
     assert_eq!(store.outcome(&run_id(1), CallId(1)).unwrap().unwrap(), **outcome);
-    let hit = store.cache_get(&cache.key, 1).unwrap().unwrap();
+    let CacheWrite::Answer { key, .. } = cache else { unreachable!() };
+    let hit = store.cache_get(&key, 1).unwrap().unwrap();
     assert_eq!((hit.from, hit.outcome), (CallRef { run_id: run_id(1), call_id: CallId(1) }, (**outcome).clone()));
-    assert_eq!(store.cache_get(&cache.key, 2).unwrap(), None);
+    assert_eq!(store.cache_get(&key, 2).unwrap(), None);
 }
 
 #[test]
@@ -257,7 +258,8 @@ fn a_no_op_call_takes_at_most_1500_bytes_however_many_there_are() {
                 seq += 1;
             }
             for (write, seq) in cache.iter_mut().zip(finished) {
-                write.seq = seq;
+                let CacheWrite::Answer { seq: at, .. } = write else { unreachable!() };
+                *at = seq;
             }
             let append = Append { cache, ..Append::new(&run_id(1), lease.epoch, requested) };
             store.append(append).wait().unwrap();

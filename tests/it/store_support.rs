@@ -129,7 +129,7 @@ pub(crate) fn noop_call(call: u32, seq: u64) -> (Vec<EventRecord>, CacheWrite) {
     ];
     let records =
         events.into_iter().zip(seq..).map(|(event, seq)| EventRecord { seq, at: T0.plus(seq), event }).collect();
-    (records, CacheWrite { key: cache_key, occurrence: 1, seq: seq + 2 })
+    (records, CacheWrite::Answer { key: cache_key, occurrence: 1, seq: seq + 2 })
 }
 
 /// A call of kind approval and its question.

@@ -254,7 +254,10 @@ tasks:
 fn a_tool_that_is_not_there_or_wrong_is_told_before_anything_starts() {
     for (tool, message) in [
         ("gone", "task `b`: there is no tool `gone`; configured are"),
-        ("broken", "task `b`: the tool `broken` is configured wrongly: it needs one handler: `command` or `builtin`"),
+        (
+            "broken",
+            "task `b`: the tool `broken` is configured wrongly: it needs one handler: `command`, `builtin`, `mcp` or `workflow`",
+        ),
     ] {
         let place = place(&format!("name: x\ntasks:\n  a: {{prompt: hi}}\n  b: {{after: a, tool: {tool}}}\n"));
         let refused = owf(&place, RUN);
@@ -324,4 +327,33 @@ fn accept_100_a_call_is_taken_back_once_in_time_and_a_failed_try_leaves_it_possi
     assert_eq!(error(undo("c0003")), "2 undo_refused the tool `echo` has no `undo`");
     assert_eq!(error(undo("c0004")), format!("2 undo_refused {id}/c0004 is no call of a tool"));
     assert_eq!(owf(&place, &["undo", "latest", "c0001"]).code, 2);
+}
+
+#[test]
+fn hooks_are_asked_once_after_arguments_mode_and_person_and_what_those_refuse_they_never_see() {
+    let hook = "
+[hooks.audit]
+at = \"before\"
+kinds = [\"tool\"]
+command = [\"sh\", \"-c\", \"cat > /dev/null; echo asked >> asked; echo '{\\\"verdict\\\": \\\"allow\\\"}'\"]
+";
+    let asked = |place: &Place| std::fs::read_to_string(place.path().join("asked")).unwrap_or_default();
+    let refused = place(
+        "name: x\nmode: review\non_failure: best_effort\ntasks:\n  a: {tool: deploy, args: {}}\n  b: {tool: only_edit}\n",
+    );
+    refused.file("user.toml", &format!("{TOOLS}{hook}"));
+    assert_eq!(run(&refused)["status"], json!("done"));
+    assert_eq!(["a", "b"].map(|label| told(&refused, label).starts_with("done")), [false, false]);
+    assert_eq!(asked(&refused), "");
+    let approved = place(DEPLOYS);
+    approved.file("user.toml", &format!("{TOOLS}{hook}"));
+    let paused = owf(&approved, &[RUN, &["--arg", "v=3"]].concat()).json();
+    assert_eq!((&paused["status"], asked(&approved)), (&json!("paused"), String::new()), "{paused}");
+    let id = paused["run_id"].as_str().unwrap().to_owned();
+    owf(&approved, &["approve", &id, "--json"]);
+    eventually(5 * SECOND, "the run ends", || approved.json(&["status", &id, "--json"])["status"] == "done");
+    assert_eq!(
+        (asked(&approved).as_str(), trace(&approved).as_str()),
+        ("asked\n", "{\"to\":\"test\",\"version\":\"3\"}\n")
+    );
 }

@@ -2,18 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use owf::core::budget::Charge;
 use owf::engine::Execution;
 use owf::engine::params::{CancelParams, ResumeParams, RunParams, StatusParams};
 use owf::providers::fake::FakeProvider;
 use owf::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer,
-    ReplyError,
+    AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyAnswer, ReplyError,
 };
 use owf::worktree::{Plan, Worktree, create};
 use serde_json::{Value, json};
@@ -249,24 +246,8 @@ impl Provider for Scribe {
         16
     }
 
-    fn availability(&self) -> Availability {
-        Availability { available: true, ..Availability::default() }
-    }
-
-    fn identity(&self, _: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn reads_workspace(&self, _: &AttemptRequest) -> bool {
         true
-    }
-
-    fn wants_claim(&self, _: &AttemptRequest) -> bool {
-        false
-    }
-
-    fn reserve(&self, _: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
     }
 
     fn call<'a>(&'a self, request: &'a AttemptRequest, _: &'a CallContext) -> BoxFuture<'a, Result<Reply, ReplyError>> {

@@ -2,7 +2,7 @@
 
 use crate::core::budget::{Charge, Ledger};
 use crate::core::call::{CallKind, OnLost};
-use crate::core::event::Event;
+use crate::core::event::{ApprovalKind, Event};
 use crate::core::history::RecordedCall;
 use crate::core::ids::CallId;
 use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallStatus, ErrorClass, Outcome, ReasonCode};
@@ -62,7 +62,7 @@ impl RunMachine {
         let lost_earlier = recorded.is_none_or(|r| r.started_at.is_none())
             && self.identity(call_id).is_some_and(|id| self.reuse.lost.contains(&id));
         let lost_last = lost_earlier || recorded.is_some_and(|r| r.lost_last || r.open);
-        if lost >= MAX_LOST && lost_last && spec.kind != CallKind::Workflow {
+        if lost >= MAX_LOST && lost_last && !spec.starts_run() {
             let message = format!("lost {lost} times: the owning process ended each time while it ran");
             return self.settle_error(call_id, CallError::new(ErrorClass::Crashed, message), ledger);
         }
@@ -144,7 +144,11 @@ impl RunMachine {
             Plan::Refuse(error) if error.class == ErrorClass::Schema => self.settle_refused(call_id, error, ledger),
             Plan::Refuse(error) => self.settle_error(call_id, error, ledger),
             Plan::Ask(question) => {
-                call.question = Some(question);
+                call.question = Some((ApprovalKind::Tool, question));
+                self.ask(call_id, ledger);
+            }
+            Plan::AskToRepeat(question) => {
+                call.question = Some((ApprovalKind::Repeat, question));
                 self.ask(call_id, ledger);
             }
             Plan::Hit(outcome) => self.settle(call_id, *outcome, None, ledger),

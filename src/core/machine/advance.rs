@@ -70,11 +70,11 @@ impl RunMachine {
     fn take_over(&mut self, call_id: CallId, ledger: &mut Ledger) {
         let Some(call) = self.call_mut(call_id) else { return };
         let id = (call.key, call.occurrence);
-        let kind = call.spec.kind;
+        let of_child = call.spec.starts_run();
         let Some(earlier) = self.reuse.ok.get(&id) else { return };
         let (outcome, from) = (Arc::clone(&earlier.outcome), earlier.from.clone());
         ledger.record(outcome.charge);
-        if kind == CallKind::Workflow {
+        if of_child {
             ledger.requested += self.reuse.child_requests.get(&id).copied().unwrap_or(outcome.charge.calls);
         }
         if let Some(call) = self.call_mut(call_id) {
@@ -113,7 +113,7 @@ impl RunMachine {
                 CallState::Asking(_) => {
                     let reason = match call.spec.kind {
                         CallKind::Approval => StatusReason::Approval,
-                        _ if call.question.is_some() => StatusReason::Approval,
+                        _ if matches!(call.question, Some((ApprovalKind::Tool, _))) => StatusReason::Approval,
                         _ => StatusReason::Repeat,
                     };
                     person.get_or_insert(reason);

@@ -155,6 +155,9 @@ pub enum Plan {
     Refuse(CallError),
     /// A person is asked first; the shell is asked for a plan again once they approve.
     Ask(Box<ApprovalAsk>),
+    /// A person is asked first whether what may have happened already is to happen again; the shell is asked for a plan again
+    /// once they approve.
+    AskToRepeat(Box<ApprovalAsk>),
     /// The cache has its answer.
     Hit(Box<Outcome>),
     /// It is to be executed.

@@ -17,7 +17,11 @@ impl RunMachine {
     /// Asks the question of a call: its own, or whether a lost attempt is to be repeated. A question that the journal already
     /// holds is not asked twice, and its recorded answer counts.
     pub(super) fn ask(&mut self, call_id: CallId, ledger: &mut Ledger) {
-        if let Some((note, decision)) = self.history.call(call_id).and_then(|r| r.approval.clone()) {
+        // A call can have two questions: the answer to one is none to the other.
+        let other = self.call(call_id).and_then(|c| c.question.as_ref()).map(|(_, question)| question.message.clone());
+        let same = |note: &ApprovalNote| other.as_ref().is_none_or(|message| *message == note.message);
+        let recorded = self.history.call(call_id).and_then(|r| r.approval.clone());
+        if let Some((note, decision)) = recorded.filter(|(note, _)| same(note)) {
             self.approvals.insert(note.approval_id, call_id);
             if let Some(call) = self.call_mut(call_id) {
                 call.state = CallState::Asking(note.approval_id);
@@ -42,8 +46,8 @@ impl RunMachine {
 
     fn question(&self, call_id: CallId, approval_id: ApprovalId) -> Option<ApprovalNote> {
         let call = self.call(call_id)?;
-        let kind = match call.question {
-            Some(_) => ApprovalKind::Tool,
+        let kind = match &call.question {
+            Some((kind, _)) => *kind,
             None => Self::question_kind(call.spec.kind),
         };
         let (message, metadata, decider, expires_at, on_timeout) = match call
@@ -51,7 +55,7 @@ impl RunMachine {
             .ask
             .approval
             .as_ref()
-            .or(call.question.as_deref())
+            .or(call.question.as_ref().map(|(_, question)| question.as_ref()))
         {
             Some(ask) => {
                 let expires_at = ask.expires_in_ms.map(|ms| self.now.plus(ms));
@@ -134,7 +138,7 @@ impl RunMachine {
                 call.state = CallState::Held;
                 self.held.insert(call_id.0);
             }
-            (_, Decision::Deny) if call.question.is_some() => {
+            (_, Decision::Deny) if matches!(call.question, Some((ApprovalKind::Tool, _))) => {
                 let why = note.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 let error = CallError::new(ErrorClass::Denied, format!("denied by {}{why}", note.by));
                 let outcome = Outcome { decision: Some(note), ..Outcome::failed(call_id, error) };

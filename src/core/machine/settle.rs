@@ -121,7 +121,7 @@ impl RunMachine {
 
     /// Milliseconds before the next attempt, or none when there is none.
     fn retry_delay(&self, call: &Call, error: &CallError) -> Option<u64> {
-        if call.spec.kind == CallKind::Workflow {
+        if call.spec.starts_run() {
             return None;
         }
         if let Some(retry) = &call.spec.retry {
@@ -196,10 +196,10 @@ impl RunMachine {
         if let Some(started) = call.started_at {
             outcome.duration_ms = now.since(started);
         }
-        if call.tries > 0 && call.spec.kind != CallKind::Workflow {
+        if call.tries > 0 && !call.spec.starts_run() {
             call.charge.calls = 1;
         }
-        if call.spec.kind == CallKind::Workflow {
+        if call.spec.starts_run() {
             // The child's own machine has charged the ledger; what the script reads is the child's sum.
             outcome.charge = call.charge;
         } else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::core::budget::{Charge, Ledger};
 use crate::core::call::{ApprovalAsk, CallSpec};
-use crate::core::event::{CacheRecord, Event};
+use crate::core::event::{ApprovalKind, CacheRecord, Event};
 use crate::core::history::History;
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::outcome::{CacheNote, CostSource, Outcome, Usage};
@@ -82,8 +82,8 @@ pub(super) struct Call {
     pub(super) over_cap: bool,
     /// Set when a person agreed to repeat a lost mutating attempt.
     pub(super) repeat_agreed: bool,
-    /// What a person is asked before it starts.
-    pub(super) question: Option<Box<ApprovalAsk>>,
+    /// What a person is asked before it starts, and as what.
+    pub(super) question: Option<(ApprovalKind, Box<ApprovalAsk>)>,
 }
 
 /// What the run is heading for.
@@ -263,6 +263,15 @@ impl RunMachine {
     /// Whether a person agreed that a call starts.
     pub fn is_agreed(&self, call_id: CallId) -> bool {
         self.call(call_id).is_some_and(|c| c.repeat_agreed)
+    }
+
+    /// Whether a person agreed that what may have happened already happens again.
+    pub fn is_repeat_agreed(&self, call_id: CallId) -> bool {
+        let asked = |question: &Option<(ApprovalKind, _)>| match question {
+            Some((kind, _)) => *kind == ApprovalKind::Repeat,
+            None => true,
+        };
+        self.call(call_id).is_some_and(|c| c.repeat_agreed && asked(&c.question))
     }
 
     /// The number of a call's current attempt; 0 before the first.

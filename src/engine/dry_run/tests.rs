@@ -23,9 +23,7 @@ use crate::engine::view::{
     DryCallRow, DryOutcome, DryPhase, DryRunView, FanOut, Notice, ProviderRow, RerunCall, ReuseForecast, Unreached, Usd,
 };
 use crate::providers::fake::{FakeProvider, parse};
-use crate::providers::{
-    AttemptRequest, Availability, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyError,
-};
+use crate::providers::{AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Registry, Reply, ReplyError};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -223,20 +221,8 @@ impl Provider for Usable {
         1
     }
 
-    fn availability(&self) -> Availability {
-        Availability { available: true, version: None, message: None }
-    }
-
-    fn identity(&self, _request: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn reads_workspace(&self, _request: &AttemptRequest) -> bool {
         true
-    }
-
-    fn wants_claim(&self, _request: &AttemptRequest) -> bool {
-        false
     }
 
     fn reserve(&self, _request: &AttemptRequest) -> Charge {

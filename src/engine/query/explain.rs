@@ -75,12 +75,26 @@ impl<'a> Explainer<'a> {
                 }
                 None => Why::new(ReasonCode::Replayed, "its outcome stands in the journal of this run"),
             },
+            CacheStatus::Hit if note.reason == Some(ReasonCode::IdempotencyKey) => {
+                let by = note.from.as_ref().map_or_else(|| "an earlier run".to_owned(), |from| self.name(from));
+                let why = Why::new(ReasonCode::IdempotencyKey, format!("same idempotency key: carried out by {by}"));
+                note.from
+                    .as_ref()
+                    .map_or(Why::new(ReasonCode::IdempotencyKey, why.reason.clone()), |from| why.from(from))
+            }
+            CacheStatus::Bypassed if note.reason == Some(ReasonCode::IdempotencyKey) => Why::new(
+                ReasonCode::IdempotencyKey,
+                "carried out for its idempotency key, which the cache has no part in",
+            ),
             CacheStatus::Hit => match &note.from {
                 Some(from) => {
                     Why::new(ReasonCode::SameRequest, format!("same request, from {}", self.name(from))).from(from)
                 }
                 None => Why::new(ReasonCode::SameRequest, "same request in an earlier run"),
             },
+            CacheStatus::Bypassed if call.child_run.is_some() => {
+                Why::new(ReasonCode::Policy, "a child workflow is a run: its own calls are reused one by one")
+            }
             CacheStatus::Bypassed => match call.kind {
                 CallKind::Approval => Why::new(ReasonCode::Policy, "a question to a person is always asked"),
                 CallKind::Timer => Why::new(ReasonCode::Policy, "a timer has nothing to reuse"),

@@ -246,6 +246,9 @@ fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, r
     for template in task.outputs.iter().flat_map(Outputs::templates) {
         check(template, inside, node(&["outputs"]));
     }
+    if let Some(key) = &task.idempotency_key {
+        check(key, inside, node(&["idempotency_key"]));
+    }
     if let Some(messages) = &task.messages {
         check(messages, inside, node(&["messages"]));
     }
@@ -261,6 +264,21 @@ fn references(plan: &mut Plan, index: usize, guarded: bool, one: &Written<'_>, r
     if let Some(key) = task.routes.as_ref().and_then(|r| r.key.as_ref()) {
         check(key, behind, node(&["route"]));
     }
+    same_key(&task, one, report);
+}
+
+/// A key that is the same for everything a task does.
+fn same_key(task: &Task, one: &Written<'_>, report: &mut Report<'_>) {
+    let Some(key) = &task.idempotency_key else { return };
+    let speaks_of = |name: &str| key.refs().iter().any(|found| found.root == name);
+    let message = if task.for_each.is_some() && !speaks_of("item") {
+        "all items have the same key, so only one is done for them all: name `item` in it"
+    } else if task.until.is_some() && !speaks_of("loop") {
+        "every repetition has the same key, so all get what the first one gave: name `loop.iteration` in it"
+    } else {
+        return;
+    };
+    report.warning(one.node.entry("idempotency_key").map_or(one.at, |(at, _)| at), "same_key", message);
 }
 
 /// Builds one task.
@@ -367,6 +385,10 @@ impl Builder<'_, '_, '_, '_> {
             retry: written.retry.as_ref().or(self.document.defaults.retry.as_ref().filter(|_| is_agent)).map(retry),
             timeout_ms: written.timeout.or(self.document.defaults.timeout.filter(|_| is_work)).map(|t| t.ms.max(1)),
             cache: written.cache.or(self.document.defaults.cache.filter(|_| is_agent)),
+            idempotency_key: written
+                .idempotency_key
+                .as_ref()
+                .map(|text| self.compiled("idempotency_key", Template::text(text))),
             metadata: written.metadata.clone(),
             outputs: self.outputs(&written),
         };

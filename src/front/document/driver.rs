@@ -10,7 +10,7 @@ use super::plan::{Command, Kind, Outputs, Plan};
 use super::progress::{End, Progress, Stand};
 use super::template::{Template, from_json};
 use super::values::{Names, TaskResult};
-use crate::core::call::{Ask, CallKind, CallSpec, ChatMessage, WorkflowAsk, WorkflowTarget};
+use crate::core::call::{Ask, CallKind, CallSpec, ChatMessage, OnceAsk, WorkflowAsk, WorkflowTarget};
 use crate::core::event::LogLevel;
 use crate::core::ids::{CallId, Hash};
 use crate::core::machine::BudgetView;
@@ -302,7 +302,8 @@ impl DocumentDriver {
                 let prompt = self.within(Some(task), of, None, |n| prompt.eval_text(n));
                 prompt.and_then(|prompt| {
                     let (messages, outputs) = (self.messages(task, of)?, self.outputs(task, of)?);
-                    let ask = Ask { prompt: Some(prompt), messages, outputs, ..Ask::clone(ask) };
+                    let once = self.once(task, of)?;
+                    let ask = Ask { prompt: Some(prompt), messages, outputs, once, ..Ask::clone(ask) };
                     Ok((self.work(task, CallKind::Agent, ask), true))
                 })
             }
@@ -356,6 +357,18 @@ impl DocumentDriver {
         }
     }
 
+    /// What makes a request one that is carried out once.
+    fn once(&self, task: usize, item: Option<usize>) -> Result<Option<OnceAsk>, String> {
+        let written = &self.plan.tasks[task];
+        let Some(key) = &written.idempotency_key else { return Ok(None) };
+        let key = self.within(Some(task), item, None, |n| key.eval_text(n));
+        let key = key.map_err(|message| format!("`idempotency_key`: {message}"))?;
+        if key.trim().is_empty() {
+            return Err("`idempotency_key` is empty".to_owned());
+        }
+        Ok(Some(OnceAsk { task: written.id.clone(), key }))
+    }
+
     /// The files a task is to make.
     fn outputs(&self, task: usize, item: Option<usize>) -> Result<Option<OutputsAsk>, String> {
         let text = |template: &Template| self.within(Some(task), item, None, |n| template.eval_text(n));
@@ -376,7 +389,8 @@ impl DocumentDriver {
             input: command.input.as_ref().map(text).transpose()?,
             read_only: command.read_only,
         };
-        let ask = Ask { command: Some(asked), outputs: self.outputs(task, item)?, ..command.ask.clone() };
+        let (outputs, once) = (self.outputs(task, item)?, self.once(task, item)?);
+        let ask = Ask { command: Some(asked), outputs, once, ..command.ask.clone() };
         Ok(self.work(task, CallKind::Command, ask))
     }
 
@@ -397,8 +411,9 @@ impl DocumentDriver {
         if !args.is_object() {
             return Err(format!("the arguments of a tool are an object, not {args}"));
         }
-        let asked = ToolAsk { name: name.to_owned(), args, mode: self.plan.mode.clone(), read_only: false };
-        let ask = Ask { tool: Some(asked), outputs: self.outputs(task, item)?, ..Ask::default() };
+        let asked = ToolAsk { name: name.to_owned(), args, mode: self.plan.mode.clone() };
+        let (outputs, once) = (self.outputs(task, item)?, self.once(task, item)?);
+        let ask = Ask { tool: Some(asked), outputs, once, ..Ask::default() };
         Ok(self.work(task, CallKind::Tool, ask))
     }
 

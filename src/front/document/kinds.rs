@@ -45,7 +45,7 @@ impl Builder<'_, '_, '_, '_> {
             ["workflow"] => {
                 let name = written.workflow.clone().unwrap_or_default();
                 let args = written.args.as_ref().map(|args| self.compiled("args", Template::value(args)));
-                Kind::Workflow { target: target(&name), args }
+                Kind::Workflow { target: WorkflowTarget::named(&name), args }
             }
             [] if written.approval.is_some() => Kind::Approval,
             [] if written.agent.is_some() => {
@@ -204,9 +204,14 @@ impl Builder<'_, '_, '_, '_> {
             ("retry", written.retry.is_some()),
             ("timeout", written.timeout.is_some()),
             ("outputs", written.outputs.is_some()),
+            ("idempotency_key", written.idempotency_key.is_some()),
         ];
         for (key, _) in only_work.iter().filter(|(_, given)| *given && !is_agent && !is_command && !is_tool) {
             self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt`, `run` or `tool`"));
+        }
+        if written.cache.is_some() && written.idempotency_key.is_some() {
+            let message = "`cache` has no part in a task with an `idempotency_key`: what was given for the key counts";
+            self.error("cache", "misplaced", message);
         }
         if written.args.is_some() && written.workflow.is_none() && !is_tool {
             self.error("args", "misplaced", "`args` belongs to a task with a `workflow` or `tool`");
@@ -243,15 +248,5 @@ impl Builder<'_, '_, '_, '_> {
             let message = "`retry` without `on` tries again after every error that may pass: rate_limited, overloaded, transport, timeout, schema, no_output, exit";
             self.report.warning(at, "retry_all", message);
         }
-    }
-}
-
-/// How a child is named: anything that looks like a path is one.
-fn target(name: &str) -> WorkflowTarget {
-    let ends = [".js", ".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
-    if ends || name.contains('/') {
-        WorkflowTarget::Path(name.to_owned())
-    } else {
-        WorkflowTarget::Name(name.to_owned())
     }
 }

@@ -92,6 +92,8 @@ pub(super) struct Task {
     pub(super) retry: Option<Retry>,
     pub(super) timeout_ms: Option<u64>,
     pub(super) cache: Option<CachePolicy>,
+    /// What makes it a task that is carried out once.
+    pub(super) idempotency_key: Option<Template>,
     pub(super) metadata: Option<Value>,
     pub(super) outputs: Option<Outputs>,
 }

@@ -319,6 +319,10 @@ pub(super) struct Task {
     pub guard: Option<Guard>,
     /// How the cache across runs is used.
     pub cache: Option<CachePolicy>,
+    /// A text with templates: of all calls of this task with the same key, in this run and others, one is carried out and the
+    /// rest get its answer. The key may stand for one request only.
+    #[schemars(length(min = 1))]
+    pub idempotency_key: Option<String>,
     /// Whether the run goes on as if it were done when it fails.
     #[serde(default)]
     pub allow_failure: bool,
@@ -499,13 +503,8 @@ fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Erro
 }
 
 /// Fields that belong to documents and that this version cannot carry out: where they may stand, and the name.
-pub(super) const LATER: &[(Place, &str)] = &[
-    (Place::Document, "tools"),
-    (Place::Document, "secrets"),
-    (Place::Task, "idempotency_key"),
-    (Place::Task, "undo"),
-    (Place::Task, "turns"),
-];
+pub(super) const LATER: &[(Place, &str)] =
+    &[(Place::Document, "tools"), (Place::Document, "secrets"), (Place::Task, "undo"), (Place::Task, "turns")];
 
 /// Where a field stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -260,20 +260,8 @@ impl Provider for Misconfigured {
         Availability { available: false, version: None, message: Some(self.problem.clone()) }
     }
 
-    fn identity(&self, _request: &AttemptRequest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn reads_workspace(&self, _request: &AttemptRequest) -> bool {
         true
-    }
-
-    fn wants_claim(&self, _request: &AttemptRequest) -> bool {
-        false
-    }
-
-    fn reserve(&self, _request: &AttemptRequest) -> Charge {
-        Charge { calls: 1, ..Charge::default() }
     }
 
     fn call<'a>(

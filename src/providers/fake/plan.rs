@@ -95,7 +95,7 @@ fn finish<'a>(
 ) -> Plan<'a> {
     let (word, answer_bytes) = match &result {
         Ok(ReplyAnswer::Text(text)) => ("text", Some(text.len())),
-        Ok(ReplyAnswer::Json(value)) => ("json", Some(value.to_string().len())),
+        Ok(ReplyAnswer::Json(value) | ReplyAnswer::Both { value, .. }) => ("json", Some(value.to_string().len())),
         Ok(ReplyAnswer::Missing) => ("text", Some(0)),
         Err(_) => ("error", None),
     };
@@ -167,7 +167,7 @@ fn json_answer(value: &Value, request: &AttemptRequest) -> Result<ReplyAnswer, S
 fn merge_answer(number: u32, over: &Value, mood: Mood, request: &AttemptRequest) -> Result<ReplyAnswer, CallError> {
     let over = rendered(over, request).map_err(|why| bad_template(number, &why))?;
     match by_mood(mood, request)? {
-        ReplyAnswer::Json(base) => {
+        ReplyAnswer::Json(base) | ReplyAnswer::Both { value: base, .. } => {
             // A list that the mood leaves empty still shows what its items look like.
             let sizes = match (&over, &base) {
                 (Value::Object(over), Value::Object(base)) => over.keys().filter(|key| {

@@ -253,7 +253,7 @@ impl Batches {
     fn url(&self, base: &Url, path: &[&str]) -> Url {
         let mut url = match self.service.wire {
             // `.../v1/messages`, wherever the base has its version.
-            Wire::AnthropicMessages => self.service.wire.url(base, ""),
+            Wire::AnthropicMessages => self.service.wire.url(base, "", false),
             Wire::OpenAiChat | Wire::OpenAiResponses | Wire::GeminiGenerate => base.clone(),
         };
         if let Ok(mut segments) = url.path_segments_mut() {

@@ -29,6 +29,7 @@ fn body(service: &Service, row: &BatchRow) -> Value {
         effort: None,
         max_output: row.max_tokens,
         quirks: service.quirks,
+        streamed: false,
     })
 }
 

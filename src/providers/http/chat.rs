@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::bound::{self, Bound};
-use super::exchange::{Shared, exchange};
+use super::exchange::{Ears, Shared, exchange};
 use super::ladder::{self, LOCAL, Mode};
 use super::prompts::{self, ANSWER};
 use super::redact::clean;
 use super::service::Service;
+use super::stream::{refused, remember_refused};
 use super::tally::{Reserve, Tally};
 use super::wire::{Asked, Failed, Finish, Held, Said, ToolCall, ToolResult, Turn, Wire};
 use crate::core::call::ChatRole;
@@ -285,7 +286,8 @@ impl<'a> Chat<'a> {
             },
         };
         self.provenance.schema_mode = holding.map(|h| h.mode.as_str().to_owned());
-        let asked = Asked {
+        let stream_key = format!("{} {model}", self.service.key());
+        let mut asked = Asked {
             model,
             system: system.as_deref(),
             turns: &turns,
@@ -294,12 +296,14 @@ impl<'a> Chat<'a> {
             effort: self.request.spec.ask.effort.as_deref(),
             max_output: self.bound.tokens(),
             quirks: self.service.quirks,
+            streamed: self.service.streams && !refused(&stream_key),
         };
         let tries = if self.tools.is_empty() { 1 } else { TRIES };
         let mut tried = 0;
         loop {
             tried += 1;
-            let result = exchange(self.service, self.shared, &asked, self.ceiling(), &self.sent).await;
+            let ears = Ears { sent: &self.sent, progress: &self.context.progress };
+            let result = exchange(self.service, self.shared, &asked, self.ceiling(), ears).await;
             let result = result.and_then(|said| match &said.finish {
                 Finish::Malformed(word) => {
                     self.add(model, &said);
@@ -313,6 +317,13 @@ impl<'a> Chat<'a> {
                     self.add(model, &said);
                     self.note(json!({"role": "assistant", "text": said.text, "tool_calls": calls_of(&said)}));
                     return Ok(said);
+                }
+                Err(failed) if failed.of_stream => {
+                    // Some services stream to those only whom they know, some not at all.
+                    tracing::info!("{} does not stream {model}: in one from now on", self.service.name);
+                    remember_refused(&stream_key);
+                    asked.streamed = false;
+                    tried -= 1;
                 }
                 Err(failed) => {
                     let wait = failed.error.retry_after_ms.unwrap_or_else(|| self.backoff(tried));
@@ -465,7 +476,9 @@ impl<'a> Chat<'a> {
         let schema = compile(self.request.spec.ask.schema.as_ref()?).ok()?;
         let (text, value) = match answer {
             ReplyAnswer::Text(text) => (Some(text.clone()), read_answer(text)),
-            ReplyAnswer::Json(value) => (Some(value.to_string()), Some(value.clone())),
+            ReplyAnswer::Json(value) | ReplyAnswer::Both { value, .. } => {
+                (Some(value.to_string()), Some(value.clone()))
+            }
             ReplyAnswer::Missing => (None, None),
         };
         let message = "an answer by schema was asked for and none came".to_owned();

@@ -11,6 +11,7 @@ use super::service::Service;
 use super::wire::{Failed, Fault, Unread, fault};
 use crate::core::outcome::{CallError, ErrorClass};
 use crate::core::redact::Redactor;
+use crate::providers::status::class_of;
 
 /// What a complaint about the schema, or about how the service was told of it, mentions.
 const OF_SCHEMA: &[&str] = &[
@@ -63,8 +64,9 @@ pub(super) fn unread(service: &Service, unread: Unread, answered: &Answered, sec
     match unread {
         Unread::Fault(fault) => {
             let hints = Hints::of(&answered.headers, &Value::Null, SystemTime::now());
-            // Without a status of its own it is the service's trouble, not that of the request.
-            let status = fault.status.unwrap_or(500);
+            // Without a status of its own, in numbers or in words, it is the service's trouble, not that of the request.
+            let in_words = || fault.words.iter().find_map(|word| status_of(word));
+            let status = fault.status.or_else(in_words).unwrap_or(500);
             of_fault(service, status, &fault, hints, None, secrets)
         }
         Unread::Shape(what) => {
@@ -74,6 +76,33 @@ pub(super) fn unread(service: &Service, unread: Unread, answered: &Answered, sec
             Failed { unclear: true, ..error.into() }
         }
     }
+}
+
+/// The status that a service would have answered with, had it not begun to answer before: by its word for the error.
+fn status_of(word: &str) -> Option<u16> {
+    match word.to_lowercase().as_str() {
+        "invalid_request_error"
+        | "invalid_prompt"
+        | "invalid_argument"
+        | "failed_precondition"
+        | "context_length_exceeded" => Some(400),
+        "authentication_error" | "invalid_api_key" | "unauthenticated" => Some(401),
+        "billing_error" => Some(402),
+        "permission_error" | "permission_denied" => Some(403),
+        "not_found_error" | "not_found" | "model_not_found" => Some(404),
+        "request_too_large" => Some(413),
+        "rate_limit_error" | "rate_limit_exceeded" | "insufficient_quota" | "resource_exhausted" => Some(429),
+        "unavailable" | "slow_down" | "server_is_overloaded" => Some(503),
+        "timeout_error" | "deadline_exceeded" => Some(504),
+        "overloaded_error" => Some(529),
+        _ => None,
+    }
+}
+
+/// Whether a complaint is about an answer in pieces.
+fn of_stream(all: &str) -> bool {
+    // A service behind another is another matter.
+    all.replace("upstream", "").replace("downstream", "").contains("stream")
 }
 
 /// The error of a request that got no answer.
@@ -108,7 +137,9 @@ fn of_fault(
     let words = fault.words.join(" ").to_lowercase();
     let all = format!("{words} {}", fault.message.to_lowercase());
     let mut class = class(status, &words, &all);
-    let of_schema = class == ErrorClass::BadRequest && OF_SCHEMA.iter().any(|word| all.contains(word));
+    let refused = class == ErrorClass::BadRequest;
+    let of_schema = refused && OF_SCHEMA.iter().any(|word| all.contains(word));
+    let of_stream = refused && of_stream(&all);
     match hints.should_retry {
         Some(true) if !class.is_retryable() => class = ErrorClass::Transport,
         // It knows better than its status: asking again is of no use.
@@ -126,7 +157,7 @@ fn of_fault(
     let mut error = CallError::new(class, format!("{} answered {status}: {said}{id}", service.name));
     error.hint = hint(service, class, status);
     error.retry_after_ms = hints.retry_after_ms.filter(|_| class.is_retryable());
-    Failed { of_schema, ..error.into() }
+    Failed { of_schema, of_stream, ..error.into() }
 }
 
 fn class(status: u16, words: &str, all: &str) -> ErrorClass {
@@ -142,17 +173,15 @@ fn class(status: u16, words: &str, all: &str) -> ErrorClass {
     if words.contains("overloaded") {
         return ErrorClass::Overloaded;
     }
-    match status {
-        429 => ErrorClass::RateLimited,
-        503 | 529 => ErrorClass::Overloaded,
-        408 | 409 | 500.. => {
-            // Some report a prompt that is too long as an error of their own.
-            if has(TOO_LONG) { ErrorClass::ContextTooLong } else { ErrorClass::Transport }
+    match class_of(status) {
+        // Some report a prompt that is too long as an error of their own.
+        Some(ErrorClass::Transport | ErrorClass::BadRequest) | None if has(TOO_LONG) => ErrorClass::ContextTooLong,
+        Some(ErrorClass::BadRequest)
+            if has(&["content_filter", "content_policy_violation", "content management policy"]) =>
+        {
+            ErrorClass::Refusal
         }
-        413 => ErrorClass::ContextTooLong,
-        _ if has(TOO_LONG) => ErrorClass::ContextTooLong,
-        _ if has(&["content_filter", "content_policy_violation", "content management policy"]) => ErrorClass::Refusal,
-        _ => ErrorClass::BadRequest,
+        class => class.unwrap_or(ErrorClass::BadRequest),
     }
 }
 
@@ -169,5 +198,17 @@ fn hint(service: &Service, class: ErrorClass, status: u16) -> Option<String> {
             Some("check the model's name and the base URL of the provider".to_owned())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{class, class_of};
+
+    #[test]
+    fn without_words_every_status_is_of_the_class_of_the_table() {
+        for status in 400..600 {
+            assert_eq!(Some(class(status, "", "no")), class_of(status), "{status}");
+        }
     }
 }

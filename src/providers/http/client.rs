@@ -23,11 +23,13 @@ pub struct Timeouts {
     pub connect: Duration,
     /// For the next bytes of an answer. A service that keeps the connection alive with blank lines may take longer in all.
     pub read: Duration,
+    /// For the next bytes of an answer that comes in pieces and has begun to.
+    pub idle: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), read: Duration::from_mins(10) }
+        Self { connect: Duration::from_secs(10), read: Duration::from_mins(10), idle: Duration::from_mins(5) }
     }
 }
 
@@ -37,6 +39,15 @@ pub(super) struct Client {
     env: Environment,
     timeouts: Timeouts,
     built: OnceLock<Result<reqwest::Client, String>>,
+}
+
+/// An answer whose body is still to come.
+#[derive(Debug)]
+pub(super) struct Open {
+    response: reqwest::Response,
+    /// Bytes that have come, and the most there may be.
+    come: usize,
+    most: usize,
 }
 
 /// An answer, whatever its status.
@@ -63,33 +74,62 @@ impl Client {
 
     /// Sends a request and reads the whole answer.
     pub(super) async fn post(&self, url: Url, headers: HeaderMap, body: Vec<u8>) -> Result<Answered, Lost> {
+        self.open(url, headers, body).await?.whole().await
+    }
+
+    /// Sends a request; the body of its answer is to be read piece by piece.
+    pub(super) async fn open(&self, url: Url, headers: HeaderMap, body: Vec<u8>) -> Result<Open, Lost> {
         self.send(MAX_BODY, |client| client.post(url).headers(headers).body(body)).await
     }
 
     /// Fetches what is there.
     pub(super) async fn get(&self, url: Url, headers: HeaderMap) -> Result<Answered, Lost> {
-        self.send(MAX_FILE, |client| client.get(url).headers(headers)).await
+        self.send(MAX_FILE, |client| client.get(url).headers(headers)).await?.whole().await
+    }
+
+    /// How long the client waits.
+    pub(super) fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     async fn send(
         &self,
         most: usize,
         make: impl FnOnce(&reqwest::Client) -> reqwest::RequestBuilder,
-    ) -> Result<Answered, Lost> {
+    ) -> Result<Open, Lost> {
         let client = match self.built.get_or_init(|| build(&self.env, self.timeouts)) {
             Ok(client) => client,
             Err(why) => return Err(Lost::Unsent(why.clone())),
         };
-        let mut response = make(client).send().await.map_err(|e| lost(e, false))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| lost(e, true))? {
-            if body.len() + chunk.len() > most {
-                return Err(Lost::Unclear(format!("the answer is longer than {} MB", most >> 20)));
-            }
-            body.extend_from_slice(&chunk);
+        let response = make(client).send().await.map_err(|e| lost(e, false))?;
+        Ok(Open { response, come: 0, most })
+    }
+}
+
+impl Open {
+    /// Status and headers, without a body.
+    pub(super) fn head(&self) -> Answered {
+        let (status, headers) = (self.response.status().as_u16(), self.response.headers().clone());
+        Answered { status, headers, body: Vec::new() }
+    }
+
+    /// The next bytes; none after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Lost> {
+        let chunk = self.response.chunk().await.map_err(|e| lost(e, true))?;
+        self.come += chunk.as_deref().map_or(0, <[u8]>::len);
+        if self.come > self.most {
+            return Err(Lost::Unclear(format!("the answer is longer than {} MB", self.most >> 20)));
         }
-        Ok(Answered { status, headers, body })
+        Ok(chunk)
+    }
+
+    /// Reads everything.
+    pub(super) async fn whole(mut self) -> Result<Answered, Lost> {
+        let mut answered = self.head();
+        while let Some(chunk) = self.next().await? {
+            answered.body.extend_from_slice(chunk.as_ref());
+        }
+        Ok(answered)
     }
 }
 

@@ -1,21 +1,29 @@
 //! One request and its answer: address, key, pace, reading, classification.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::classify;
-use super::client::Client;
+use super::client::{Answered, Client, Lost, Open};
 use super::redact::clean;
 use super::service::Service;
-use super::wire::{Asked, Failed, Said};
+use super::stream::{Ended, Listener};
+use super::wire::{Asked, Failed, Said, Unread, Wire};
 use crate::core::environment::Environment;
 use crate::core::outcome::{CallError, ErrorClass};
 use crate::core::redact::Redactor;
+use crate::providers::Progress;
 use crate::providers::pace::Pace;
+
+/// How often is said how far an answer is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long the end of a connection is waited for after the end of an answer.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// What exchanges of all services of an engine share.
 #[derive(Debug)]
@@ -48,14 +56,35 @@ pub(super) fn missing_key(service: &Service) -> String {
     format!("provider \"{}\" needs a key in the environment variable {names}", service.name)
 }
 
-/// Sends a request when the pace of its service allows, which it does within `most`, and reads the answer. `sent` is set while the
-/// service works on it.
+/// What hears of an exchange while it lasts.
+#[derive(Clone, Copy)]
+pub(super) struct Ears<'a> {
+    /// Set while the service works on the request.
+    pub(super) sent: &'a AtomicBool,
+    /// Told how far an answer is that comes in pieces.
+    pub(super) progress: &'a Progress,
+}
+
+/// An answer as it was heard.
+enum Heard {
+    /// In one.
+    Whole(Answered),
+    /// In pieces, which came to a body or to none; the body of `Answered` is empty.
+    Pieces {
+        answered: Answered,
+        body: Result<Value, Unread>,
+        /// Whether the model had begun to answer.
+        begun: bool,
+    },
+}
+
+/// Sends a request when the pace of its service allows, which it does within `most`, and reads the answer.
 pub(super) async fn exchange(
     service: &Service,
     shared: &Shared,
     asked: &Asked<'_>,
     most: Duration,
-    sent: &AtomicBool,
+    ears: Ears<'_>,
 ) -> Result<Said, Failed> {
     let base = service.base.as_ref().map_err(|why| {
         let mut error = CallError::new(ErrorClass::BadRequest, format!("provider \"{}\": {why}", service.name));
@@ -64,29 +93,76 @@ pub(super) async fn exchange(
     })?;
     let headers = headers(service, key(service, &shared.env)?)?;
     let body = service.wire.body(asked).to_string().into_bytes();
+    let url = service.wire.url(base, asked.model, asked.streamed);
     let pace = Pace::of(&service.key());
     let since = pace.turn(&service.name, most).await?;
-    sent.store(true, Ordering::Relaxed);
-    let answered = shared.client.post(service.wire.url(base, asked.model), headers, body).await;
-    sent.store(false, Ordering::Relaxed);
-    let answered = answered.map_err(|lost| classify::lost(service, &lost, &shared.secrets))?;
-    let said = if (200..300).contains(&answered.status) {
-        match json_of(&answered.body) {
-            Some(body) => {
-                service.wire.read(&body).map_err(|unread| classify::unread(service, unread, &answered, &shared.secrets))
-            }
-            None => {
-                let start = String::from_utf8_lossy(&answered.body[..answered.body.len().min(200)]).into_owned();
-                let message =
-                    format!("{} answered with what is no JSON: {}", service.name, clean(&shared.secrets, &start));
-                Err(Failed { unclear: true, ..CallError::new(ErrorClass::Transport, message).into() })
-            }
+    ears.sent.store(true, Ordering::Relaxed);
+    let heard = match shared.client.open(url, headers, body).await {
+        Ok(open) => hear(service.wire, open, shared.client.timeouts().idle, ears.progress).await,
+        Err(lost) => Err(lost),
+    };
+    ears.sent.store(false, Ordering::Relaxed);
+    let said = match heard.map_err(|lost| classify::lost(service, &lost, &shared.secrets))? {
+        Heard::Whole(answered) => whole(service, shared, asked, &answered),
+        Heard::Pieces { answered, body, begun } => {
+            body.and_then(|body| service.wire.read(&body)).map_err(|unread| {
+                let failed = classify::unread(service, unread, &answered, &shared.secrets);
+                // What was said before it went wrong may have to be paid for.
+                Failed { unclear: failed.unclear || begun, ..failed }
+            })
         }
-    } else {
-        Err(classify::answer(service, &answered, &shared.secrets))
     };
     pace.heard(since, said.as_ref().err().map(|failed| &failed.error));
     said
+}
+
+/// Listens to an answer to its end. What is no answer comes in one.
+async fn hear(wire: Wire, mut open: Open, idle: Duration, progress: &Progress) -> Result<Heard, Lost> {
+    let answered = open.head();
+    if !(200..300).contains(&answered.status) {
+        return Ok(Heard::Whole(open.whole().await?));
+    }
+    let mut listener = Listener::new(wire);
+    let mut told = Instant::now();
+    while !listener.is_done() {
+        let next = open.next();
+        let silent = |_| Lost::Unclear("it fell silent in the middle of its answer".to_owned());
+        let next = if listener.streams() { timeout(idle, next).await.map_err(silent)?? } else { next.await? };
+        let Some(chunk) = next else { break };
+        if let Err(unread) = listener.take(chunk.as_ref()) {
+            return Ok(Heard::Pieces { answered, body: Err(unread), begun: listener.has_begun() });
+        }
+        if told.elapsed() >= TELL_EVERY
+            && let Some(words) = listener.words()
+        {
+            told = Instant::now();
+            progress.say(words);
+        }
+    }
+    if listener.is_done() {
+        // The connection can be used again only when its answer was read to the end, which is usually there by now.
+        let _ = timeout(LINGER, async { while let Ok(Some(_)) = open.next().await {} }).await;
+    }
+    let begun = listener.has_begun();
+    match listener.end() {
+        Ended::Whole(body) => Ok(Heard::Whole(Answered { body, ..answered })),
+        Ended::Gathered(body) => Ok(Heard::Pieces { answered, body, begun }),
+        Ended::Broken => Err(Lost::Unclear("its answer broke off in the middle".to_owned())),
+    }
+}
+
+/// Reads an answer that came in one.
+fn whole(service: &Service, shared: &Shared, asked: &Asked<'_>, answered: &Answered) -> Result<Said, Failed> {
+    if !(200..300).contains(&answered.status) {
+        let failed = classify::answer(service, answered, &shared.secrets);
+        return Err(Failed { of_stream: failed.of_stream && asked.streamed, ..failed });
+    }
+    let Some(body) = json_of(&answered.body) else {
+        let start = String::from_utf8_lossy(&answered.body[..answered.body.len().min(200)]).into_owned();
+        let message = format!("{} answered with what is no JSON: {}", service.name, clean(&shared.secrets, &start));
+        return Err(Failed { unclear: true, ..CallError::new(ErrorClass::Transport, message).into() });
+    };
+    service.wire.read(&body).map_err(|unread| classify::unread(service, unread, answered, &shared.secrets))
 }
 
 pub(super) fn headers(service: &Service, key: Option<SecretString>) -> Result<HeaderMap, CallError> {

@@ -136,6 +136,7 @@ fn known_service(known: &Known, entry: &Entry) -> Service {
         default_model: Some(entry.default_model.clone().unwrap_or_else(|| known.model.to_owned())),
         concurrency: entry.concurrency.unwrap_or(CONCURRENCY),
         models: entry.models.clone(),
+        streams: entry.stream.unwrap_or(true),
         quirks: known.quirks,
     }
 }
@@ -158,6 +159,7 @@ fn custom(name: String, wire: Wire, entry: &Entry) -> Service {
         default_model: entry.default_model.clone(),
         concurrency: entry.concurrency.unwrap_or(CONCURRENCY),
         models: entry.models.clone(),
+        streams: entry.stream.unwrap_or(true),
         quirks,
     }
 }

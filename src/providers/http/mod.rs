@@ -19,6 +19,7 @@ mod prompts;
 mod provider;
 mod redact;
 mod service;
+mod stream;
 mod tally;
 mod wire;
 

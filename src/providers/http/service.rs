@@ -28,6 +28,8 @@ pub(super) struct Service {
     pub(super) concurrency: u32,
     /// Other names of models.
     pub(super) models: BTreeMap<String, String>,
+    /// Whether its answers are asked for in pieces.
+    pub(super) streams: bool,
     /// What sets it apart.
     pub(super) quirks: Quirks,
 }

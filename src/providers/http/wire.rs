@@ -1,7 +1,7 @@
 //! What the four dialects have in common: what is asked in one request, what is read from its answer, and which is which.
 
 use reqwest::Url;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ladder::Mode;
 use super::{anthropic_messages, gemini_generate, openai_chat, openai_responses};
@@ -136,6 +136,8 @@ pub(super) struct Asked<'a> {
     pub(super) max_output: Option<u64>,
     /// The service's peculiarities.
     pub(super) quirks: Quirks,
+    /// Whether the answer is to come in pieces.
+    pub(super) streamed: bool,
 }
 
 /// How a model ended its answer.
@@ -235,8 +237,8 @@ impl Wire {
         }
     }
 
-    /// The address of a request.
-    pub(super) fn url(self, base: &Url, model: &str) -> Url {
+    /// The address of a request, for an answer that is to come in pieces or in one.
+    pub(super) fn url(self, base: &Url, model: &str, streamed: bool) -> Url {
         let mut url = base.clone();
         let segments: Vec<String> = match self {
             Self::OpenAiChat => vec!["chat".into(), "completions".into()],
@@ -244,7 +246,8 @@ impl Wire {
             Self::AnthropicMessages => vec!["v1".into(), "messages".into()],
             Self::GeminiGenerate => {
                 let model = model.strip_prefix("models/").unwrap_or(model);
-                vec!["v1beta".into(), "models".into(), format!("{model}:generateContent")]
+                let verb = if streamed { "streamGenerateContent" } else { "generateContent" };
+                vec!["v1beta".into(), "models".into(), format!("{model}:{verb}")]
             }
         };
         let last = url.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
@@ -253,17 +256,29 @@ impl Wire {
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(&segments[skip..]);
         }
+        if streamed && self == Self::GeminiGenerate {
+            url.query_pairs_mut().append_pair("alt", "sse");
+        }
         url
     }
 
     /// The body of a request.
     pub(super) fn body(self, asked: &Asked<'_>) -> Value {
-        match self {
+        let mut body = match self {
             Self::OpenAiChat => openai_chat::body(asked),
             Self::OpenAiResponses => openai_responses::body(asked),
             Self::AnthropicMessages => anthropic_messages::body(asked),
-            Self::GeminiGenerate => gemini_generate::body(asked),
+            // Here the address says whether it comes in pieces.
+            Self::GeminiGenerate => return gemini_generate::body(asked),
+        };
+        if asked.streamed {
+            body["stream"] = true.into();
+            if self == Self::OpenAiChat {
+                // Without it nobody says what was used.
+                body["stream_options"] = json!({"include_usage": true});
+            }
         }
+        body
     }
 
     /// Reads an answer with status 200.
@@ -319,12 +334,14 @@ pub(super) struct Failed {
     pub(super) error: CallError,
     /// Whether the service complains about the schema, or about how it was told of it.
     pub(super) of_schema: bool,
+    /// Whether the service complains that the answer was to come in pieces.
+    pub(super) of_stream: bool,
     /// Whether the request may have been charged although no answer came.
     pub(super) unclear: bool,
 }
 
 impl From<CallError> for Failed {
     fn from(error: CallError) -> Self {
-        Self { error, of_schema: false, unclear: false }
+        Self { error, of_schema: false, of_stream: false, unclear: false }
     }
 }

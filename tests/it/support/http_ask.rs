@@ -59,16 +59,17 @@ pub(crate) fn provider(name: &str, entry: Entry) -> Arc<dyn Provider> {
 
 /// The same in an environment of its own.
 pub(crate) fn provider_in(env: Environment, name: &str, entry: Entry) -> Arc<dyn Provider> {
-    let timeouts = Timeouts { connect: Duration::from_secs(2), read: Duration::from_millis(400) };
-    made(env, name, entry, timeouts)
+    made(env, name, entry, Timeouts::default())
 }
 
-/// One that waits as long as a real service may take.
-pub(crate) fn patient_provider(name: &str, entry: Entry) -> Arc<dyn Provider> {
-    made(Environment::default(), name, entry, Timeouts::default())
+/// The provider of a name that waits so long for the next bytes.
+pub(crate) fn impatient_provider(name: &str, entry: Entry, read: Duration) -> Arc<dyn Provider> {
+    let env = ["OPENAI_API_KEY", "DEEPSEEK_API_KEY"].map(|name| (name.to_owned(), KEY.to_owned()));
+    made(Environment::new(env), name, entry, Timeouts { read, ..Timeouts::default() })
 }
 
-fn made(env: Environment, name: &str, entry: Entry, timeouts: Timeouts) -> Arc<dyn Provider> {
+/// One with waits of its own.
+pub(crate) fn made(env: Environment, name: &str, entry: Entry, timeouts: Timeouts) -> Arc<dyn Provider> {
     let mut setup = Setup::new(env);
     setup.entries.insert(name.to_owned(), entry);
     providers_with(&setup, timeouts).into_iter().find(|provider| provider.name() == name).unwrap()

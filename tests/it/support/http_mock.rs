@@ -37,6 +37,22 @@ pub(crate) struct Answer {
     pub(crate) parts: Vec<(Duration, Vec<u8>)>,
     /// Bytes promised beyond those that are sent, before the connection is closed.
     pub(crate) withheld: usize,
+    /// Whether the parts are chunks of a body whose length is not known.
+    pub(crate) chunked: bool,
+    /// Whether it comes in one also where a stream was asked for.
+    pub(crate) in_one: bool,
+    /// What is waited for before the last part, with a comment every now and then.
+    pub(crate) held: Option<Held>,
+}
+
+/// Says whether the wait is over.
+#[derive(Clone)]
+pub(crate) struct Held(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Held")
+    }
 }
 
 impl Answer {
@@ -47,7 +63,50 @@ impl Answer {
 
     /// Any body.
     pub(crate) fn text(status: u16, body: &str) -> Self {
-        Self { status, headers: Vec::new(), parts: vec![(Duration::ZERO, body.as_bytes().to_vec())], withheld: 0 }
+        Self {
+            status,
+            headers: Vec::new(),
+            parts: vec![(Duration::ZERO, body.as_bytes().to_vec())],
+            withheld: 0,
+            chunked: false,
+            in_one: false,
+            held: None,
+        }
+    }
+
+    /// Pieces of a stream, each a chunk of its own.
+    pub(crate) fn chunks<T: AsRef<[u8]>>(pieces: impl IntoIterator<Item = T>) -> Self {
+        let parts = pieces.into_iter().map(|piece| (Duration::ZERO, piece.as_ref().to_vec())).collect();
+        let stream = ("content-type".to_owned(), "text/event-stream".to_owned());
+        Self { parts, headers: vec![stream], chunked: true, in_one: true, ..Self::text(200, "") }
+    }
+
+    /// The same in one, also where a stream was asked for.
+    #[must_use]
+    pub(crate) fn in_one(mut self) -> Self {
+        self.in_one = true;
+        self
+    }
+
+    /// The same, whose last part comes when `over` says so. Until then there are comments only.
+    #[must_use]
+    pub(crate) fn held_until(mut self, over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.held = Some(Held(Arc::new(over)));
+        self
+    }
+
+    /// As it comes to this request: in pieces where they were asked for, and it has any.
+    fn for_request(self, request: &Seen) -> Self {
+        if self.in_one || self.withheld > 0 || !(200..300).contains(&self.status) {
+            return self;
+        }
+        let [(wait, body)] = self.parts.as_slice() else { return self };
+        let events = serde_json::from_slice(body)
+            .ok()
+            .and_then(|body: Value| super::http_stream::events(&request.line, &request.body, &body));
+        let Some(events) = events else { return self };
+        let streamed = Self::chunks(events).after(*wait);
+        Self { headers: [streamed.headers, self.headers].concat(), held: self.held, ..streamed }
     }
 
     /// The same with one more header.
@@ -86,6 +145,8 @@ pub(crate) struct Mock {
     seen: Arc<Mutex<Vec<Seen>>>,
     /// The most requests that were open at once.
     widest: Arc<AtomicUsize>,
+    /// Connections that were made.
+    connections: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
 }
 
@@ -98,13 +159,21 @@ impl Mock {
         let (widest, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let over = Arc::new(AtomicBool::new(false));
         let answer = Arc::new(answer);
-        let mock = Self { address, seen: Arc::clone(&seen), widest: Arc::clone(&widest), over: Arc::clone(&over) };
+        let connections = Arc::new(AtomicUsize::new(0));
+        let mock = Self {
+            address,
+            seen: Arc::clone(&seen),
+            widest: Arc::clone(&widest),
+            connections: Arc::clone(&connections),
+            over: Arc::clone(&over),
+        };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if over.load(Ordering::SeqCst) {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
+                connections.fetch_add(1, Ordering::SeqCst);
                 let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
                 let (widest, open) = (Arc::clone(&widest), Arc::clone(&open));
                 std::thread::spawn(move || serve(stream, &seen, &widest, &open, &*answer));
@@ -131,6 +200,11 @@ impl Mock {
     /// The most requests that were open at once.
     pub(crate) fn widest(&self) -> usize {
         self.widest.load(Ordering::SeqCst)
+    }
+
+    /// Connections that were made.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 }
 
@@ -161,7 +235,7 @@ fn serve(
             seen.push(Seen { number, line, headers, body, raw, at: Instant::now() });
             seen.last().unwrap().clone()
         };
-        let answered = answer(&request);
+        let answered = answer(&request).for_request(&request);
         let sent = write_answer(&mut out, &answered);
         open.fetch_sub(1, Ordering::SeqCst);
         if sent.is_err() || answered.withheld > 0 {
@@ -191,13 +265,19 @@ fn read_request(input: &mut BufReader<TcpStream>) -> Option<(String, BTreeMap<St
 
 fn write_answer(out: &mut TcpStream, answer: &Answer) -> std::io::Result<()> {
     let length: usize = answer.parts.iter().map(|(_, part)| part.len()).sum();
-    let mut head = format!("HTTP/1.1 {} Status\r\ncontent-length: {}\r\n", answer.status, length + answer.withheld);
+    let length = if answer.chunked {
+        "transfer-encoding: chunked".to_owned()
+    } else {
+        format!("content-length: {}", length + answer.withheld)
+    };
+    let mut head = format!("HTTP/1.1 {} Status\r\n{length}\r\n", answer.status);
     for (name, value) in &answer.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
     let mut head = Some(head);
-    for (wait, part) in &answer.parts {
+    let last = answer.parts.len() - 1;
+    for (at, (wait, part)) in answer.parts.iter().enumerate() {
         if !wait.is_zero() {
             // A service that takes its time: the wait is what is tested.
             std::thread::park_timeout(*wait);
@@ -205,8 +285,27 @@ fn write_answer(out: &mut TcpStream, answer: &Answer) -> std::io::Result<()> {
         if let Some(head) = head.take() {
             out.write_all(head.as_bytes())?;
         }
-        out.write_all(part)?;
-        out.flush()?;
+        while at == last && answer.held.as_ref().is_some_and(|held| !held.0()) {
+            write_part(out, b": still here\n\n", answer.chunked)?;
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        write_part(out, part, answer.chunked)?;
     }
-    Ok(())
+    if answer.chunked && answer.withheld == 0 {
+        out.write_all(b"0\r\n\r\n")?;
+    }
+    out.flush()
+}
+
+fn write_part(out: &mut TcpStream, part: &[u8], chunked: bool) -> std::io::Result<()> {
+    match (chunked, part) {
+        // A chunk without bytes would be the last one.
+        (true, []) => {}
+        (true, part) => {
+            let chunk = [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
+            out.write_all(&chunk)?;
+        }
+        (false, part) => out.write_all(part)?,
+    }
+    out.flush()
 }

@@ -4,6 +4,7 @@ pub(crate) mod cli;
 pub(crate) mod git;
 pub(crate) mod http_ask;
 pub(crate) mod http_mock;
+pub(crate) mod http_stream;
 pub(crate) mod mcp;
 pub(crate) mod pty;
 pub(crate) mod replies;

@@ -252,7 +252,7 @@ fn tool(shared: &Shared, name: String, mut f: Fields) -> Result<CallSpec, String
     if !args.is_object() {
         return Err(f.wrong("args", "an object", &args));
     }
-    let asked = ToolAsk { name: name.clone(), args, mode: f.text("mode")?, read_only: false };
+    let asked = ToolAsk { name: name.clone(), args, mode: f.text("mode")? };
     let mut spec = CallSpec::new(CallKind::Tool, Ask { tool: Some(asked), ..Ask::default() });
     spec.label = plain(&mut f, "label").unwrap_or(name);
     let phase = plain(&mut f, "phase");

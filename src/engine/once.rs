@@ -1,0 +1,167 @@
+//! Calls with an idempotency key: carried out once, however many ask, in this process and others; the others get the answer.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::core::call::{ApprovalAsk, CallSpec, Decider, Decision, OnLost, OnceAsk};
+use crate::core::failure::Failure;
+use crate::core::ids::{CallId, Hash};
+use crate::core::json::canonical;
+use crate::core::machine::Plan;
+use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallRef, CallStatus, ErrorClass, Outcome, ReasonCode};
+use crate::providers::ProviderKind;
+use crate::store::{CacheHit, Once, OnceClaim, StoreError};
+
+use super::answer::clip;
+use super::begin::Running;
+use super::message::Message;
+use super::run_loop::RunLoop;
+
+/// How often one who waits for another looks whether it has answered.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Keys that are looked up at once.
+static ASKING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(64);
+
+impl RunLoop {
+    /// The plan of a call, when it has no idempotency key or the key is its own; none when that is found out first, and comes
+    /// as a message.
+    pub(super) fn once(&mut self, call_id: CallId, plan: Plan) -> Option<Plan> {
+        let Plan::Run { real, .. } = &plan else { return Some(plan) };
+        let spec = Arc::clone(self.machine.spec(call_id)?);
+        let Some(asked) = spec.ask.once.as_ref().filter(|_| !self.once.contains_key(&call_id)) else {
+            return Some(plan);
+        };
+        // What was invented is nothing that was carried out.
+        let kind = self.prepared.get(&call_id).map(|prepared| prepared.provider.kind());
+        let simulated = kind == Some(ProviderKind::Fake);
+        let about =
+            json!({"workflow": self.spec.workflow_name, "task": asked.task, "key": asked.key, "simulated": simulated});
+        let claim = OnceClaim {
+            key: Hash::of(format!("owf once 1\n{}", canonical(&about))),
+            params: self.machine.identity(call_id)?.0,
+            run: self.run.clone(),
+            call_id,
+            may_repeat: !spec.is_mutating() || spec.on_lost == OnLost::Rerun || self.machine.is_repeat_agreed(call_id),
+        };
+        if !real || simulated {
+            // Instant answers are taken in the order of their calls.
+            match self.tree.store.claim_once(&claim, super::journal::now()) {
+                Ok(Once::Busy) => {}
+                found => {
+                    self.once_found(claim, plan, found);
+                    return None;
+                }
+            }
+        }
+        let (store, to) = (self.tree.store.clone(), self.to_self.clone());
+        let task = self.tree.services.runtime.spawn(async move {
+            let found = loop {
+                let claimed = {
+                    let _turn = ASKING.acquire().await;
+                    let (store, claim) = (store.clone(), claim.clone());
+                    tokio::task::spawn_blocking(move || store.claim_once(&claim, super::journal::now())).await
+                };
+                match claimed {
+                    Ok(Ok(Once::Busy)) => tokio::time::sleep(POLL).await,
+                    Ok(found) => break found,
+                    Err(_) => break Err(StoreError::Io("the look at an idempotency key broke off".to_owned())),
+                }
+            };
+            // A loop that has ended no longer needs to know.
+            let _ = to.send(Message::Once { claim: Box::new(claim), plan: Box::new(plan), found });
+        });
+        self.attempts.insert(call_id, Running::of(&task));
+        None
+    }
+
+    /// Goes on with a call by what there is for its key.
+    pub(super) fn once_found(&mut self, claim: OnceClaim, plan: Plan, found: Result<Once, StoreError>) {
+        let call_id = claim.call_id;
+        let Some(spec) = self.machine.spec(call_id).cloned() else { return };
+        let Some(asked) = &spec.ask.once else { return };
+        let plan = match found {
+            Ok(Once::Claimed) => {
+                self.once.insert(call_id, claim.key);
+                plan
+            }
+            Ok(Once::Done(hit)) => self.taken(call_id, &spec, *hit),
+            // Whoever waits asks again.
+            Ok(Once::Busy) => return,
+            Ok(Once::Lost(from)) => match spec.on_lost {
+                OnLost::Fail => {
+                    let message = format!("{} {from} was at work for it when its process ended", named(asked));
+                    Plan::Refuse(CallError::new(ErrorClass::Crashed, message))
+                }
+                OnLost::Ask | OnLost::Rerun => Plan::AskToRepeat(Box::new(question(&spec, asked, &from))),
+            },
+            Ok(Once::Other(from)) => {
+                let message = format!("{} it stands for another request already, that of {from}", named(asked));
+                let mut error = CallError::new(ErrorClass::Policy, message);
+                error.hint = Some("give another request another key".to_owned());
+                Plan::Refuse(error)
+            }
+            Err(error) => {
+                let message = format!("{} it could not be looked up: {}", named(asked), Failure::from(error).message);
+                Plan::Refuse(CallError::new(ErrorClass::Policy, message))
+            }
+        };
+        self.planned(call_id, plan);
+    }
+
+    /// The plan that settles a call with what was given for its key. Nothing is used or charged for it.
+    fn taken(&self, call_id: CallId, spec: &CallSpec, hit: CacheHit) -> Plan {
+        let CacheHit { from, outcome: earlier } = hit;
+        if spec.ask.outputs.is_some() {
+            let gone = |file: &&String| !Path::new(&self.spec.workspace).join(file).exists();
+            if let Some(file) = earlier.changed_files.iter().find(gone) {
+                let message = format!("{from} made {file} for the idempotency key, and it is not there any more");
+                let mut error = CallError::new(ErrorClass::Policy, message);
+                error.hint = Some("bring it back, or ask with another key".to_owned());
+                return Plan::Refuse(error);
+            }
+        }
+        let cache = CacheNote {
+            status: CacheStatus::Hit,
+            reason: Some(ReasonCode::IdempotencyKey),
+            from: Some(from),
+            ..CacheNote::default()
+        };
+        Plan::Hit(Box::new(Outcome {
+            value: earlier.value,
+            text: earlier.text,
+            provider: earlier.provider,
+            model: earlier.model,
+            simulated: earlier.simulated,
+            workspace: earlier.workspace,
+            changed_files: earlier.changed_files,
+            cost_source: earlier.cost_source,
+            cost_nanos: earlier.cost_nanos.map(|_| 0),
+            cache,
+            ..Outcome::new(call_id, CallStatus::Done)
+        }))
+    }
+}
+
+/// The key in a sentence.
+fn named(asked: &OnceAsk) -> String {
+    format!("idempotency key \"{}\" of task `{}`:", clip(&asked.key, 80), asked.task)
+}
+
+/// What a person is asked when nobody knows whether the request was carried out.
+fn question(spec: &CallSpec, asked: &OnceAsk, from: &CallRef) -> ApprovalAsk {
+    let (label, key) = (&spec.label, clip(&asked.key, 80));
+    let message = format!(
+        "`{label}` may have been carried out: {from} was at work for the same idempotency key \"{key}\" when its process ended. Run it?"
+    );
+    ApprovalAsk {
+        message,
+        metadata: Some(json!({"idempotency_key": asked.key, "lost": from.to_string()})),
+        decider: Decider::Any,
+        expires_in_ms: None,
+        on_timeout: Decision::Deny,
+    }
+}

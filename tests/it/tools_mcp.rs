@@ -1,0 +1,332 @@
+//! Tools of an MCP server of the user's configuration: a stub in the shell's language, and owf's own server.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::cli::{Place, Printed, eventually, printed};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A server that keeps a diary: what started it, what it was asked, how it was ended. What it answers follows from the tool's name.
+const SERVER: &str = r#"
+say() { printf '%s\n' "$1"; }
+answer() { say "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":$1}"; }
+text() { answer "{\"content\":[{\"type\":\"text\",\"text\":\"$1\"}]}"; }
+tool() { printf '{"name":"%s","description":"Does %s.","inputSchema":{"type":"object"%s}}' "$1" "$1" "$2"; }
+echo "started $*" >> diary; echo $$ > pid
+while IFS= read -r line; do
+  id=${line#*\"id\":}; id=${id%%[,\}]*}
+  case "$line" in
+  *'"method":"initialize"'*)
+    [ "$1" = stateless ] && say "{\"jsonrpc\":\"2.0\",\"id\":$id,\"error\":{\"code\":-32601,\"message\":\"initialize\"}}" && continue
+    [ "$1" = silent ] && continue
+    answer "{\"protocolVersion\":\"${2:-2025-06-18}\",\"capabilities\":{\"tools\":{}},\"serverInfo\":{\"name\":\"stub\",\"version\":\"1\"}}" ;;
+  *'"method":"server/discover"'*) answer '{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}' ;;
+  *'"method":"notifications/initialized"'*) echo greeted >> diary ;;
+  *'"method":"notifications/cancelled"'*) echo cancelled >> diary ;;
+  *'"method":"tools/list"'*'"cursor":"more"'*) answer "{\"tools\":[$(tool die),$(tool slow),$(tool noise),$(tool flood),$(tool long),$(tool token),$(tool far)]}" ;;
+  *'"method":"tools/list"'*)
+    answer "{\"tools\":[$(tool add ',"required":["a"],"additionalProperties":false,"properties":{"a":{"type":"integer"},"b":{"type":"integer"}}'),$(tool fail)],\"nextCursor\":\"more\"}" ;;
+  *'"name":"add"'*)
+    echo "asked $line" >> diary
+    answer '{"content":[{"type":"text","text":"the sum is 3"}],"structuredContent":{"sum":3}}' ;;
+  *'"name":"fail"'*) answer '{"isError":true,"content":[{"type":"text","text":"no such issue"}]}' ;;
+  *'"name":"die"'*) echo "out of memory" >&2; exit 3 ;;
+  *'"name":"slow"'*) echo slow >> diary ;;
+  *'"name":"noise"'*) say "Listening on stdio"; text "through the noise" ;;
+  *'"name":"flood"'*) while say "Loading module"; do :; done ;;
+  *'"name":"long"'*) head -c 5000000 /dev/zero | tr '\0' x; say "" ;;
+  *'"name":"token"'*) text "it is $TRACKER_TOKEN, and ${OTHER_TOKEN:-no other}" ;;
+  *'"name":"far"'*)
+    say "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":$id,\"progress\":1,\"message\":\"half way\"}}"
+    text done ;;
+  esac
+done
+echo ended >> diary
+[ "$1" != stubborn ] || while :; do sleep 1; done
+"#;
+
+/// A place with a document, and tools of the stub by their names there.
+fn place(document: &str) -> Place {
+    place_with(document, "args = [\"server.sh\"]\nenv = [\"TRACKER_TOKEN\"]\n")
+}
+
+fn place_with(document: &str, server: &str) -> Place {
+    let place = Place::new();
+    place.file("flow.yaml", document);
+    place.file("server.sh", SERVER);
+    let mut config = format!("[mcp_servers.tracker]\ncommand = \"sh\"\n{server}\n");
+    for name in ["add", "fail", "die", "slow", "noise", "flood", "long", "token", "far", "gone"] {
+        config.push_str(&format!("[tools.{name}]\nmcp = {{ server = \"tracker\" }}\n"));
+    }
+    config.push_str("[tools.sum]\nmcp = { server = \"tracker\", tool = \"add\" }\nfixed_args = { b = 2 }\n");
+    config.push_str("schema = { type = \"object\", required = [\"a\"] }\nrequires_approval = true\n");
+    place.file("user.toml", &config.replace("[tools.slow]\n", "[tools.slow]\ntimeout_seconds = 1\n"));
+    place
+}
+
+fn owf(place: &Place, args: &[&str]) -> Printed {
+    let config = place.path().join("user.toml");
+    let mut command = place.command(args);
+    command.env("OWF_CONFIG", config).env("TRACKER_TOKEN", "token-0123456789").env("OTHER_TOKEN", "other-0123456789");
+    printed(&command.output().unwrap())
+}
+
+fn run(place: &Place) -> Value {
+    owf(place, &["run", "flow.yaml", "--no-input", "--json"]).json()
+}
+
+/// Status and message of the call of the latest run with this label.
+fn told(place: &Place, label: &str) -> String {
+    let calls = place.json(&["calls", "latest", "--json"]);
+    let call = calls["calls"].as_array().unwrap().iter().find(|c| c["label"] == label).cloned().unwrap();
+    format!("{}: {}", call["status"].as_str().unwrap(), call["error"]["message"].as_str().unwrap_or("-"))
+}
+
+/// What the server wrote down, without what it was asked.
+fn diary(place: &Place) -> Vec<String> {
+    let text = std::fs::read_to_string(place.path().join("diary")).unwrap_or_default();
+    text.lines().filter(|line| !line.starts_with("asked ")).map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn a_tool_of_a_server_brings_its_value_and_its_text_and_the_server_is_started_once_and_ended() {
+    let place = place(
+        "name: x
+tasks:
+  a: {tool: add, args: {a: 1}}
+  b: {tool: add, args: {a: 1, b: 2}}
+  value: {after: [a, b], expr: tasks.a.data.sum + tasks.b.data.sum}
+  text: {after: a, expr: '{{ tasks.a }}'}
+  far: {after: a, tool: far}
+",
+    );
+    let view = run(&place);
+    assert_eq!(view["status"], json!("done"), "{view}");
+    assert_eq!(json!([view["output"]["value"], view["output"]["far"]]), json!([6, "done"]), "{view}");
+    assert_eq!(diary(&place), ["started", "greeted", "ended"]);
+    let call = place.json(&["calls", "latest", "c0001", "--json"])["call"].clone();
+    assert_eq!(json!([call["kind"], call["output_preview"]]), json!(["tool", "the sum is 3"]), "{call}");
+    assert_eq!(view["output"]["text"], json!({"sum": 3}), "{view}");
+    let id = view["run_id"].as_str().unwrap().to_owned();
+    let events = owf(&place, &["events", &id]);
+    assert!(events.out.contains("half way"), "{events:?}");
+}
+
+#[test]
+fn the_schema_of_a_server_is_that_of_its_tool_and_that_of_the_configuration_comes_first() {
+    let place = place(
+        "name: x
+on_failure: best_effort
+tasks:
+  missing: {tool: add, args: {}}
+  wrong: {tool: add, args: {a: x}}
+  more: {tool: add, args: {a: 1, c: 2}}
+  own: {tool: sum, args: {b: 1}}
+",
+    );
+    run(&place);
+    assert_eq!(
+        ["missing", "wrong", "more", "own"].map(|label| told(&place, label)),
+        [
+            "failed: the arguments of `add` break its schema: \"a\" is a required property",
+            "failed: the arguments of `add` break its schema at /a: \"x\" is not of type \"integer\"",
+            "failed: the arguments of `add` break its schema: Additional properties are not allowed ('c' was unexpected)",
+            "failed: the arguments of `sum` break its schema: \"a\" is a required property",
+        ]
+    );
+    let asked = std::fs::read_to_string(place.path().join("diary")).unwrap();
+    assert!(!asked.contains("asked"), "{asked}");
+}
+
+#[test]
+fn a_person_is_asked_before_a_server_is_and_fixed_arguments_reach_it() {
+    let place = place("name: x\ntasks:\n  s: {tool: sum, args: {a: 1}}\n");
+    let paused = run(&place);
+    assert_eq!(json!([paused["status"], paused["status_reason"]]), json!(["paused", "approval"]), "{paused}");
+    assert_eq!(diary(&place), Vec::<String>::new());
+    let id = paused["run_id"].as_str().unwrap().to_owned();
+    owf(&place, &["approve", &id, "--json"]);
+    eventually(5 * SECOND, "the run ends", || place.json(&["status", &id, "--json"])["status"] == "done");
+    let asked = std::fs::read_to_string(place.path().join("diary")).unwrap();
+    assert!(asked.contains(r#""arguments":{"b":2,"a":1}"#), "{asked}");
+}
+
+#[test]
+fn a_tool_that_fails_says_why_and_one_whose_server_dies_is_followed_by_another_server() {
+    let place = place(
+        "name: x
+steps:
+  - {id: fails, tool: fail, allow_failure: true}
+  - {id: dies, tool: die, allow_failure: true}
+  - {id: lives, tool: add, args: {a: 1}}
+  - {id: gone, tool: gone, allow_failure: true}
+",
+    );
+    let view = run(&place);
+    assert_eq!(
+        ["fails", "dies", "lives", "gone"].map(|label| told(&place, label)),
+        [
+            "failed: `fail` of the MCP server `tracker` failed: no such issue",
+            "failed: the MCP server `tracker` ended with exit code 3: out of memory",
+            "done: -",
+            "failed: the MCP server `tracker` has no tool `gone`; it has add, fail, die, slow, noise, flood, long, token, far",
+        ],
+        "{view}"
+    );
+    assert_eq!(diary(&place), ["started", "greeted", "started", "greeted", "ended"]);
+}
+
+#[test]
+fn a_call_that_takes_too_long_is_cancelled_at_the_server_which_goes_on() {
+    let place = place(
+        "name: x\nsteps:\n  - {id: slow, tool: slow, allow_failure: true}\n  - {id: next, tool: add, args: {a: 1}}\n",
+    );
+    run(&place);
+    assert_eq!(
+        ["slow", "next"].map(|label| told(&place, label)),
+        ["timeout: no answer in 1 s", "done: -"].map(str::to_owned)
+    );
+    assert_eq!(diary(&place), ["started", "greeted", "slow", "cancelled", "ended"]);
+}
+
+#[test]
+fn what_is_no_message_is_passed_over_up_to_a_bound_and_named() {
+    let place = place(
+        "name: x
+steps:
+  - {id: noise, tool: noise}
+  - {id: flood, tool: flood, allow_failure: true}
+  - {id: long, tool: long, allow_failure: true}
+  - {id: after, tool: add, args: {a: 1}}
+result: {noise: '{{ tasks.noise }}'}
+",
+    );
+    let view = run(&place);
+    assert_eq!(view["output"]["noise"], json!("through the noise"), "{view}");
+    assert_eq!(
+        ["flood", "long", "after"].map(|label| told(&place, label)),
+        [
+            "failed: the MCP server `tracker` printed 200 lines that are no messages and was ended: Listening on stdio",
+            "failed: the MCP server `tracker` answered with more than 4096 KB at once and was ended",
+            "done: -",
+        ]
+    );
+}
+
+#[test]
+fn a_server_gets_the_variables_it_names_and_no_record_holds_them() {
+    let place = place("name: x\ntasks:\n  t: {tool: token}\n");
+    let view = run(&place);
+    assert_eq!(view["output"], json!("it is [TRACKER_TOKEN], and no other"), "{view}");
+    let config = place.path().join("user.toml");
+    let without =
+        place.command(&["run", "flow.yaml", "--no-input", "--json"]).env("OWF_CONFIG", config).output().unwrap();
+    assert_eq!(printed(&without).code, 1);
+    assert_eq!(told(&place, "t"), "failed: TRACKER_TOKEN of the MCP server `tracker` is not set in the environment");
+}
+
+#[test]
+fn a_server_of_the_stateless_revision_is_understood_and_one_of_an_unknown_one_refused() {
+    let tasks = "name: x\ntasks:\n  t: {tool: add, args: {a: 1}}\n";
+    let stateless = place_with(tasks, "args = [\"server.sh\", \"stateless\"]\n");
+    assert_eq!(run(&stateless)["status"], json!("done"));
+    assert_eq!(diary(&stateless), ["started stateless", "ended"]);
+    let asked = std::fs::read_to_string(stateless.path().join("diary")).unwrap();
+    assert!(asked.contains(r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28""#), "{asked}");
+    for (server, message) in [
+        (
+            "args = [\"server.sh\", \"now\", \"2031-01-01\"]",
+            "the MCP server `tracker` speaks revision `2031-01-01`, owf does not",
+        ),
+        (
+            "args = [\"server.sh\", \"silent\"]\nstartup_timeout_seconds = 0.5",
+            "the MCP server `tracker` did not get ready in 0.5 s",
+        ),
+        ("args = [\"-c\", \"echo no key >&2; exit 1\"]", "the MCP server `tracker` ended with exit code 1: no key"),
+        ("args = []\nenv = [\"A=b\"]", ""),
+    ] {
+        let place = place_with(tasks, server);
+        let refused = run(&place);
+        if message.is_empty() {
+            let text = refused["error"]["message"].as_str().unwrap();
+            assert!(text.ends_with("`env` holds names of variables, never values: `A`"), "{refused}");
+        } else {
+            assert_eq!(told(&place, "t"), format!("failed: {message}"));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_outlives_its_owner_is_ended_when_the_run_is_taken_up() {
+    let place = place_with(
+        "name: x\nsteps:\n  - {id: first, tool: add, args: {a: 1}}\n  - {id: hangs, tool: hangs}\n",
+        "args = [\"server.sh\", \"stubborn\"]\n",
+    );
+    let config = std::fs::read_to_string(place.path().join("user.toml")).unwrap();
+    let config = format!("{config}[tools.hangs]\nmcp = {{ server = \"tracker\", tool = \"slow\" }}\n");
+    place.file("user.toml", &config);
+    let mut command = place.command(&["run", "flow.yaml", "--no-input", "--json"]);
+    command.env("OWF_CONFIG", place.path().join("user.toml"));
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut owner = command.spawn().unwrap();
+    eventually(5 * SECOND, "the server is asked", || diary(&place).contains(&"slow".to_owned()));
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    let server = std::fs::read_to_string(place.path().join("pid")).unwrap().trim().to_owned();
+    let runs = || std::path::Path::new(&format!("/proc/{server}")).exists();
+    assert!(runs(), "it does not end with its input");
+    let id = place.json(&["runs", "--json"])["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    let resumed = owf(&place, &["resume", &id, "--no-input", "--json"]).json();
+    assert_eq!(json!([resumed["status"], resumed["status_reason"]]), json!(["paused", "repeat"]), "{resumed}");
+    eventually(SECOND, "the server is gone", || !runs());
+}
+
+#[test]
+fn a_server_that_will_not_end_is_killed_with_its_run() {
+    let place =
+        place_with("name: x\ntasks:\n  t: {tool: add, args: {a: 1}}\n", "args = [\"server.sh\", \"stubborn\"]\n");
+    assert_eq!(run(&place)["status"], json!("done"));
+    let server = std::fs::read_to_string(place.path().join("pid")).unwrap().trim().to_owned();
+    assert!(!std::path::Path::new(&format!("/proc/{server}")).exists());
+}
+
+#[test]
+fn owf_itself_lends_its_tools() {
+    let place = Place::new();
+    place.file(
+        "flow.yaml",
+        "name: x\ntasks:\n  w: {tool: workflows}\n  bad: {tool: workflows, args: {nonsense: 1}, allow_failure: true}\n",
+    );
+    let config = format!(
+        "[mcp_servers.owf]\ncommand = {:?}\nargs = [\"mcp\"]\n[tools.workflows]\nmcp = {{ server = \"owf\", tool = \"owf_list_workflows\" }}\n",
+        env!("CARGO_BIN_EXE_owf")
+    );
+    place.file("user.toml", &config);
+    let view = run(&place);
+    let names = view["output"]["w"]["workflows"].as_array().unwrap().iter().map(|w| w["name"].clone());
+    assert!(names.collect::<Vec<_>>().contains(&json!("hello")), "{view}");
+    assert!(told(&place, "bad").starts_with("failed: the arguments of `workflows` break its schema"), "{view}");
+}
+
+#[test]
+fn servers_are_the_users_and_none_of_a_project_is_started_before_it_is_trusted() {
+    let place = Place::new();
+    place.file("flow.yaml", "name: x\ntasks:\n  t: {tool: add, args: {a: 1}}\n");
+    place.file("server.sh", SERVER);
+    place.file(
+        ".owf/config.toml",
+        "[mcp_servers.tracker]\ncommand = \"sh\"\nargs = [\"server.sh\"]\n[tools.add]\nmcp = { server = \"tracker\" }\n",
+    );
+    place.file("user.toml", "");
+    let refused = run(&place);
+    assert_eq!(refused["error"]["message"], json!("task `t`: there is no tool `add`: none is configured"), "{refused}");
+    let doctor = owf(&place, &["doctor"]);
+    assert!(doctor.out.contains("left out: mcp_servers.tracker.args, mcp_servers.tracker.command"), "{doctor:?}");
+    assert_eq!(owf(&place, &["trust", "."]).code, 0);
+    assert_eq!(run(&place)["status"], json!("done"));
+    assert_eq!(diary(&place), ["started", "greeted", "ended"]);
+}
