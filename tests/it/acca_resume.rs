@@ -62,7 +62,10 @@ fn accept_012_a_sixth_occurrence_is_asked_and_says_that_only_five_were_recorded(
     assert_eq!(resumed["output"], json!(["one", "two", "three", "four", "five", "more"]));
     assert_eq!((desk.invocations(), &desk.cache()[4..]), (6, &["replayed".to_owned(), "miss".to_owned()][..]));
     let row = &desk.explain("latest")["calls"][5];
-    assert_eq!((&row["reason_code"], &row["reason"]), (&json!("occurrence"), &json!("occurrence 6, only 5 recorded")));
+    assert_eq!(
+        (&row["reason_code"], &row["reason"]),
+        (&json!("occurrence"), &json!("the same request for the 6. time; only 5 answers to it are recorded"))
+    );
     // The answer is the sixth in the cache too.
     let again = desk.run("same");
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{clean, pad, plural, width};
+use super::text::{clean, cost, estimates, pad, plural, width};
 use crate::engine::view::{BatchPhaseView, BatchResultsView, BatchView, BatchesView};
 
 /// One batch, and what comes next.
@@ -49,11 +49,12 @@ pub fn ended(view: &BatchResultsView) -> String {
     match batch.status {
         BatchPhaseView::Ended => {
             let answered = view.results.iter().filter(|row| row.ok).count() as u64;
-            let cost = view
-                .usage
-                .cost_usd
-                .map_or_else(String::new, |usd| format!(", about {} USD at half the price", usd.get()));
-            format!("{} of {}{cost}", answered, plural(batch.prompts, "answer"))
+            let paid = view.usage.cost_usd.map_or_else(String::new, |usd| {
+                format!(", {} at the price of batches", cost(Some(usd), view.usage.cost_source))
+            });
+            let days = estimates(&view.usage.prices_as_of);
+            let days = if days.is_empty() { days } else { format!("\n{}", days.trim_end()) };
+            format!("{} of {}{paid}{days}", answered, plural(batch.prompts, "answer"))
         }
         BatchPhaseView::Failed => format!("refused: {}", clean(batch.message.as_deref().unwrap_or("no reason given"))),
         BatchPhaseView::Pending | BatchPhaseView::Unclear => {

@@ -11,7 +11,7 @@ pub fn providers(view: &ProvidersView, paint: &Paint) -> String {
     let names = view.providers.iter().map(|p| width(&p.name)).max().unwrap_or(0);
     let models = view.providers.iter().map(|p| width(model(p))).max().unwrap_or(0);
     for row in &view.providers {
-        let state = pad(if row.available { "ready" } else { "not here" }, 8);
+        let state = pad(if row.available { "ready" } else { "not ready" }, 9);
         let state = if row.available { paint.green(&state) } else { paint.yellow(&state) };
         let name = pad(&clean(&row.name), names);
         let _ = write!(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{Paint, clean, pad, width};
+use super::text::{Paint, clean, pad, plural, width};
 use crate::engine::view::{PricesView, RatesRow};
 
 /// `provider  model  in  out` in dollars per million tokens; only the head when `brief`.
@@ -26,12 +26,13 @@ pub fn prices(view: &PricesView, brief: bool, paint: &Paint) -> String {
             }
         }
     }
-    let what = if view.table == "user" { "your own, over those in the program" } else { "those in the program" };
+    let what =
+        if view.table == "user" { "your own table, over the one built into owf" } else { "the table built into owf" };
     let _ = writeln!(
         out,
-        "USD per million tokens; prices of {}, {} models, {what}; {}",
+        "US dollars per million tokens of {}; {what}: prices of {}, from {}",
+        plural(view.models_total, "model"),
         clean(&view.prices_as_of),
-        view.models_total,
         clean(&view.source)
     );
     if let Some(path) = &view.file_path {

@@ -7,6 +7,10 @@ use crate::engine::view::{UsageReport, UsageSum};
 
 /// `name  calls  tokens  cost`, and the total.
 pub fn usage(view: &UsageReport) -> String {
+    if view.usage.is_empty() {
+        let since = view.since.as_ref().map(|since| format!(" since {}", clean(since)));
+        return format!("no agent was asked{}\n", since.unwrap_or_default());
+    }
     let rows: Vec<&UsageSum> = view.usage.iter().chain([&view.total]).collect();
     let names = rows.iter().map(|row| width(&row.name)).max().unwrap_or(0);
     let lines: Vec<[String; 5]> = rows.iter().map(|row| columns(row)).collect();
@@ -67,7 +71,7 @@ fn columns(row: &UsageSum) -> [String; 5] {
     [
         plural(row.runs, "run"),
         plural(row.calls, "call"),
-        format!("{} in", count(row.input_tokens + row.cache_read_tokens + row.cache_write_tokens)),
+        format!("{} tokens in", count(row.input_tokens + row.cache_read_tokens + row.cache_write_tokens)),
         format!("{} out", count(row.output_tokens)),
         if row.calls == 0 { "$0".to_owned() } else { cost(row.cost_usd, row.cost_source) },
     ]

@@ -51,7 +51,7 @@ fn providers(rows: &[ProviderRow]) -> impl Iterator<Item = DoctorCheck> {
         if provider.available {
             check(&name, Health::Ok, said.unwrap_or_else(|| format!("found{version}")))
         } else {
-            check(&name, Health::Warn, said.unwrap_or_else(|| "not here".to_owned()))
+            check(&name, Health::Warn, said.unwrap_or_else(|| "not ready".to_owned()))
         }
     })
 }

@@ -143,7 +143,12 @@ impl<'a> Explainer<'a> {
         match lineage.same(call, &asked)? {
             Some(Same::Call(found)) => same_request(lineage, &run.row.run_id, call, &found),
             Some(Same::Fewer(found, recorded)) => {
-                let reason = format!("occurrence {}, only {recorded} recorded", asked.occurrence);
+                let answers = if recorded == 1 {
+                    "1 answer to it is".to_owned()
+                } else {
+                    format!("{recorded} answers to it are")
+                };
+                let reason = format!("the same request for the {}. time; only {answers} recorded", asked.occurrence);
                 Ok(Why::new(ReasonCode::Occurrence, reason).from(&reference(&found)))
             }
             None => {
@@ -170,9 +175,11 @@ fn same_request(lineage: &Lineage<'_>, run: &RunId, call: &CallRow, found: &Foun
     let from = reference(found);
     let name = named(found);
     let why = match found.call.state {
-        CallState::Queued | CallState::Running => Why::new(ReasonCode::EarlierCancelled, format!("{name} never ended")),
+        CallState::Queued | CallState::Running => {
+            Why::new(ReasonCode::EarlierCancelled, format!("no answer to reuse: {name} never ended"))
+        }
         CallState::Ended(CallStatus::Cancelled) => {
-            Why::new(ReasonCode::EarlierCancelled, format!("{name} was cancelled"))
+            Why::new(ReasonCode::EarlierCancelled, format!("no answer to reuse: {name} was cancelled"))
         }
         CallState::Ended(CallStatus::Done) if found.call.simulated && !call.simulated => Why::new(
             ReasonCode::Simulated,
@@ -190,9 +197,27 @@ fn same_request(lineage: &Lineage<'_>, run: &RunId, call: &CallRow, found: &Foun
                 return Ok(changed_why(changed, found));
             }
         }
-        CallState::Ended(status) => Why::new(ReasonCode::EarlierFailed, format!("{name} ended {}", status.as_str())),
+        CallState::Ended(status) => {
+            Why::new(ReasonCode::EarlierFailed, format!("no answer to reuse: {name} {}", how_it_failed(status)))
+        }
     };
     Ok(why.from(&from))
+}
+
+/// How a call without an answer ended, in a reader's words.
+fn how_it_failed(status: CallStatus) -> &'static str {
+    match status {
+        CallStatus::Done => "is done",
+        CallStatus::Failed => "failed",
+        CallStatus::SchemaFailed => "gave no answer that satisfies its schema",
+        CallStatus::ProviderFailed => "got no answer from its provider",
+        CallStatus::Timeout => "got no answer in time",
+        CallStatus::WorktreeFailed => "could not keep its work in a worktree",
+        CallStatus::BudgetExhausted => "was refused by a limit",
+        CallStatus::Denied => "was denied",
+        CallStatus::Skipped => "was skipped",
+        CallStatus::Cancelled => "was cancelled",
+    }
 }
 
 fn changed_why(changed: Changed, found: &Found<'_>) -> Why {

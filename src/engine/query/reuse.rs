@@ -41,6 +41,18 @@ pub(super) fn executed(call: &CallRow) -> bool {
     call.attempts > 0 && call.reused.is_none() && !hit
 }
 
+/// Whether more may count against a cost budget than calls are known to have cost: an attempt of unknown cost counts with what was
+/// set aside for it, and only the journal says how much that was. Where every call was asked once and told its cost, nothing does,
+/// and the journal of a run under way is not read for each look at it.
+fn may_charge_more(run: &Snapshot) -> bool {
+    let asked = |call: &&CallRow| call.attempts > 0 || call.reused.is_some();
+    let is_plain = |call: &CallRow| {
+        let told = call.finished_seq.is_none() || call.cost_nanos.is_some() && call.cost_source != CostSource::Mixed;
+        told && call.attempts == 1 && !call.usage_unknown && call.reused.is_none() && call.child_run.is_none()
+    };
+    run.starts.count > 1 || !run.calls.iter().filter(asked).all(is_plain)
+}
+
 impl Query<'_> {
     /// What the run did not pay again: the cost of the calls it reused or replayed, as far as known.
     pub(super) fn saved(&self, run: &Snapshot) -> Result<Option<Usd>, Failure> {
@@ -144,7 +156,9 @@ impl Query<'_> {
         let usd = |spent: &Spent| Usd::from_nanos(spent.cost_nanos.unwrap_or(0));
         // What is not known to have been paid counts all the same, with what was set aside for it; the journal says how much.
         let charged = match limits.cost_nanos {
-            Some(_) if !run.row.simulated => read_history(self.store, &run.row.run_id)?.0.charged().cost_nanos,
+            Some(_) if !run.row.simulated && may_charge_more(run) => {
+                read_history(self.store, &run.row.run_id)?.0.charged().cost_nanos
+            }
             Some(_) | None => 0,
         };
         let counted = Usd::from_nanos(all.cost_nanos.unwrap_or(0).max(charged));

@@ -302,11 +302,21 @@ fn each_call_is_explained_against_the_nearest_earlier_one() {
         rows,
         [
             ("scan", "replayed", "replayed", format!("same request, from {short} c0001")),
-            ("review:a", "miss", "earlier_failed", format!("{short} c0002 ended schema_failed")),
+            (
+                "review:a",
+                "miss",
+                "earlier_failed",
+                format!("no answer to reuse: {short} c0002 gave no answer that satisfies its schema")
+            ),
             ("review:b", "miss", "changed", format!("prompt differs from {short} c0003")),
-            ("review:c", "miss", "earlier_cancelled", format!("{short} c0004 was cancelled")),
+            ("review:c", "miss", "earlier_cancelled", format!("no answer to reuse: {short} c0004 was cancelled")),
             ("verify", "miss", "first_time", "first time this was asked".to_owned()),
-            ("scan", "miss", "occurrence", "occurrence 2, only 1 recorded".to_owned()),
+            (
+                "scan",
+                "miss",
+                "occurrence",
+                "the same request for the 2. time; only 1 answer to it is recorded".to_owned()
+            ),
         ]
     );
     assert_eq!(

@@ -136,7 +136,11 @@ impl Batches {
     /// # Errors
     /// Class `auth`, naming the variable.
     pub fn check_key(&self) -> Result<(), CallError> {
-        key(&self.service, &self.shared.env).map(|_| ())
+        let found = key(&self.service, &self.shared.env).map(|_| ());
+        found.map_err(|error| CallError {
+            hint: Some(format!("set {} in the environment, then submit again", self.service.key_name())),
+            ..error
+        })
     }
 
     /// Submits a batch; gives its id. Nothing is ever sent twice.

@@ -42,15 +42,10 @@ impl Tally {
             self.model.clone_from(&said.model);
         }
         let answered = said.model.as_deref().unwrap_or(model);
-        let counted = said.used != TokenUse::default();
         let estimated = || {
-            // A service that counts nothing, or a stream whose last word was lost: nothing is known of the cost.
-            if !counted {
-                return None;
-            }
             let price = |model: &str| prices.estimate(&service.name, model, &said.used);
             let (cost, price) = price(model).or_else(|| price(answered))?;
-            // Of what is not counted only the price of nothing is known.
+            // A service that counts nothing, or a stream whose last word was lost: only the price of nothing is known then.
             let free = price.rates.input == 0 && price.rates.output == 0;
             (told || free).then_some((cost, CostSource::Estimated, Some(price)))
         };
