@@ -12,10 +12,10 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-/** What is tested against; `npm view NAME version` tells whether there is something newer. */
+/** What is tested against; `npm view NAME version` tells whether there is something newer. Users have older ones, too. */
 export const VERSIONS = {
-  claude: '@anthropic-ai/claude-code@2.1.332',
-  codex: '@openai/codex@0.171.0',
+  claude: `@anthropic-ai/claude-code@${process.env.OWF_CLAUDE_VERSION || '2.1.332'}`,
+  codex: `@openai/codex@${process.env.OWF_CODEX_VERSION || '0.171.0'}`,
   inspector: '@modelcontextprotocol/inspector@2.12.0',
   conformance: '@modelcontextprotocol/conformance@0.2.0-alpha.12',
   opencode: 'opencode-ai@1.18.33',

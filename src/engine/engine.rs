@@ -182,9 +182,11 @@ impl Engine {
     pub(crate) fn full_env(&self) -> QueryEnv {
         let registry = &self.services.registry;
         let row = |name: String| {
-            let found = registry.get(&name)?.availability();
+            let provider = registry.get(&name)?;
+            let found = provider.availability();
             let (available, version) = (found.available, found.version);
-            let message = found.message.or_else(|| super::providers::key_in_words(&self.services, &name));
+            let known = || super::providers::of_service(&self.services, &name, provider.kind());
+            let message = found.message.or_else(known);
             Some(ProviderRow { name, available, version, login: None, message })
         };
         let providers = registry.known_names().into_iter().filter_map(row).collect();

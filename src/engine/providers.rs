@@ -26,9 +26,12 @@ pub(super) fn facts(config: &Configured) -> Vec<DoctorCheck> {
     config.facts.iter().cloned().chain(config.setup.problems.iter().map(problem)).chain([of_models]).collect()
 }
 
-/// That the key of a service is there, without its value.
-pub(super) fn key_in_words(services: &Services, name: &str) -> Option<String> {
+/// What is known of a service that nobody has asked anything: that its key is there, without its value, or that it needs none.
+pub(super) fn of_service(services: &Services, name: &str, kind: ProviderKind) -> Option<String> {
     let keys = keys_of(name, &services.config.setup.entry(name));
+    if keys.is_empty() && kind == ProviderKind::Http {
+        return Some("needs no key; not asked whether it answers".to_owned());
+    }
     let set = keys.into_iter().find(|variable| services.env.get(variable).is_some())?;
     Some(format!("{set} is set"))
 }

@@ -6,7 +6,7 @@ use owf::core::outcome::{CostSource, ErrorClass, Provenance, Usage};
 use owf::providers::ReplyAnswer;
 use serde_json::{Value, json};
 
-use crate::cli_support::{Stub, owf_run, request, structured};
+use crate::cli_support::{Stub, owf_run, request, roots, structured};
 use crate::support::cli::{Place, eventually};
 
 const VERSION: &str = "2.1.332 (Claude Code)";
@@ -229,6 +229,18 @@ fn claude_row_a_schema_whose_tool_was_never_called_is_a_missing_answer() {
     let run = owf_run(&stub, &place, &body);
     assert_eq!(run["output"], json!(["Error", "an answer by schema was asked for and none came"]), "{run}");
     assert_eq!(stub.calls(), 2, "the program nudges its model itself, so it is not called again");
+}
+
+#[test]
+fn claude_row_answers_that_are_no_objects_are_wrapped_on_the_way_and_come_back_as_they_are() {
+    for (schema, answer) in roots() {
+        let more = json!({"structured_output": {"value": answer}});
+        let stub = ending(&more, 0);
+        let reply = stub.call(&structured(schema.clone())).unwrap();
+        assert_eq!(reply.answer, ReplyAnswer::Json(answer.clone()), "{schema}");
+        let sent: Value = serde_json::from_str(&stub.after("--json-schema").unwrap()).unwrap();
+        assert_eq!((&sent["type"], &sent["required"]), (&json!("object"), &json!(["value"])), "{sent}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use owf::core::outcome::{CostSource, ErrorClass, Usage};
 use owf::providers::ReplyAnswer;
 use serde_json::{Value, json};
 
-use crate::cli_support::{Stub, owf_run, request, structured};
+use crate::cli_support::{Stub, owf_run, request, roots, structured};
 use crate::support::cli::{Place, eventually};
 
 const VERSION: &str = "codex-cli 0.171.0";
@@ -239,6 +239,24 @@ fn codex_row_the_schema_is_made_strict_and_optional_nulls_are_dropped_from_the_a
     assert_eq!((&sent["additionalProperties"], &sent["required"]), (&json!(false), &json!(["n", "note"])), "{sent}");
     let place = std::fs::read_to_string(stub.path().join("place")).unwrap();
     assert!(!std::path::Path::new(place.trim()).exists(), "the file is removed after the attempt");
+}
+
+#[test]
+fn codex_row_answers_that_are_no_objects_are_wrapped_on_the_way_and_come_back_as_they_are() {
+    for (schema, answer) in roots() {
+        let behave = "while [ $# -gt 0 ]; do if [ \"$1\" = --output-schema ]; then cp \"$2\" \"$dir/schema\"; fi; shift; done\n\
+                      cat \"$dir/events\"";
+        let stub = Stub::doing("codex", VERSION, behave);
+        stub.events(&[said(&json!({"value": answer}).to_string()), completed(1, 0, 1)]);
+        let reply = stub.call(&structured(schema.clone())).unwrap();
+        assert_eq!(reply.answer, ReplyAnswer::Json(answer.clone()), "{schema}");
+        let sent: Value = serde_json::from_str(&std::fs::read_to_string(stub.path().join("schema")).unwrap()).unwrap();
+        assert_eq!(
+            (&sent["type"], &sent["required"], &sent["additionalProperties"]),
+            (&json!("object"), &json!(["value"]), &json!(false)),
+            "{sent}"
+        );
+    }
 }
 
 #[test]

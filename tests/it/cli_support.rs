@@ -11,7 +11,7 @@ use owf::core::call::{Ask, CallKind, CallSpec};
 use owf::core::environment::Environment;
 use owf::core::ids::{CallId, Hash};
 use owf::providers::{AttemptRequest, CallContext, Entry, Progress, Provider, Reply, ReplyError, Setup};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::cli::{Place, printed};
 
@@ -280,4 +280,21 @@ fn the_settings_on_the_page_on_clis_are_understood() {
             assert!(message.ends_with("is not on the PATH"), "{message}");
         }
     }
+}
+
+/// Schemas whose answers are no objects, each with one.
+pub(crate) fn roots() -> Vec<(Value, Value)> {
+    vec![
+        (json!({"type": "array", "items": {"type": "string"}}), json!(["a", "b"])),
+        (
+            json!({"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}),
+            json!([{"n": 1}]),
+        ),
+        (json!({"enum": ["red", "green"]}), json!("green")),
+        (json!({"type": "string", "minLength": 2}), json!("ok")),
+        (json!({"type": "integer", "minimum": 3}), json!(7)),
+        (json!({"type": "number"}), json!(0.5)),
+        (json!({"type": "boolean"}), json!(false)),
+        (json!({"anyOf": [{"type": "integer"}, {"type": "null"}]}), json!(null)),
+    ]
 }

@@ -91,6 +91,14 @@ fn opencode_reads_files_of_the_project_only_where_the_user_trusts_it() {
 }
 
 #[test]
+fn opencode_does_not_start_owf_as_a_server() {
+    let stub = opencode(&[json!({"type": "text", "part": {"type": "text", "text": "four"}})], 0);
+    stub.reply();
+    let settings: Value = serde_json::from_str(&stub.env()["OPENCODE_CONFIG_CONTENT"]).unwrap();
+    assert_eq!(settings, json!({"mcp": {"owf": {"enabled": false}}}));
+}
+
+#[test]
 fn gemini_cli_is_told_to_trust_a_project_only_when_the_user_does() {
     let stub = gemini("cat \"$dir/events\"");
     stub.events(&[json!({"response": "four"})]);

@@ -143,12 +143,14 @@ fn providers(out: &mut String, view: &DryRunView) {
     for row in view.providers.iter().filter(|row| row.name != "fake") {
         let version = row.version.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
         parts.push(if row.available {
-            let login = match row.login.as_deref() {
-                Some("yes") => ", logged in",
-                Some("no") => ", not logged in",
-                Some(_) | None => ", login not checked",
+            let known = match row.login.as_deref() {
+                Some("yes") => "found, logged in",
+                Some("no") => "found, not logged in",
+                Some(_) => "found, login not checked",
+                // A service: nobody asked it anything.
+                None => "not asked whether it answers",
             };
-            format!("{}{version} found{login}", row.name)
+            format!("{}{version} {known}", row.name)
         } else {
             let why = row.message.as_deref().unwrap_or("not usable here");
             format!("{}: {}", row.name, clean(why))
