@@ -101,6 +101,9 @@ pub enum Event {
         /// What it used.
         #[serde(default, skip_serializing_if = "is_default")]
         usage: Usage,
+        /// Whether it used tokens beside these whose number nobody knows.
+        #[serde(default, skip_serializing_if = "is_default")]
+        usage_unknown: bool,
         /// What it cost, in billionths of a US dollar.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cost_nanos: Option<u64>,

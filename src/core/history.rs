@@ -10,8 +10,8 @@ use crate::core::call::CallKind;
 use crate::core::event::{ApprovalNote, Event};
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
 use crate::core::machine::DecisionInput;
-use crate::core::outcome::{CallRef, Outcome, Usage};
-use crate::core::run::{RunOutcome, RunSpec, Settings};
+use crate::core::outcome::{CallError, CallRef, Outcome, Usage};
+use crate::core::run::{RunOutcome, RunSpec, Settings, is_fake};
 use crate::core::time::Millis;
 
 /// What the journal holds of one call.
@@ -35,12 +35,16 @@ pub struct RecordedCall {
     pub lost_last: bool,
     /// What failed attempts used while there is no outcome.
     pub usage: Usage,
+    /// Whether they, or attempts that were lost with their owner, used tokens whose number nobody knows.
+    pub usage_unknown: bool,
     /// What they cost.
     pub cost_nanos: Option<u64>,
     /// What they charged.
     pub charge: Charge,
     /// What was set aside for its last attempt, of a provider that bills.
     pub reserve_nanos: u64,
+    /// Whether its last attempt asks a provider that counts tokens.
+    pub counts_tokens: bool,
     /// What tools of its last attempt have changed, or were about to when its owner died: by the number of the effect.
     pub effects: Vec<(u32, String)>,
     /// Those of them that may have changed something although they failed.
@@ -101,6 +105,29 @@ pub struct History {
 }
 
 impl RecordedCall {
+    /// Its last attempt is not heard of any more: it may have been billed, and what it used nobody knows.
+    fn lose(&mut self) {
+        self.open = false;
+        self.charge.cost_nanos = self.charge.cost_nanos.saturating_add(std::mem::take(&mut self.reserve_nanos));
+        self.usage_unknown |= self.counts_tokens;
+    }
+
+    /// The outcome of a call that nobody goes on with: what its attempts used and charged is kept.
+    pub fn given_up(&self, error: CallError) -> Outcome {
+        let mut call = self.clone();
+        if call.open {
+            call.lose();
+        }
+        Outcome {
+            attempts: call.attempts,
+            usage: call.usage,
+            usage_unknown: call.usage_unknown,
+            cost_nanos: call.cost_nanos,
+            charge: call.charge,
+            ..Outcome::failed(call.call_id, error)
+        }
+    }
+
     /// What its last attempt has changed, in a few words; none when its tools changed nothing.
     pub fn changed(&self) -> Option<String> {
         let mut what: Vec<&str> = Vec::new();
@@ -155,10 +182,7 @@ impl History {
             Event::RunStarted { .. } => {
                 self.epochs += 1;
                 for call in self.calls.values_mut().filter(|c| c.open) {
-                    call.open = false;
-                    // What became of it nobody knows: it may have been billed.
-                    call.charge.cost_nanos =
-                        call.charge.cost_nanos.saturating_add(std::mem::take(&mut call.reserve_nanos));
+                    call.lose();
                     call.lost += 1;
                     call.lost_last = true;
                 }
@@ -178,9 +202,11 @@ impl History {
                         lost: 0,
                         lost_last: false,
                         usage: Usage::default(),
+                        usage_unknown: false,
                         cost_nanos: None,
                         charge: Charge::default(),
                         reserve_nanos: 0,
+                        counts_tokens: false,
                         effects: Vec::new(),
                         unclear: Vec::new(),
                         kept: None,
@@ -192,7 +218,7 @@ impl History {
                     },
                 );
             }
-            Event::AttemptStarted { call_id, attempt, due_at, cache, child_run, reserve_nanos, .. } => {
+            Event::AttemptStarted { call_id, attempt, provider, due_at, cache, child_run, reserve_nanos, .. } => {
                 let lookup = cache.as_ref().map(|record| (record.key, record.occurrence));
                 self.lookups.extend(lookup);
                 if let Some(call) = self.call_mut(*call_id) {
@@ -208,13 +234,18 @@ impl History {
                     }
                     call.due_at = *due_at;
                     call.reserve_nanos = *reserve_nanos;
+                    let asks = matches!(call.kind, CallKind::Agent | CallKind::Turn);
+                    call.counts_tokens = asks && provider.as_ref().is_some_and(|name| !is_fake(name));
                     if call.kept.is_none() {
                         call.effects.clear();
                     }
+                    // The effects of this attempt are numbered from 1 again.
+                    call.effects.iter_mut().for_each(|(number, _)| *number = 0);
+                    call.unclear.clear();
                     call.started_at.get_or_insert(at);
                 }
             }
-            Event::AttemptFailed { call_id, usage, cost_nanos, charge_nanos, rule, kept, .. } => {
+            Event::AttemptFailed { call_id, usage, usage_unknown, cost_nanos, charge_nanos, rule, kept, .. } => {
                 self.rules.extend(rule);
                 if let Some(call) = self.call_mut(*call_id) {
                     call.open = false;
@@ -222,6 +253,7 @@ impl History {
                         call.kept = Some(Arc::new(Value::clone(kept)));
                     }
                     call.usage += *usage;
+                    call.usage_unknown |= usage_unknown;
                     call.cost_nanos = add_cost(call.cost_nanos, *cost_nanos);
                     let cost_nanos = charge_nanos.or(*cost_nanos).unwrap_or(0);
                     call.charge += Charge { tokens: usage.output_tokens, cost_nanos, calls: 0 };

@@ -20,4 +20,5 @@ pub mod redact;
 pub mod run;
 pub mod schema;
 pub mod time;
+pub mod usage;
 pub mod work;

@@ -134,6 +134,7 @@ impl Engine {
             cache_write_tokens: usage.cache_write_tokens,
             cache_write_1h_tokens: usage.hour(),
             reasoning_tokens: usage.reasoning(),
+            usage_unknown_calls: None,
             cost_usd: cost.map(Usd::from_nanos),
             cost_source,
             prices_as_of: days.into_iter().collect(),

@@ -224,6 +224,7 @@ impl RunLoop {
             for record in &events {
                 if let crate::core::event::Event::CallFinished { outcome, .. } = &record.event {
                     totals.usage += outcome.usage;
+                    totals.usage_unknown |= outcome.usage_unknown;
                     totals.cost_nanos = add_cost(totals.cost_nanos, outcome.cost_nanos);
                     totals.charge += outcome.charge;
                     totals.simulated |= outcome.simulated;
@@ -240,6 +241,7 @@ impl RunLoop {
         let attempt = self.machine.attempt(call_id);
         let report = AttemptReport {
             usage: totals.usage,
+            usage_unknown: totals.usage_unknown,
             cost_nanos: totals.cost_nanos,
             cost_source: totals.cost_source,
             simulated: totals.simulated,
@@ -254,6 +256,7 @@ impl RunLoop {
 #[derive(Debug, Default)]
 struct Totals {
     usage: Usage,
+    usage_unknown: bool,
     cost_nanos: Option<u64>,
     cost_source: CostSource,
     charge: Charge,

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use crate::core::event::Event;
 use crate::core::ids::RunId;
-use crate::core::outcome::{CallError, ErrorClass, Outcome};
+use crate::core::outcome::{CallError, ErrorClass};
 use crate::core::run::{RunError, RunErrorCode, RunOutcome, RunStatus};
 use crate::store::StoreError;
 
@@ -32,14 +32,7 @@ pub(crate) fn collapse(tree: &Tree, run: &RunId, error: RunError) -> Result<RunO
     }
     let mut events = Vec::new();
     for call in history.order.iter().filter_map(|key| history.calls.get(key)).filter(|c| c.outcome.is_none()) {
-        let failed = CallError::new(ErrorClass::Cancelled, "the run failed while it was open");
-        let outcome = Outcome {
-            attempts: call.attempts,
-            usage: call.usage,
-            cost_nanos: call.cost_nanos,
-            charge: call.charge,
-            ..Outcome::failed(call.call_id, failed)
-        };
+        let outcome = call.given_up(CallError::new(ErrorClass::Cancelled, "the run failed while it was open"));
         events.push(Event::CallFinished {
             call_id: call.call_id,
             outcome: Box::new(outcome),

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::core::budget::Charge;
+use crate::core::call::CallKind;
 use crate::core::file_rules::FileRules;
 use crate::core::machine::{Answer, AttemptReport};
 use crate::core::outcome::{CallError, CostSource, ErrorClass};
@@ -54,6 +55,7 @@ pub(crate) struct Attempt {
 pub(crate) async fn contained(attempt: Attempt) -> Option<AttemptReport> {
     let began = Instant::now();
     let mut report = blank(&attempt);
+    let counts = counts_tokens(&attempt);
     let mut work = Box::pin(execute(attempt));
     let outcome = poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
         Ok(poll) => poll.map(Ok),
@@ -66,6 +68,7 @@ pub(crate) async fn contained(attempt: Attempt) -> Option<AttemptReport> {
             let message = format!("provider \"{provider}\" broke off: {said}");
             tracing::error!("{message}");
             report.result = Err(CallError::new(ErrorClass::Crashed, message));
+            report.usage_unknown = counts;
             report.duration_ms = began.elapsed().as_millis() as u64;
             Some(report)
         }
@@ -161,9 +164,10 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     let mut outputs = None;
     let was_cut_short = cut_short.is_some();
     match reply {
-        None => {}
+        None => report.usage_unknown = counts_tokens(&attempt),
         Some(Err(failure)) => {
             report.usage = failure.usage;
+            report.usage_unknown = failure.usage_unknown;
             report.cost_nanos = failure.cost_nanos;
             charge_nanos = failure.charge_nanos;
             if failure.cost_source != CostSource::Unknown {
@@ -179,6 +183,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         }
         Some(Ok(reply)) => {
             report.usage = reply.usage;
+            report.usage_unknown = reply.usage_unknown;
             report.cost_nanos = reply.cost_nanos;
             charge_nanos = reply.charge_nanos;
             report.cost_source = reply.cost_source;
@@ -245,8 +250,9 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     report.duration_ms = began.elapsed().as_millis() as u64;
     let crashed = report.result.as_ref().is_err_and(|error| error.class == ErrorClass::Crashed);
     let cost_nanos = report.cost_nanos.or(charge_nanos).unwrap_or_else(|| {
-        // Nobody knows what an attempt cost that was cut short; a budget counts what was set aside for it.
-        let unknown = (was_cut_short || crashed) && attempt.provider.kind() != ProviderKind::Fake;
+        // Nobody knows what an attempt cost that was cut short or did not tell; a budget counts what was set aside for it.
+        let unknown =
+            (was_cut_short || crashed || report.usage_unknown) && attempt.provider.kind() != ProviderKind::Fake;
         if unknown { attempt.provider.reserve(&attempt.request).cost_nanos } else { 0 }
     });
     report.charge = Charge { tokens: report.usage.output_tokens, cost_nanos, calls: 0 };
@@ -322,6 +328,7 @@ async fn answer(attempt: &Attempt) -> Ended {
             // It answered just too late: what it used counts all the same.
             Some(Ok(reply)) => ReplyError {
                 usage: reply.usage,
+                usage_unknown: reply.usage_unknown,
                 cost_nanos: reply.cost_nanos,
                 cost_source: reply.cost_source,
                 charge_nanos: reply.charge_nanos,
@@ -331,7 +338,8 @@ async fn answer(attempt: &Attempt) -> Ended {
                 ..error.into()
             },
             None => {
-                ReplyError { charge_nanos: Some(attempt.provider.reserve(&attempt.request).cost_nanos), ..error.into() }
+                let charge_nanos = Some(attempt.provider.reserve(&attempt.request).cost_nanos);
+                ReplyError { usage_unknown: true, charge_nanos, ..error.into() }
             }
         };
         return Ended::Answered(Err(failure));
@@ -349,6 +357,12 @@ fn blank(attempt: &Attempt) -> AttemptReport {
         simulated,
         ..AttemptReport::new(Err(CallError::new(ErrorClass::Other, "no answer")))
     }
+}
+
+/// Whether the attempt asks a model that counts tokens: programs, tools and the fake provider ask none.
+fn counts_tokens(attempt: &Attempt) -> bool {
+    let asks = matches!(attempt.request.spec.kind, CallKind::Agent | CallKind::Turn);
+    asks && attempt.provider.kind() != ProviderKind::Fake
 }
 
 fn readable(ms: u64) -> String {

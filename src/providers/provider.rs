@@ -260,6 +260,8 @@ pub struct Reply {
     pub answer: ReplyAnswer,
     /// Tokens.
     pub usage: Usage,
+    /// Whether tokens were used beside these whose number nobody knows.
+    pub usage_unknown: bool,
     /// Cost in billionths of a US dollar, when known.
     pub cost_nanos: Option<u64>,
     /// Where the cost comes from.
@@ -284,6 +286,7 @@ impl Reply {
         Self {
             answer,
             usage: Usage::default(),
+            usage_unknown: false,
             cost_nanos: None,
             cost_source: CostSource::Unknown,
             charge_nanos: None,
@@ -303,6 +306,8 @@ pub struct ReplyError {
     pub error: CallError,
     /// Tokens.
     pub usage: Usage,
+    /// Whether tokens were used beside these whose number nobody knows.
+    pub usage_unknown: bool,
     /// Cost in billionths of a US dollar, when known.
     pub cost_nanos: Option<u64>,
     /// Where the cost comes from; [`CostSource::Unknown`] for an attempt that may have been charged.
@@ -324,6 +329,7 @@ impl From<CallError> for ReplyError {
         Self {
             error,
             usage: Usage::default(),
+            usage_unknown: false,
             cost_nanos: None,
             cost_source: CostSource::Unknown,
             charge_nanos: None,

@@ -41,6 +41,8 @@ pub struct CallRow {
     pub attempts: u32,
     /// Tokens this run paid for it; none for a reused or cached answer.
     pub usage: Usage,
+    /// Whether it used tokens beside these whose number nobody knows.
+    pub usage_unknown: bool,
     /// What this run paid for it, in billionths of a US dollar, when known.
     pub cost_nanos: Option<u64>,
     /// Where the cost comes from.
@@ -169,6 +171,7 @@ fn call_row(row: &Row<'_>) -> Result<CallRow, StoreError> {
         model: fold.model,
         attempts: fold.attempts,
         usage: fold.spent.usage,
+        usage_unknown: fold.untold,
         cost_nanos: fold.spent.cost_nanos,
         cost_source: cost_source(fold.spent.cost_sources),
         prices_as_of: fold.prices_as_of,

@@ -34,6 +34,8 @@ pub(super) struct RunFold {
     pub(super) failed: u64,
     pub(super) spent: Spent,
     pub(super) unpriced: u64,
+    /// Calls that used tokens whose number nobody knows.
+    pub(super) untold: u64,
     pub(super) simulated: bool,
 }
 
@@ -95,6 +97,7 @@ impl RunFold {
             failed: 0,
             spent: Spent::default(),
             unpriced: 0,
+            untold: 0,
             simulated: false,
         }
     }
@@ -161,6 +164,7 @@ impl RunFold {
         self.calls += u64::from(delta.requested);
         self.failed += u64::from(delta.failed);
         self.unpriced += u64::from(delta.unpriced);
+        self.untold += u64::from(delta.untold);
         self.simulated |= delta.simulated;
         self.spent.add(delta.spent);
     }
@@ -172,6 +176,7 @@ pub(super) struct Delta {
     pub(super) requested: bool,
     pub(super) failed: bool,
     pub(super) unpriced: bool,
+    pub(super) untold: bool,
     pub(super) simulated: bool,
     pub(super) spent: Spent,
 }
@@ -211,6 +216,8 @@ pub(super) struct CallFold {
     pub(super) model: Option<String>,
     pub(super) attempts: u32,
     pub(super) spent: Spent,
+    /// Whether it used tokens whose number nobody knows.
+    pub(super) untold: bool,
     pub(super) duration_ms: u64,
     pub(super) requested_at: Millis,
     pub(super) started_at: Option<Millis>,
@@ -248,6 +255,7 @@ impl CallFold {
             model: None,
             attempts: 0,
             spent: Spent::default(),
+            untold: false,
             duration_ms: 0,
             requested_at: at,
             started_at: None,
@@ -285,7 +293,7 @@ impl CallFold {
                 }
                 Delta::default()
             }
-            Event::AttemptFailed { attempt, error, usage, cost_nanos, price, duration_ms, .. } => {
+            Event::AttemptFailed { attempt, error, usage, usage_unknown, cost_nanos, price, duration_ms, .. } => {
                 self.state = CallState::Queued;
                 self.attempts = self.attempts.max(*attempt);
                 self.error = Some((error.class, cut(&error.message)));
@@ -293,7 +301,7 @@ impl CallFold {
                 let spent = Spent { usage: *usage, cost_nanos: *cost_nanos, cost_sources: 0 };
                 self.spent.add(spent);
                 take(&mut self.prices_as_of, price.as_ref().map(|price| &price.as_of));
-                Delta { spent, ..Delta::default() }
+                Delta { spent, untold: self.not_told(*usage_unknown), ..Delta::default() }
             }
             Event::ApprovalAsked { .. } => {
                 self.asked = true;
@@ -318,6 +326,11 @@ impl CallFold {
             | Event::PolicyDecided { .. }
             | Event::Warning { .. } => Delta::default(),
         }
+    }
+
+    /// Takes over that it did not tell what it used; whether that is new.
+    fn not_told(&mut self, unknown: bool) -> bool {
+        unknown && !std::mem::replace(&mut self.untold, true)
     }
 
     fn finish(&mut self, seq: u64, outcome: &Outcome, reused: Option<&CallRef>) -> Delta {
@@ -348,7 +361,7 @@ impl CallFold {
                 && outcome.attempts > 0
                 && outcome.cost_nanos.is_none()
                 && !outcome.simulated
-                && outcome.usage != Usage::default(),
+                && (outcome.usage != Usage::default() || outcome.usage_unknown),
             ..Delta::default()
         };
         if executed {
@@ -359,6 +372,7 @@ impl CallFold {
                 cost_sources: cost_bit(outcome.cost_source),
             };
             take(&mut self.prices_as_of, outcome.provenance.price.as_ref().map(|price| &price.as_of));
+            delta.untold = self.not_told(outcome.usage_unknown);
             delta.spent = total.beyond(&self.spent);
             self.spent = total;
         }

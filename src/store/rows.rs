@@ -14,13 +14,14 @@ pub(super) const SIMULATED: i64 = 1;
 const ABANDONED: i64 = 2;
 const MUTATING: i64 = 4;
 const ASKED: i64 = 8;
+pub(super) const UNTOLD: i64 = 16;
 
 macro_rules! run_columns {
     () => {
         "no, root, parent, parent_call, resumed_from, workflow_name, request_key, status, status_reason, message, \
          cancel_requested, created_at, started_at, completed_at, last_at, owned_since, owned_ms, last_seq, settings_seq, \
          finished_seq, calls, failed, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_nanos, \
-         cost_sources, unpriced, simulated, cache_write_1h_tokens, reasoning_tokens"
+         cost_sources, unpriced, simulated, cache_write_1h_tokens, reasoning_tokens, untold"
     };
 }
 
@@ -80,6 +81,7 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<RunFold, StoreError> {
         failed: row.get::<_, i64>(21)? as u64,
         spent: Spent { usage, cost_nanos: cost, cost_sources },
         unpriced: row.get::<_, i64>(28)? as u64,
+        untold: row.get::<_, i64>(32)? as u64,
         simulated: row.get(29)?,
     })
 }
@@ -102,7 +104,7 @@ pub(super) fn save_run(db: &Connection, run: &RunFold) -> Result<(), StoreError>
         "INSERT OR REPLACE INTO run (",
         run_columns!(),
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)"
+         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)"
     ))?;
     let usage = run.spent.usage;
     insert.execute(params![
@@ -138,6 +140,7 @@ pub(super) fn save_run(db: &Connection, run: &RunFold) -> Result<(), StoreError>
         run.simulated,
         usage.cache_write_1h_tokens as i64,
         usage.reasoning_tokens as i64,
+        run.untold as i64,
     ])?;
     Ok(())
 }
@@ -177,6 +180,7 @@ pub(super) fn read_call(row: &Row<'_>) -> Result<CallFold, StoreError> {
         model: row.get(10)?,
         attempts: row.get(11)?,
         spent: Spent { usage: usage(row, 12, 32)?, cost_nanos: number(16)?, cost_sources: row.get(17)? },
+        untold: flags & UNTOLD != 0,
         duration_ms: row.get::<_, i64>(18)? as u64,
         requested_at: Millis(row.get(19)?),
         started_at: millis(row.get(20)?),
@@ -249,7 +253,8 @@ pub(super) fn save_call(db: &Connection, key: i64, call: &CallFold) -> Result<()
         flag(call.simulated, SIMULATED)
             | flag(call.abandoned, ABANDONED)
             | flag(call.mutating, MUTATING)
-            | flag(call.asked, ASKED),
+            | flag(call.asked, ASKED)
+            | flag(call.untold, UNTOLD),
         call.requested_seq as i64,
         call.cached_seq.map(|seq| seq as i64),
         call.finished_seq.map(|seq| seq as i64),

@@ -97,6 +97,8 @@ pub struct RunRow {
     pub cost_source: CostSource,
     /// Calls it executed whose cost is not known.
     pub unpriced: u64,
+    /// Calls that used tokens whose number nobody knows.
+    pub untold: u64,
     /// Open questions.
     pub pending_approvals: u64,
     /// The row's place in lists, for [`crate::store::RunFilter::before`].
@@ -195,6 +197,7 @@ pub(super) fn run_row(db: &Connection, fold: RunFold, with_outcome: bool) -> Res
         cost_nanos: fold.spent.cost_nanos,
         cost_source: cost_source(fold.spent.cost_sources),
         unpriced: fold.unpriced,
+        untold: fold.untold,
         pending_approvals: pending as u64,
         position: no,
     })

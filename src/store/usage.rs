@@ -7,7 +7,7 @@ use rusqlite::params;
 use crate::core::outcome::{CostSource, Usage};
 use crate::core::time::Millis;
 use crate::store::error::StoreError;
-use crate::store::rows::SIMULATED;
+use crate::store::rows::{SIMULATED, UNTOLD};
 use crate::store::store::Store;
 use crate::store::words::cost_source;
 
@@ -39,6 +39,8 @@ pub struct UsageRow {
     pub prices_as_of: Option<String>,
     /// Calls whose cost is not known although they used tokens.
     pub unpriced: u64,
+    /// Calls that used tokens whose number nobody knows.
+    pub untold: u64,
 }
 
 impl Store {
@@ -52,8 +54,10 @@ impl Store {
                 "SELECT call.id >> 32, run.workflow_name, call.provider, call.model, call.requested_at / {DAY_MS}, \
                  call.cost_source, count(*), sum(call.input_tokens), sum(call.output_tokens), \
                  sum(call.cache_read_tokens), sum(call.cache_write_tokens), sum(call.cost_nanos), \
-                 sum(call.cost_nanos IS NULL AND call.flags & {SIMULATED} = 0 AND call.input_tokens + \
-                 call.output_tokens + call.cache_read_tokens + call.cache_write_tokens > 0), call.prices_as_of, sum(call.cache_write_1h_tokens), sum(call.reasoning_tokens) \
+                 sum(call.cost_nanos IS NULL AND call.flags & {SIMULATED} = 0 AND (call.flags & {UNTOLD} <> 0 OR \
+                 call.input_tokens + call.output_tokens + call.cache_read_tokens + call.cache_write_tokens > 0)), \
+                 call.prices_as_of, sum(call.cache_write_1h_tokens), sum(call.reasoning_tokens), \
+                 sum(call.flags & {UNTOLD} <> 0) \
                  FROM call JOIN run ON run.no = call.id >> 32 \
                  WHERE call.kind = 'agent' AND call.attempts > 0 \
                  AND coalesce(call.cache_status, 'miss') NOT IN ('hit', 'replayed') \
@@ -82,6 +86,7 @@ impl Store {
                     cost_nanos: row.get::<_, Option<i64>>(11)?.map(|n| n.max(0) as u64),
                     unpriced: number(12)?,
                     prices_as_of: row.get(13)?,
+                    untold: number(16)?,
                 });
             }
             Ok(found)

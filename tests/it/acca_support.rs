@@ -256,6 +256,7 @@ impl Provider for Counting {
                 None => ReplyAnswer::Text(format!("{} {number}: {prompt}", self.name)),
             };
             Ok(Reply {
+                usage_unknown: false,
                 provenance: owf::core::outcome::Provenance::default(),
                 answer,
                 usage: Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() },

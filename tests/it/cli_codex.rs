@@ -349,9 +349,16 @@ fn codex_row_a_signal_leaves_usage_unknown_and_not_zero() {
         call.join().unwrap().unwrap_err()
     });
     assert_eq!(failure.error.class, ErrorClass::Cancelled);
-    assert_eq!((failure.cost_nanos, failure.cost_source), (None, CostSource::Unknown));
-    let killed = Stub::doing("codex", VERSION, "kill -9 $$").failure().error;
+    let used = |failure: &owf::providers::ReplyError| (failure.usage, failure.usage_unknown, failure.cost_nanos);
+    assert_eq!((used(&failure), failure.cost_source), ((Usage::default(), true, None), CostSource::Unknown));
+    let killed = Stub::doing("codex", VERSION, "kill -9 $$").failure();
+    assert_eq!(used(&killed), (Usage::default(), true, None));
+    let killed = killed.error;
     assert_eq!((killed.class, killed.message.as_str()), (ErrorClass::Crashed, "codex was ended by signal 9"));
+    // A turn that was refused before the model said anything used nothing; one that broke off in the middle did.
+    let failed = json!({"type": "turn.failed", "error": {"message": "unexpected status 401 Unauthorized: no"}});
+    assert!(!printing(std::slice::from_ref(&failed), 1).failure().usage_unknown);
+    assert!(printing(&[said("par"), failed], 1).failure().usage_unknown);
 }
 
 #[test]

@@ -111,6 +111,7 @@ fn journal() -> Vec<EventRecord> {
                 usage: Usage::default(),
                 cost_nanos: None,
                 charge_nanos: None,
+                usage_unknown: false,
                 price: None,
                 retry_in_ms: Some(2000),
                 duration_ms: 1,

@@ -282,6 +282,7 @@ impl Provider for Scripted {
             let usage = Usage { input_tokens: 5, output_tokens: self.tokens, ..Usage::default() };
             match (self.answer)(number, request) {
                 Ok(answer) => Ok(Reply {
+                    usage_unknown: false,
                     provenance: owf::core::outcome::Provenance::default(),
                     answer,
                     usage,

@@ -227,6 +227,7 @@ impl Provider for Storm {
                 Luck::Slow(times) if before < times => Err(CallError::new(ErrorClass::RateLimited, "later").into()),
                 Luck::Bad => Err(CallError::new(ErrorClass::Refusal, "no").into()),
                 Luck::Good | Luck::Slow(_) => Ok(Reply {
+                    usage_unknown: false,
                     answer: ReplyAnswer::Text(format!("<{}>", request.spec.ask.prompt.as_deref().unwrap_or_default())),
                     usage: Usage::default(),
                     cost_nanos: Some(0),

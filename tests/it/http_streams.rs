@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::cli::{Place, printed};
-use crate::support::http_ask::{ask, ask_with, at, made, prompt, provider, structured};
+use crate::support::http_ask::{ask, ask_with, at, made, prompt, provider, runtime, structured};
 use crate::support::http_mock::{Answer, Mock, Seen};
 use crate::support::http_stream::events;
 
@@ -164,6 +164,25 @@ fn a_service_that_answers_in_one_all_the_same_is_understood() {
         let reply = ask(&of(name, &mock), &prompt("p")).unwrap();
         assert_eq!(reply.answer, owf::providers::ReplyAnswer::Text("hello".into()), "{name}");
         assert_eq!(reply.usage.output_tokens, 20, "{name}");
+    }
+}
+
+#[test]
+fn a_connection_is_used_again_after_a_stream() {
+    for (name, ..) in DIALECTS {
+        let mock = Mock::new(move |seen| {
+            let bye = [": the end is still to come\n\n".to_owned()];
+            let mut answer = Answer::chunks(pieces(seen, &text(name, "hello")).into_iter().chain(bye));
+            answer.parts.last_mut().unwrap().0 = Duration::from_millis(10);
+            answer
+        });
+        let (provider, runtime) = (of(name, &mock), runtime());
+        for _ in 0..20 {
+            let request = prompt("p");
+            runtime.block_on(provider.call(&request, &CallContext::default())).unwrap();
+        }
+        // Now and then it comes back just too late.
+        assert!(mock.connections() < mock.seen().len(), "{name}: {}", mock.connections());
     }
 }
 

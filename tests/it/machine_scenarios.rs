@@ -168,6 +168,7 @@ impl Sim {
 
     fn ended_with(&mut self, call: u32, attempt: u32, result: Result<Value, CallError>, charge: Charge) -> Vec<Effect> {
         let report = AttemptReport {
+            usage_unknown: false,
             worktree: None,
             changed_files: Vec::new(),
             notices: Vec::new(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use owf::store::{OpenMode, RunFilter, Store};
 use serde_json::{Value, json};
 
+use crate::cli_support::Stub;
 use crate::support::cli::{Place, Printed, eventually, printed};
 use crate::support::http_mock::{Answer, Mock, Seen};
 
@@ -190,6 +191,75 @@ fn what_caches_and_reasoning_had_of_the_tokens_is_shown_apart() {
     let report = owf(&["report", "--stdout"]).out;
     assert!(report.contains("20,000 read, 3,000 written (2,000 of that for an hour)"), "{report}");
     assert!(report.contains("200 (150 of them reasoning)"), "{report}");
+}
+
+#[test]
+fn what_a_killed_program_used_is_unknown_and_not_nothing() {
+    let place = Place::new();
+    // The first call is killed in the middle, the second tells what it used.
+    let stub = Stub::doing(
+        "codex",
+        "codex-cli 0.169.0",
+        "test -e \"$dir/again\" && cat \"$dir/events\" && exit 0\ntouch \"$dir/again\"\nkill -9 $$",
+    );
+    stub.events(&[
+        json!({"type": "item.completed", "item": {"type": "agent_message", "text": "fine"}}),
+        json!({"type": "turn.completed", "usage": {"input_tokens": 100, "output_tokens": 9}}),
+    ]);
+    place.file(
+        "two.js",
+        "export const meta = { name: 'two', description: 'd' }\n\
+         const first = await owf.agent('First')\nconst second = await owf.agent('Second')\n\
+         return [first.status, second.status]\n",
+    );
+    let view = stub.json(&place, &["run", "two.js", "--provider", "codex", "--model", "gpt-5.4-mini", "--json"]);
+    assert_eq!(view["output"], json!(["failed", "done"]), "{view}");
+    let sums = json!({"input_tokens": 100, "output_tokens": 9, "cache_read_tokens": 0, "cache_write_tokens": 0,
+        "usage_unknown_calls": 1, "cost_usd": 0.000_116, "cost_source": "estimated", "prices_as_of": ["2026-11-27"],
+        "unpriced_calls": 1});
+    assert_eq!(view["usage"], sums);
+    let calls = stub.json(&place, &["calls", "--json"])["calls"].clone();
+    let row =
+        |i: usize| ["input_tokens", "output_tokens", "usage_unknown", "cost_usd"].map(|key| calls[i].get(key).cloned());
+    assert_eq!(row(0), [None, None, Some(json!(true)), None], "{calls}");
+    assert_eq!(row(1), [Some(json!(100)), Some(json!(9)), None, Some(json!(0.000_116))], "{calls}");
+    let total = stub.json(&place, &["usage", "--json"])["total"].clone();
+    assert_eq!((&total["usage_unknown_calls"], &total["unpriced_calls"]), (&json!(1), &json!(1)), "{total}");
+    let text = |args: &[&str]| printed(&stub.command(&place, args).output().unwrap()).out;
+    let one = text(&["calls", "latest", "c0001"]);
+    assert!(one.contains("   tokens unknown  $? (unknown)\n"), "{one}");
+    let usage = text(&["usage"]);
+    assert!(usage.contains("(without the cost of 1 call, tokens of 1 call unknown)"), "{usage}");
+    let status = text(&["status"]);
+    assert!(status.contains(", 1 call unpriced, tokens of 1 call unknown)"), "{status}");
+    let report = text(&["report", "--stdout"]);
+    assert!(report.contains("100, those of 1 call unknown") && report.contains("| unknown | unknown |"), "{report}");
+    // Of a run in which nothing is known the cost is not nothing either.
+    std::fs::remove_file(stub.path().join("again")).unwrap();
+    place.file(
+        "one.js",
+        "export const meta = { name: 'one', description: 'd' }\nreturn (await owf.agent('Third')).status\n",
+    );
+    let view = stub.json(&place, &["run", "one.js", "--provider", "codex", "--model", "gpt-5.4-mini", "--json"]);
+    assert_eq!((view["usage"].get("cost_usd"), &view["usage"]["cost_source"]), (None, &json!("unknown")), "{view}");
+}
+
+#[test]
+fn a_service_that_counts_nothing_leaves_usage_and_cost_unknown() {
+    let (place, mock) = (
+        Place::new(),
+        Mock::new(|seen: &Seen| {
+            let mut body = answer(seen.body["model"].as_str().unwrap_or("none"), 0, 0);
+            body.as_object_mut().unwrap().remove("usage");
+            Answer::json(200, &body)
+        }),
+    );
+    place.file("many.js", &script(1));
+    let view = run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "1"]);
+    let usage = &view["usage"];
+    assert_eq!((usage.get("cost_usd"), &usage["usage_unknown_calls"]), (None, &json!(1)), "{view}");
+    // What was set aside for it counts.
+    assert!(view["budget"]["cost_usd"]["spent"].as_f64().unwrap() > 0.008, "{view}");
 }
 
 #[test]

@@ -154,6 +154,7 @@ impl Provider for Scripted {
                 value => ReplyAnswer::Json(value),
             };
             Ok(Reply {
+                usage_unknown: false,
                 provenance: owf::core::outcome::Provenance::default(),
                 answer,
                 usage: Usage::default(),

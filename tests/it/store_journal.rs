@@ -5,6 +5,7 @@ use owf::core::call::{Ask, CallKind, CallSpec, Decision, Site};
 use owf::core::event::{Event, EventRecord, LogLevel, Swallowed};
 use owf::core::ids::{ApprovalId, CallId, Hash, RunId};
 use owf::core::outcome::{CallError, CallRef, CallStatus, CostSource, ErrorClass, Outcome, Usage};
+use owf::core::price::PriceNote;
 use owf::core::run::{RunStatus, Settings, StatusReason};
 use owf::core::time::Millis;
 use owf::store::{
@@ -396,10 +397,12 @@ impl Play {
                 call_id: CallId(call),
                 attempt: 1,
                 error: CallError::new(ErrorClass::Overloaded, "é".repeat(500)),
-                usage: Usage { output_tokens: tokens, ..Usage::default() },
+                usage: Usage { output_tokens: tokens, reasoning_tokens: tokens / 2, ..Usage::default() },
                 cost_nanos: Some(tokens),
                 charge_nanos: None,
-                price: None,
+                usage_unknown: tokens % 3 == 0,
+                price: (tokens % 2 == 0)
+                    .then(|| Box::new(PriceNote { as_of: tokens.to_string(), ..PriceNote::default() })),
                 retry_in_ms: None,
                 duration_ms: 3,
                 rule: None,
@@ -409,6 +412,8 @@ impl Play {
                 self.ended.push(call);
                 let mut outcome = Outcome::new(CallId(call), STATUSES[usize::from(status)]);
                 outcome.usage.output_tokens = tokens;
+                outcome.usage.cache_write_1h_tokens = tokens / 3;
+                outcome.usage_unknown = tokens % 5 == 0;
                 outcome.cost_nanos = cost;
                 outcome.cost_source = CostSource::Reported;
                 outcome.attempts = 2;

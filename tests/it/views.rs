@@ -33,7 +33,7 @@ fn the_keys_of_the_main_replies_stand_in_the_agreed_order() {
     assert_eq!(
         keys::<CallRow>(),
         "call_id call_index kind label status phase? cache_status? provider? model? attempts input_tokens? \
-         output_tokens? cost_usd? cost_source? prices_as_of? duration_ms? started_at? error? child_run_id?"
+         output_tokens? usage_unknown? cost_usd? cost_source? prices_as_of? duration_ms? started_at? error? child_run_id?"
     );
     assert_eq!(
         keys::<RunRow>(),

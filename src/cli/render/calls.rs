@@ -85,8 +85,14 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
     if let Some(ms) = row.duration_ms {
         let _ = write!(tries, "   {}", duration(ms));
     }
-    if let (Some(input), Some(output)) = (row.input_tokens, row.output_tokens) {
-        let _ = write!(tries, "   {} in  {} out", kilo(input), kilo(output));
+    let unknown = row.usage_unknown == Some(true);
+    match (row.input_tokens, row.output_tokens) {
+        (Some(input), Some(output)) => {
+            let least = if unknown { "at least " } else { "" };
+            let _ = write!(tries, "   {least}{} in  {} out", kilo(input), kilo(output));
+        }
+        _ if unknown => tries.push_str("   tokens unknown"),
+        _ => {}
     }
     if let Some(source) = row.cost_source {
         let words = source.words(row.prices_as_of.as_slice());

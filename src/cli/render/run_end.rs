@@ -76,7 +76,9 @@ fn all_refused(view: &RunView) -> bool {
 /// `$2.38 of $8.00 reported by claude   610k in  29k out`; empty when nothing was spent on anything.
 fn spent(view: &RunView) -> String {
     let usage = &view.usage;
-    if usage.cost_source == CostSource::Simulated || (usage.input_tokens == 0 && usage.output_tokens == 0) {
+    let untold = usage.usage_unknown_calls;
+    let nothing = usage.input_tokens == 0 && usage.output_tokens == 0 && untold.is_none();
+    if usage.cost_source == CostSource::Simulated || nothing {
         return String::new();
     }
     let mut money = cost(usage.cost_usd, usage.cost_source);
@@ -87,7 +89,8 @@ fn spent(view: &RunView) -> String {
         (CostSource::Reported, Some(facts)) => format!(" reported by {}", facts.row.provider),
         (source, _) => format!(" {}", source.word()),
     };
-    format!("{money}{by}   {} in  {} out", count(usage.input_tokens), count(usage.output_tokens))
+    let untold = untold.map_or_else(String::new, |n| format!("  tokens of {} unknown", plural(n, "call")));
+    format!("{money}{by}   {} in  {} out{untold}", count(usage.input_tokens), count(usage.output_tokens))
 }
 
 fn done(out: &mut String, view: &RunView, term: &Terminal) {

@@ -123,12 +123,14 @@ fn money(view: &RunView) -> String {
     }
     let of = view.budget.as_ref().and_then(|b| b.cost_usd).map(|l| format!(" of {}", dollars(l.limit)));
     let unpriced = usage.unpriced_calls.filter(|n| *n > 0).map(|n| format!(", {} unpriced", plural(n, "call")));
+    let untold = usage.usage_unknown_calls.map(|n| format!(", tokens of {} unknown", plural(n, "call")));
     format!(
-        "{}{} ({}{})",
+        "{}{} ({}{}{})",
         cost(usage.cost_usd, usage.cost_source),
         of.unwrap_or_default(),
         clean(&usage.cost_source.words(&usage.prices_as_of)),
-        unpriced.unwrap_or_default()
+        unpriced.unwrap_or_default(),
+        untold.unwrap_or_default()
     )
 }
 

@@ -27,7 +27,10 @@ pub fn usage(view: &UsageReport) -> String {
             ));
         }
         if let Some(n) = row.unpriced_calls {
-            notes.push(format!("without {}", plural(n, "call")));
+            notes.push(format!("without the cost of {}", plural(n, "call")));
+        }
+        if let Some(n) = row.usage_unknown_calls {
+            notes.push(format!("tokens of {} unknown", plural(n, "call")));
         }
         if !notes.is_empty() {
             let _ = write!(out, "  ({})", notes.join(", "));

@@ -220,6 +220,8 @@ pub struct AttemptReport {
     pub result: Result<Answer, CallError>,
     /// Tokens.
     pub usage: Usage,
+    /// Whether it used tokens beside these whose number nobody knows.
+    pub usage_unknown: bool,
     /// Cost in billionths of a US dollar, when known.
     pub cost_nanos: Option<u64>,
     /// Where the cost comes from.
@@ -269,6 +271,7 @@ impl AttemptReport {
         Self {
             result,
             usage: Usage::default(),
+            usage_unknown: false,
             cost_nanos: None,
             cost_source: CostSource::Unknown,
             provider: None,

@@ -77,16 +77,15 @@ impl RunMachine {
         }
         let Course::Ending(outcome) = std::mem::replace(&mut self.course, Course::Ended) else { return };
         // Calls of the journal that a run cancelled before its replay never requested again.
-        let open: Vec<CallId> = self.history.order[self.calls.len().min(self.history.order.len())..]
+        let open: Vec<Outcome> = self.history.order[self.calls.len().min(self.history.order.len())..]
             .iter()
             .filter_map(|key| self.history.calls.get(key))
             .filter(|c| c.outcome.is_none())
-            .map(|c| c.call_id)
+            .map(|c| c.given_up(CallError::new(ErrorClass::Cancelled, "the run was cancelled")))
             .collect();
-        for call_id in open {
-            let error = CallError::new(ErrorClass::Cancelled, "the run was cancelled");
-            let outcome = Box::new(Outcome::failed(call_id, error));
-            self.emit(Event::CallFinished { call_id, outcome, reused: None, rule: None });
+        for outcome in open {
+            let call_id = outcome.call_id;
+            self.emit(Event::CallFinished { call_id, outcome: Box::new(outcome), reused: None, rule: None });
         }
         self.emit(Event::RunFinished { outcome: outcome.clone() });
         self.effect(Effect::Finished { outcome });
@@ -206,6 +205,7 @@ fn cancelled(call: &Call, call_id: CallId, message: &str, abandoned: bool) -> Ou
         abandoned,
         attempts: call.attempt,
         usage: call.usage,
+        usage_unknown: call.usage_unknown,
         cost_nanos: call.cost_nanos,
         cost_source: call.cost_source,
         provider: call.provider.clone(),

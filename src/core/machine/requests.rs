@@ -117,6 +117,7 @@ impl RunMachine {
             tries: 0,
             started_at: recorded.and_then(|r| r.started_at),
             usage: recorded.map_or(Usage::default(), |r| r.usage),
+            usage_unknown: recorded.is_some_and(|r| r.usage_unknown),
             cost_nanos: recorded.and_then(|r| r.cost_nanos),
             cost_source: CostSource::Unknown,
             charge: Charge::default(),

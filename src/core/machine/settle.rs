@@ -39,6 +39,7 @@ impl RunMachine {
         }
         let Some(call) = self.call_mut(call_id) else { return };
         call.usage += report.usage;
+        call.usage_unknown |= report.usage_unknown;
         call.cost_nanos = add_cost(call.cost_nanos, report.cost_nanos);
         call.cost_source = match (call.cost_source, report.cost_source) {
             (CostSource::Unknown, new) => new,
@@ -281,6 +282,7 @@ fn status_of(kind: CallKind, status: CallStatus) -> CallStatus {
 /// What one attempt used up, kept apart from its error.
 pub(super) struct Tried {
     usage: crate::core::outcome::Usage,
+    usage_unknown: bool,
     cost_nanos: Option<u64>,
     charge_nanos: u64,
     duration_ms: u64,
@@ -298,6 +300,7 @@ impl Tried {
     fn of(report: &AttemptReport) -> Self {
         Self {
             usage: report.usage,
+            usage_unknown: report.usage_unknown,
             cost_nanos: report.cost_nanos,
             charge_nanos: report.charge.cost_nanos,
             duration_ms: report.duration_ms,
@@ -328,6 +331,7 @@ impl Tried {
             attempt,
             error,
             usage,
+            usage_unknown: self.usage_unknown,
             cost_nanos,
             charge_nanos,
             price: self.provenance.price.clone().map(Box::new),
@@ -342,6 +346,7 @@ impl Tried {
 
 fn complete(outcome: &mut Outcome, call: &Call, simulated: bool) {
     outcome.usage = call.usage;
+    outcome.usage_unknown = call.usage_unknown;
     outcome.cost_nanos = call.cost_nanos;
     outcome.cost_source = call.cost_source;
     outcome.attempts = call.attempt;

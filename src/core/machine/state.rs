@@ -58,6 +58,7 @@ pub(super) struct Call {
     pub(super) tries: u32,
     pub(super) started_at: Option<Millis>,
     pub(super) usage: Usage,
+    pub(super) usage_unknown: bool,
     pub(super) cost_nanos: Option<u64>,
     pub(super) cost_source: CostSource,
     /// Charged by attempts of this incarnation.

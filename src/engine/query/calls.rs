@@ -33,8 +33,10 @@ impl RowContext {
         let cache_status = cache_status(call, self.starts);
         // Reused from elsewhere: this run paid nothing, and that is known.
         let elsewhere = call.reused.is_some() || matches!(cache_status, Some(CacheStatus::Hit));
-        let told =
-            elsewhere || call.finished_seq.is_some() && call.provider.is_some() || call.usage != Usage::default();
+        let ended = call.finished_seq.is_some() && call.provider.is_some();
+        let told = elsewhere || ended || call.usage != Usage::default();
+        let unknown = call.usage_unknown && !elsewhere;
+        let counted = told && !(unknown && call.usage == Usage::default());
         let source = match call.cost_source {
             CostSource::Unknown if elsewhere && call.simulated => CostSource::Simulated,
             CostSource::Unknown if elsewhere => CostSource::Reported,
@@ -53,8 +55,9 @@ impl RowContext {
             provider: call.provider.clone(),
             model: call.model.clone(),
             attempts: call.attempts,
-            input_tokens: told.then_some(call.usage.input_tokens),
-            output_tokens: told.then_some(call.usage.output_tokens),
+            input_tokens: counted.then_some(call.usage.input_tokens),
+            output_tokens: counted.then_some(call.usage.output_tokens),
+            usage_unknown: unknown.then_some(true),
             cost_usd: cost.filter(|_| told).map(Usd::from_nanos),
             cost_source: told.then_some(if cost.is_some() { source } else { CostSource::Unknown }),
             prices_as_of: call.prices_as_of.clone().filter(|_| is_estimate),

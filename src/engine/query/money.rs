@@ -13,6 +13,8 @@ pub(super) struct Spent {
     pub(super) cost_nanos: Option<u64>,
     pub(super) source: CostSource,
     pub(super) unpriced: u64,
+    /// Calls that used tokens whose number nobody knows.
+    pub(super) untold: u64,
 }
 
 impl Spent {
@@ -28,6 +30,7 @@ impl Spent {
             _ => CostSource::Mixed,
         };
         self.unpriced += other.unpriced;
+        self.untold += other.untold;
     }
 
     /// The cost and where it comes from: nothing spent is known to be 0, also before the first call; a cost of which nothing
@@ -35,7 +38,9 @@ impl Spent {
     pub(super) fn cost(&self, settings: &Settings) -> (Option<Usd>, CostSource) {
         match self.cost_nanos {
             Some(nanos) => (Some(Usd::from_nanos(nanos)), self.source),
-            None if self.unpriced > 0 || self.usage != Usage::default() => (None, CostSource::Unknown),
+            None if self.unpriced > 0 || self.untold > 0 || self.usage != Usage::default() => {
+                (None, CostSource::Unknown)
+            }
             None if self.source != CostSource::Unknown => (Some(Usd::default()), self.source),
             None if crate::core::run::is_fake(&settings.provider) => (Some(Usd::default()), CostSource::Simulated),
             None => (Some(Usd::default()), CostSource::Reported),
@@ -51,6 +56,7 @@ impl Spent {
             cache_write_tokens: self.usage.cache_write_tokens,
             cache_write_1h_tokens: self.usage.hour(),
             reasoning_tokens: self.usage.reasoning(),
+            usage_unknown_calls: (self.untold > 0).then_some(self.untold),
             cost_usd,
             cost_source,
             prices_as_of: Vec::new(),
@@ -68,12 +74,18 @@ pub(super) fn days(calls: &[crate::store::CallRow]) -> Vec<String> {
 
 impl From<&crate::store::RunRow> for Spent {
     fn from(row: &crate::store::RunRow) -> Self {
-        Self { usage: row.usage, cost_nanos: row.cost_nanos, source: row.cost_source, unpriced: row.unpriced }
+        Self {
+            usage: row.usage,
+            cost_nanos: row.cost_nanos,
+            source: row.cost_source,
+            unpriced: row.unpriced,
+            untold: row.untold,
+        }
     }
 }
 
 impl From<&crate::store::CallRow> for Spent {
     fn from(call: &crate::store::CallRow) -> Self {
-        Self { usage: call.usage, cost_nanos: call.cost_nanos, source: call.cost_source, unpriced: 0 }
+        Self { usage: call.usage, cost_nanos: call.cost_nanos, source: call.cost_source, unpriced: 0, untold: 0 }
     }
 }

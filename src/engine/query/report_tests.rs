@@ -50,6 +50,7 @@ fn small(book: &mut Book) -> Run {
         usage: crate::core::outcome::Usage::default(),
         cost_nanos: None,
         charge_nanos: None,
+        usage_unknown: false,
         price: None,
         retry_in_ms: Some(500),
         duration_ms: 80,

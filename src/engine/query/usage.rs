@@ -56,6 +56,7 @@ fn sum(name: String, rows: &[&UsageRow]) -> UsageSum {
             cost_nanos: row.cost_nanos,
             source: row.cost_source,
             unpriced: row.unpriced,
+            untold: row.untold,
         });
         match row.cost_source {
             CostSource::Reported => reported += row.cost_nanos.unwrap_or(0),
@@ -76,6 +77,7 @@ fn sum(name: String, rows: &[&UsageRow]) -> UsageSum {
         cache_write_tokens: spent.usage.cache_write_tokens,
         cache_write_1h_tokens: spent.usage.hour(),
         reasoning_tokens: spent.usage.reasoning(),
+        usage_unknown_calls: (spent.untold > 0).then_some(spent.untold),
         cost_usd: spent.cost_nanos.map(Usd::from_nanos),
         cost_source: spent.source,
         prices_as_of: days.into_iter().cloned().collect(),

@@ -276,7 +276,13 @@ pub(super) fn tone(state: CallState, reused: bool) -> &'static str {
 fn call(row: &CallRow, part: &Branch, mut told: Told, why: Option<ExplainRow>) -> Call {
     let id = format!("{}{}", part.prefix, row.call_id);
     let reused = matches!(row.cache_status, Some(CacheStatus::Replayed | CacheStatus::Hit));
-    let tokens = |n: Option<u64>| n.map(grouped).unwrap_or_default();
+    let unknown = row.usage_unknown == Some(true);
+    let tokens = |n: Option<u64>| match n {
+        Some(n) if unknown => format!("{} or more", grouped(n)),
+        Some(n) => grouped(n),
+        None if unknown => "unknown".to_owned(),
+        None => String::new(),
+    };
     let known = row.cost_source.is_some();
     if part.depth > 0 {
         // Files of a child run lie in its own directory.

@@ -206,9 +206,12 @@ fn totals(row: &RunRow, view: &RunView, total: u64, calls: &[Call]) -> Vec<Pair>
     add("Time at work", duration(row.elapsed_ms(false, row.last_at)));
     // Of a run under way, what children have spent meanwhile is part of it.
     let usage = &view.usage;
-    add("Tokens in", grouped(usage.input_tokens));
+    let unknown = usage.usage_unknown_calls.map(|n| format!(", those of {} unknown", plural(n, "call")));
+    let unknown = unknown.unwrap_or_default();
+    add("Tokens in", format!("{}{unknown}", grouped(usage.input_tokens)));
     let reasoning = usage.reasoning_tokens.map(|n| format!(" ({} of them reasoning)", grouped(n)));
-    add("Tokens out", format!("{}{}", grouped(usage.output_tokens), reasoning.unwrap_or_default()));
+    let reasoning = reasoning.unwrap_or_default();
+    add("Tokens out", format!("{}{reasoning}{unknown}", grouped(usage.output_tokens)));
     if usage.cache_read_tokens + usage.cache_write_tokens > 0 {
         let (read, written) = (grouped(usage.cache_read_tokens), grouped(usage.cache_write_tokens));
         let hour = usage.cache_write_1h_tokens.map(|n| format!(" ({} of that for an hour)", grouped(n)));

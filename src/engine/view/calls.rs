@@ -179,12 +179,15 @@ pub struct CallRow {
     pub model: Option<String>,
     /// Tries made, over the whole lineage.
     pub attempts: u32,
-    /// Tokens of the prompt that no cache had a part in; 0 when reused from another run.
+    /// Tokens of the prompt that no cache had a part in; 0 when reused from another run, absent when nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
-    /// Tokens of the answer.
+    /// Tokens of the answer, reasoning included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
+    /// Set when tokens were used whose number nobody knows: an attempt was ended before it told. Those given are at least that many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_unknown: Option<bool>,
     /// Cost in US dollars.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,

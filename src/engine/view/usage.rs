@@ -44,6 +44,9 @@ pub struct UsageSum {
     /// Of the answers' tokens, those of reasoning; absent when no provider told of any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u64>,
+    /// Calls that used tokens whose number nobody knows: they were ended before they told, or never tell. The sums lack those tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_unknown_calls: Option<u64>,
     /// What is known of the cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,

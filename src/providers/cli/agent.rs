@@ -138,6 +138,11 @@ pub(super) fn no_result(name: &str, finished: &Finished, said: &str) -> CallErro
     CallError::new(class, format!("{name} {how}{what}"))
 }
 
+/// Whether a program was ended, from here or by a signal, before it could say what it used.
+pub(super) fn cut_short(finished: &Finished, error: &CallError) -> bool {
+    finished.ended_by_us || finished.too_much || error.class == ErrorClass::Crashed
+}
+
 /// A path as seen from the working directory.
 pub(super) fn relative(path: &str, cwd: &Path) -> String {
     Path::new(path).strip_prefix(cwd).map_or_else(|_| path.to_owned(), |p| p.to_string_lossy().into_owned())

@@ -12,7 +12,7 @@ use crate::process::{Exit, Finished};
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
-use super::agent::{Reader, no_result, relative, short};
+use super::agent::{Reader, cut_short, no_result, relative, short};
 use super::classify::{of_status, of_words, status_in};
 use super::claude_schema::CliSchema;
 
@@ -300,6 +300,7 @@ impl Reader for ClaudeReader {
     fn finish(mut self: Box<Self>, finished: &Finished) -> Result<Reply, ReplyError> {
         let verdict = self.verdict(finished);
         let used = self.used();
+        let told = self.result.as_ref().is_some_and(|result| result["usage"].is_object());
         let (cost_nanos, cost_source, price) = self.cost(&used);
         self.warnings.extend(self.denials());
         let provenance = crate::core::outcome::Provenance {
@@ -311,6 +312,7 @@ impl Reader for ClaudeReader {
         match verdict {
             Ok(answer) => Ok(Reply {
                 usage: used.into(),
+                usage_unknown: !told,
                 cost_nanos,
                 cost_source,
                 model: self.model,
@@ -320,6 +322,8 @@ impl Reader for ClaudeReader {
             }),
             Err(error) => Err(ReplyError {
                 usage: used.into(),
+                // Messages tell what they used when they begin, the result tells all of it.
+                usage_unknown: !told && (!self.messages.is_empty() || cut_short(finished, &error)),
                 cost_nanos,
                 cost_source,
                 model: self.model,

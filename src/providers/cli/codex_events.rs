@@ -11,7 +11,7 @@ use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::schema::project::Projection;
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
-use super::agent::{Reader, clip, no_result, relative, short};
+use super::agent::{Reader, clip, cut_short, no_result, relative, short};
 use super::classify::{of_status, of_words, status_in};
 
 /// Reads the events of one attempt.
@@ -23,6 +23,8 @@ pub(super) struct CodexReader {
     cwd: PathBuf,
     /// The last message. Messages of a stream that broke off are printed, too: it counts only once the turn is complete.
     text: Option<String>,
+    /// Whether the model has said or done something.
+    worked: bool,
     /// Tokens of the whole thread, once the turn is complete.
     used: Option<TokenUse>,
     failed: Option<String>,
@@ -48,6 +50,7 @@ impl CodexReader {
             prices,
             cwd,
             text: None,
+            worked: false,
             used: None,
             failed: None,
             error: None,
@@ -59,8 +62,15 @@ impl CodexReader {
 
     fn event(&mut self, event: &Value) {
         match event["type"].as_str() {
-            Some("item.started") => self.started(&event["item"]),
-            Some("item.completed") => self.completed(&event["item"]),
+            Some("item.started") => {
+                self.worked = true;
+                self.started(&event["item"]);
+            }
+            Some("item.completed") => {
+                // A warning comes before there is an answer, too.
+                self.worked |= event["item"]["type"] != "error";
+                self.completed(&event["item"]);
+            }
             Some("turn.completed") => {
                 // Of the whole thread: where a turn follows another, the later figures hold the earlier ones.
                 self.used = Some(tokens(&event["usage"]));
@@ -205,6 +215,7 @@ impl Reader for CodexReader {
         match verdict {
             Ok(answer) => Ok(Reply {
                 usage,
+                usage_unknown: false,
                 cost_nanos: cost,
                 cost_source,
                 model: self.model,
@@ -214,6 +225,8 @@ impl Reader for CodexReader {
             }),
             Err(error) => Err(ReplyError {
                 usage,
+                // Only a turn that is complete tells; one that was refused before it began used nothing.
+                usage_unknown: self.used.is_none() && (self.worked || cut_short(finished, &error)),
                 cost_nanos: cost,
                 cost_source,
                 model: self.model,

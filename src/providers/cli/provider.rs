@@ -112,7 +112,7 @@ impl CliProvider {
         let mut result = match finished {
             Ok(finished) if finished.too_much => {
                 let message = format!("{} printed more than 64 MB and was ended", self.agent.name());
-                Err(CallError::new(ErrorClass::Other, message).into())
+                Err(ReplyError { usage_unknown: true, ..CallError::new(ErrorClass::Other, message).into() })
             }
             Ok(finished) => reader.finish(&finished),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && request.cwd.is_dir() => {

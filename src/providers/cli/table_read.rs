@@ -10,7 +10,7 @@ use crate::process::{Exit, Finished};
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
-use super::agent::{Reader, no_result, short};
+use super::agent::{Reader, cut_short, no_result, short};
 use super::classify::{of_status, of_words};
 use super::table_form::{Rule, Shape, Table, Take};
 
@@ -235,11 +235,29 @@ impl Reader for TableReader {
         let used = self.used();
         let model = self.text(self.table.model.as_ref()).or_else(|| self.model.clone());
         let (cost_nanos, cost_source, price) = self.cost(&used, model.as_deref());
+        let untold = used == TokenUse::default();
         let (usage, provenance) = (used.into(), Provenance { price, ..Provenance::default() });
         match verdict {
-            Ok(answer) => Ok(Reply { usage, cost_nanos, cost_source, model, provenance, ..Reply::new(answer) }),
+            Ok(answer) => Ok(Reply {
+                usage,
+                usage_unknown: untold,
+                cost_nanos,
+                cost_source,
+                model,
+                provenance,
+                ..Reply::new(answer)
+            }),
             Err(error) => {
-                Err(ReplyError { usage, cost_nanos, cost_source, model, provenance, ..ReplyError::from(error) })
+                let usage_unknown = cut_short(finished, &error);
+                Err(ReplyError {
+                    usage,
+                    usage_unknown,
+                    cost_nanos,
+                    cost_source,
+                    model,
+                    provenance,
+                    ..ReplyError::from(error)
+                })
             }
         }
     }

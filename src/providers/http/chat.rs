@@ -97,7 +97,7 @@ impl<'a> Chat<'a> {
         };
         if self.sent.load(Ordering::Relaxed) {
             // It was ended while the service worked on a request.
-            self.tally.unknown(self.reserve);
+            self.tally.lost(self.reserve);
         }
         match ended {
             Ok(answer) => Ok(self.reply(answer)),
@@ -316,7 +316,7 @@ impl<'a> Chat<'a> {
                         ErrorClass::RateLimited | ErrorClass::Overloaded | ErrorClass::Transport
                     );
                     if failed.unclear {
-                        self.tally.unknown(self.reserve);
+                        self.tally.lost(self.reserve);
                     }
                     if tried >= tries || !transient || !bearable {
                         return Err(failed);
@@ -509,6 +509,7 @@ impl<'a> Chat<'a> {
         Reply {
             answer,
             usage: self.tally.used.into(),
+            usage_unknown: self.tally.usage_unknown,
             cost_nanos,
             cost_source,
             charge_nanos,
@@ -538,6 +539,7 @@ impl<'a> Chat<'a> {
         ReplyError {
             error,
             usage: self.tally.used.into(),
+            usage_unknown: self.tally.usage_unknown,
             cost_nanos,
             cost_source,
             charge_nanos,

@@ -23,7 +23,7 @@ use crate::providers::pace::Pace;
 /// How often is said how far an answer is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How long the end of a connection is waited for after the end of an answer.
-const LINGER: Duration = Duration::from_millis(50);
+const LINGER: Duration = Duration::from_millis(100);
 
 /// What exchanges of all services of an engine share.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ async fn hear(wire: Wire, mut open: Open, idle: Duration, progress: &Progress) -
     }
     if listener.is_done() {
         // The connection can be used again only when its answer was read to the end, which is usually there by now.
-        let _ = timeout(LINGER, open.next()).await;
+        let _ = timeout(LINGER, async { while let Ok(Some(_)) = open.next().await {} }).await;
     }
     let begun = listener.has_begun();
     match listener.end() {

@@ -23,6 +23,8 @@ pub(super) struct Tally {
     source: Option<CostSource>,
     /// The price of what was estimated last.
     pub(super) price: Option<PriceNote>,
+    /// Whether some request was not answered, or not with what it used.
+    pub(super) usage_unknown: bool,
     /// Requests of which nobody knows what they cost, and what counts for them.
     unpriced: u32,
     unpriced_nanos: u64,
@@ -30,8 +32,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts an answer; whether its cost is known.
+    /// Counts an answer; whether its cost is known. No answer uses nothing: a service that counts nothing does not tell.
     pub(super) fn add(&mut self, service: &Service, prices: &Prices, model: &str, said: &Said) -> bool {
+        let told = said.used != TokenUse::default();
+        self.usage_unknown |= !told;
         self.used += said.used;
         self.last = said.used;
         if said.model.is_some() {
@@ -45,7 +49,10 @@ impl Tally {
                 return None;
             }
             let price = |model: &str| prices.estimate(&service.name, model, &said.used);
-            price(model).or_else(|| price(answered)).map(|(cost, price)| (cost, CostSource::Estimated, Some(price)))
+            let (cost, price) = price(model).or_else(|| price(answered))?;
+            // Of what is not counted only the price of nothing is known.
+            let free = price.rates.input == 0 && price.rates.output == 0;
+            (told || free).then_some((cost, CostSource::Estimated, Some(price)))
         };
         match said.cost_nanos.map(|cost| (cost, CostSource::Reported, None)).or_else(estimated) {
             None => false,
@@ -59,6 +66,12 @@ impl Tally {
                 true
             }
         }
+    }
+
+    /// Counts a request that was not answered: nobody knows what it used.
+    pub(super) fn lost(&mut self, reserve: &Reserve<'_>) {
+        self.usage_unknown = true;
+        self.unknown(reserve);
     }
 
     /// Counts a request of which nobody knows what it cost.

@@ -187,6 +187,33 @@ fn an_attempt_of_unknown_cost_counts_with_what_was_set_aside_for_it_also_after_a
 }
 
 #[test]
+fn an_attempt_that_was_lost_with_its_owner_used_what_nobody_knows() {
+    let setup = Setup::new();
+    for provider in ["claude", "fake"] {
+        let mut sim = setup.clone().start();
+        sim.requests(&[agent("a")]);
+        let plan = Plan::Run {
+            provider: Some(provider.to_owned()),
+            model: None,
+            real: provider != "fake",
+            note: CacheNote::default(),
+            record: None,
+            child_run: None,
+            pin: None,
+            permit: true,
+            schema_attempts: None,
+        };
+        sim.on(Input::Prepared { call_id: CallId(1), plan });
+        sim.permitted(1, Charge { tokens: 0, cost_nanos: 400, calls: 1 });
+        let mut again = sim.taken_over(&setup);
+        again.requests(&[agent("a")]);
+        again.begin(1);
+        again.ended_with(1, 2, Ok(json!(1)), Charge { cost_nanos: 7, ..Charge::default() });
+        assert_eq!(again.outcome(1).usage_unknown, provider == "claude", "{provider}");
+    }
+}
+
+#[test]
 fn a_call_of_which_a_part_is_known_to_cost_something_says_that_it_is_a_part() {
     let mut sim = Setup::new().start();
     sim.requests(&[agent("a")]);

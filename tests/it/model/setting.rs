@@ -99,6 +99,7 @@ pub(crate) fn answer(note: &ApprovalNote, decision: Decision) -> DecisionInput {
 /// A report of an attempt that used ten output tokens.
 pub(crate) fn report(result: Result<Answer, CallError>) -> AttemptReport {
     AttemptReport {
+        usage_unknown: false,
         worktree: None,
         changed_files: Vec::new(),
         notices: Vec::new(),

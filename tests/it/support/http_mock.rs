@@ -145,6 +145,8 @@ pub(crate) struct Mock {
     seen: Arc<Mutex<Vec<Seen>>>,
     /// The most requests that were open at once.
     widest: Arc<AtomicUsize>,
+    /// Connections that were made.
+    connections: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
 }
 
@@ -157,13 +159,21 @@ impl Mock {
         let (widest, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let over = Arc::new(AtomicBool::new(false));
         let answer = Arc::new(answer);
-        let mock = Self { address, seen: Arc::clone(&seen), widest: Arc::clone(&widest), over: Arc::clone(&over) };
+        let connections = Arc::new(AtomicUsize::new(0));
+        let mock = Self {
+            address,
+            seen: Arc::clone(&seen),
+            widest: Arc::clone(&widest),
+            connections: Arc::clone(&connections),
+            over: Arc::clone(&over),
+        };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if over.load(Ordering::SeqCst) {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
+                connections.fetch_add(1, Ordering::SeqCst);
                 let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
                 let (widest, open) = (Arc::clone(&widest), Arc::clone(&open));
                 std::thread::spawn(move || serve(stream, &seen, &widest, &open, &*answer));
@@ -190,6 +200,11 @@ impl Mock {
     /// The most requests that were open at once.
     pub(crate) fn widest(&self) -> usize {
         self.widest.load(Ordering::SeqCst)
+    }
+
+    /// Connections that were made.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 }
 
