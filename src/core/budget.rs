@@ -197,6 +197,12 @@ impl Ledger {
         self.settled += charged;
     }
 
+    /// What a cost budget leaves a call for which `own` is set aside: that, and what nobody has set aside; none without one.
+    pub fn left_nanos(&self, own: Charge) -> Option<u64> {
+        let others = self.reserved.cost_nanos.saturating_sub(own.cost_nanos);
+        Some(self.limits.cost_nanos?.saturating_sub(self.settled.cost_nanos).saturating_sub(others))
+    }
+
     /// What is settled.
     pub fn settled(&self) -> Charge {
         self.settled
@@ -234,6 +240,16 @@ mod tests {
         assert_eq!(ledger.reserve(six), Ok(()));
         ledger.settle(six, six);
         assert_eq!(ledger.reserve(six), Err(Refusal::Cost { limit: 10, committed: 6, need: 6 }));
+    }
+
+    #[test]
+    fn a_call_is_left_what_others_have_not_set_aside() {
+        let cost = |cost_nanos| Charge { tokens: 0, cost_nanos, calls: 1 };
+        let mut ledger = Ledger::new(Limits { cost_nanos: Some(100), ..Limits::default() }, 1000);
+        ledger.record(cost(30));
+        assert_eq!((ledger.reserve(cost(10)), ledger.reserve(cost(25))), (Ok(()), Ok(())));
+        assert_eq!((ledger.left_nanos(cost(10)), ledger.left_nanos(cost(25))), (Some(45), Some(60)));
+        assert_eq!(Ledger::new(Limits::default(), 1000).left_nanos(cost(1)), None);
     }
 
     #[test]

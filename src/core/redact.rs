@@ -90,6 +90,27 @@ impl Redactor {
         }
     }
 
+    /// The last place at or before `at` where the text can be cut without cutting a known value: half of one would be known no more.
+    pub fn cut(&self, text: &str, at: usize) -> usize {
+        let mut cut = at.min(text.len());
+        while !text.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        loop {
+            let through = |(value, _): &(String, String)| {
+                let from = cut.saturating_sub(value.len() - 1);
+                let from = (from..=cut).find(|at| text.is_char_boundary(*at))?;
+                let to = text.len().min(cut + value.len() - 1);
+                let to = (cut..=to).rev().find(|at| text.is_char_boundary(*at))?;
+                text[from..to].match_indices(value.as_str()).map(|(start, _)| from + start).find(|start| *start < cut)
+            };
+            match self.values.iter().filter_map(through).min() {
+                Some(start) => cut = start,
+                None => return cut,
+            }
+        }
+    }
+
     /// The text without the known values and without what looks like a key: for logs, bodies of errors and reports.
     pub fn for_others(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -143,6 +164,28 @@ mod tests {
     use super::*;
 
     const VALUE: &str = "canary/0123+4567=\"89";
+
+    #[test]
+    fn a_cut_goes_through_no_known_value() {
+        let text = format!("ä {VALUE}{VALUE} and more");
+        let (first, second) = (3, 3 + VALUE.len());
+        let end = second + VALUE.len();
+        let redactor = redactor();
+        for at in 0..=text.len() + 5 {
+            let wanted = match at {
+                1 => 0,
+                _ if at > first && at < second => first,
+                _ if at > second && at < end => second,
+                _ => at.min(text.len()),
+            };
+            assert_eq!(redactor.cut(&text, at), wanted, "{at}");
+        }
+        assert_eq!(Redactor::default().cut(&text, 7), 7);
+        // Values that overlap.
+        let vars = [("A_KEY".to_owned(), "abcdefghij".to_owned()), ("B_KEY".to_owned(), "hijklmnopq".to_owned())];
+        let redactor = Redactor::of(&Environment::new(vars), ["A_KEY", "B_KEY"]);
+        assert_eq!(redactor.cut("- abcdefghijklmnopq -", 14), 2);
+    }
 
     fn redactor() -> Redactor {
         let vars = [("A_KEY", VALUE), ("SHORT_KEY", "1234567")].map(|(name, value)| (name.into(), value.into()));

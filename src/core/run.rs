@@ -71,6 +71,8 @@ pub enum StatusReason {
     NotStarted,
     /// Cancelled: another run took its place.
     Superseded,
+    /// Cancelled: the workflow ended itself before its time.
+    Workflow,
 }
 
 impl StatusReason {
@@ -85,6 +87,7 @@ impl StatusReason {
             Self::OwnerGone => "owner_gone",
             Self::NotStarted => "not_started",
             Self::Superseded => "superseded",
+            Self::Workflow => "workflow",
         }
     }
 }

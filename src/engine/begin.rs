@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::core::ids::CallId;
 use crate::core::machine::AttemptReport;
 use crate::core::outcome::{CallError, ErrorClass};
-use crate::providers::{Progress, ProviderKind, Stop};
+use crate::providers::{Budgeted, Progress, ProviderKind, Stop};
 use crate::store::Ticket;
 
 use super::breaker::Rule;
@@ -86,6 +86,8 @@ impl RunLoop {
         request.attempt = attempt;
         request.marker = format!("{}/{}/{call_id}/{attempt}", self.tree.root, self.run);
         request.feedback = prepared.feedback.take();
+        let aside = self.machine.reserved(call_id);
+        request.budget = self.tree.ledger().left_nanos(aside).map(|left_nanos| Budgeted { aside, left_nanos });
         let committed = barrier || prepared.provider.wants_commit(&request);
         let mutation = self.tree.mutation(barrier);
         let ticket = if committed { self.journal.barrier() } else { None };
@@ -198,6 +200,7 @@ impl RunLoop {
             // A loop that has ended needs no word.
             let _ = to.send(Message::Progress { call_id, attempt, message });
         })
+        .with_secrets(self.tree.services.secrets.known())
     }
 
     pub(super) fn start_timer(&mut self, call_id: CallId, after_ms: u64) {

@@ -37,14 +37,15 @@ pub(crate) fn allowed(services: &Services, settings: &Settings) -> bool {
 pub(crate) const HOW_TO_ALLOW: &str =
     "read them, then set `commands = true` in the user's configuration, or pass --allow-commands at a terminal";
 
-/// Refuses a document with tools that are not there, or with commands where they are not allowed, before anything starts. Under fixtures a command may be
+/// Refuses a document with tools that are not there, with commands where they are not allowed, or with secrets for a service,
+/// before anything starts. Under fixtures a command may be
 /// answered by a rule, so there each is looked at when its turn comes.
 ///
 /// # Errors
 /// `invalid_arguments`, with the tasks.
 pub(crate) fn check(kind: WorkflowKind, text: &str, services: &Services, settings: &Settings) -> Result<(), Failure> {
     // A text without the words has no such task; compiling a large one again takes its time.
-    let may = text.contains("run") || text.contains("tool");
+    let may = text.contains("run") || text.contains("tool") || text.contains("secrets");
     if kind != WorkflowKind::Document || settings.fixtures.is_some() || !may {
         return Ok(());
     }
@@ -57,11 +58,19 @@ pub(crate) fn check(kind: WorkflowKind, text: &str, services: &Services, setting
         })?;
     }
     for (task, ask) in plan.iter().flat_map(document::Plan::agents) {
-        let provider = services.registry.get(ask.provider.as_deref().unwrap_or(&settings.provider));
+        let Some(provider) = services.registry.get(ask.provider.as_deref().unwrap_or(&settings.provider)) else {
+            continue;
+        };
+        if provider.kind() == ProviderKind::Http && ask.secrets.as_ref().is_some_and(|names| !names.is_empty()) {
+            let message = format!("task `{task}`: {}", no_program(provider.name()));
+            return Err(Failure::new(Code::InvalidArguments, message)
+                .hint("leave `secrets` out, or ask an agent that is a program")
+                .with("task", task));
+        }
         let spec = CallSpec::new(CallKind::Agent, ask.clone());
         let named = ask.tools.iter().flatten().filter(|name| !FileTools::knows(name));
         for (name, tool) in named.filter_map(|name| Some((name, services.config.tools.get(name).ok()?))) {
-            if let Some(why) = provider.as_ref().and_then(|provider| unfit(name, tool, provider.as_ref(), &spec)) {
+            if let Some(why) = unfit(name, tool, provider.as_ref(), &spec) {
                 return Err(
                     Failure::new(Code::InvalidArguments, format!("task `{task}`: {why}")).with("tool", name.as_str())
                 );
@@ -100,6 +109,23 @@ pub(crate) fn secrets_set(spec: &CallSpec, env: &Environment) -> Result<(), Call
     let mut error = CallError::new(ErrorClass::Policy, format!("the secret {missing} is not set in the environment"));
     error.hint = Some(format!("set {missing} where owf is started, then resume"));
     Err(error)
+}
+
+/// Whether the secrets that a call names reach anything: only a program has an environment, and a text never holds one.
+///
+/// # Errors
+/// Class `policy`, when its provider is a service.
+pub(crate) fn reaches_a_program(spec: &CallSpec, provider: &dyn Provider) -> Result<(), CallError> {
+    if provider.kind() != ProviderKind::Http || spec.ask.secrets.as_ref().is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let mut error = CallError::new(ErrorClass::Policy, no_program(provider.name()));
+    error.hint = Some("leave `secrets` out, or ask an agent that is a program".to_owned());
+    Err(error)
+}
+
+fn no_program(provider: &str) -> String {
+    format!("`secrets` are for the environment of a program, and the provider {provider} is a service")
 }
 
 /// The directory that a path relative to the workspace means; links are followed and must not lead out.

@@ -122,7 +122,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
     }
     // Only now: the directory the attempt works in is known for sure.
     let tools = match attempt.provider.kind() {
-        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files, &attempt.effects),
+        ProviderKind::Http => toolbox::of(&attempt.request, &attempt.files, attempt.secrets.known(), &attempt.effects),
         ProviderKind::Cli | ProviderKind::Fake => Ok(None),
     };
     let mut lent = None;

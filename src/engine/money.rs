@@ -1,15 +1,30 @@
 //! What a run does about money while it goes on: it refuses what it cannot budget for, and remembers what answers taught.
 
+use crate::core::budget::Charge;
 use crate::core::call::CallKind;
 use crate::core::ids::CallId;
 use crate::core::machine::AttemptReport;
 use crate::core::outcome::{CallError, ErrorClass};
+use crate::providers::estimate::Asked;
 use crate::providers::{Provider, ProviderKind, estimate};
 
 use super::journal::now;
+use super::prepare::Prepared;
 use super::run_loop::RunLoop;
 
+/// How many calls like it a cost budget must have left for one to be given room for a long answer: to ask twice costs more than
+/// to set aside, and others must find room all the same.
+const AMPLE: u64 = 32;
+
 impl RunLoop {
+    /// What is set aside for a call at its start: its high estimate, and room for a long answer where a cost budget has plenty left.
+    pub(super) fn set_aside(&self, prepared: &Prepared) -> Charge {
+        let need = prepared.reserve();
+        let left = self.tree.ledger().left_nanos(Charge::default());
+        let is_ample = left.is_some_and(|left| need.cost_nanos > 0 && need.cost_nanos.saturating_mul(AMPLE) <= left);
+        if is_ample { prepared.provider.reserve_long(&prepared.request) } else { need }
+    }
+
     /// Refuses a call whose price is not known under a cost budget, unless that is allowed: nothing could be reserved for it.
     pub(super) fn priced(&self, provider: &dyn Provider, model: Option<&str>) -> Result<(), CallError> {
         let settings = &self.tree.settings;
@@ -42,20 +57,28 @@ impl RunLoop {
         let used = report.usage;
         let tokens = used.input_tokens + used.cache_read_tokens + used.cache_write_tokens;
         // Later attempts also hold what was wrong with the ones before.
-        if report.result.is_err() || prepared.feedback.is_some() || provider.kind() == ProviderKind::Fake {
+        if report.result.is_err()
+            || report.usage_unknown
+            || prepared.feedback.is_some()
+            || provider.kind() == ProviderKind::Fake
+        {
             return;
         }
         let persona = request.persona.as_ref().map_or(0, |persona| persona.system.len() as u64);
-        let seen = estimate::observation(
-            provider.kind(),
-            provider.reads_workspace(request),
-            &request.spec.ask,
-            persona,
-            tokens,
-        );
-        if let (Some(milli), Some(model)) = (seen, &request.model) {
-            let model = self.tree.services.config.setup.model(provider.name(), model);
-            self.tree.store.observe(provider.name(), &model, milli, now());
+        let Some(model) = &request.model else { return };
+        let setup = &self.tree.services.config.setup;
+        let model = setup.model(provider.name(), model);
+        let ask = &request.spec.ask;
+        let reads = provider.reads_workspace(request);
+        let asked = Asked { provider: provider.name(), kind: provider.kind(), model: Some(&model), lean: !reads };
+        let seen = if reads {
+            setup.estimates.of_loop(asked, ask, persona, tokens)
+        } else {
+            let milli = estimate::observation(provider.kind(), reads, ask, persona, tokens);
+            milli.map(|milli| (model.clone(), milli))
+        };
+        if let Some((name, milli)) = seen {
+            self.tree.store.observe(provider.name(), &name, milli, now());
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::providers::{AttemptRequest, CallContext, Feedback, Provider, Provider
 use crate::store::KeyClaim;
 
 use super::cache_key;
+use super::commands;
 use super::message::Message;
 use super::run_loop::RunLoop;
 use super::workspace::{Seen, excluded, keep, look};
@@ -94,7 +95,7 @@ impl RunLoop {
             let message = available.message.unwrap_or_else(|| format!("provider \"{wanted}\" cannot be used here"));
             return Some(Plan::Refuse(CallError::new(ErrorClass::NotInstalled, message)));
         }
-        if let Err(error) = self.admissible(spec) {
+        if let Err(error) = commands::reaches_a_program(spec, provider.as_ref()).and_then(|()| self.admissible(spec)) {
             return Some(Plan::Refuse(error));
         }
         let schema = match spec.ask.schema.as_ref().map(|schema| self.tree.schema(schema)) {
@@ -311,6 +312,7 @@ impl RunLoop {
             timeout_ms: spec.timeout_ms.unwrap_or(self.tree.settings.engine.call_timeout_ms),
             marker: String::new(),
             feedback: None,
+            budget: None,
         }
     }
 

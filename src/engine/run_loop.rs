@@ -329,7 +329,7 @@ impl RunLoop {
     }
 
     fn permitted(&mut self, call_id: CallId) {
-        let reserve = self.prepared.get(&call_id).map(Prepared::reserve).unwrap_or_default();
+        let reserve = self.prepared.get(&call_id).map(|prepared| self.set_aside(prepared)).unwrap_or_default();
         self.feed(Input::Permitted { call_id, reserve });
     }
 

@@ -32,7 +32,8 @@ impl Secrets {
         }
     }
 
-    fn known(&self) -> Redactor {
+    /// What is known now.
+    pub(crate) fn known(&self) -> Redactor {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -1,15 +1,16 @@
 //! Taking a finished call of a tool back: once, as long as its configuration allows it. A failed try leaves it possible.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::core::event::Event;
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::{CallId, RunId};
 use crate::core::outcome::CallStatus;
 use crate::core::work::CommandAsk;
-use crate::process::passed;
+use crate::process::{passed, sweep};
 use crate::providers::Stop;
 use crate::store::Store;
 
@@ -21,6 +22,8 @@ use super::view::UndoView;
 
 /// The record of a call that was taken back, in its folder.
 const RECORD: &str = "undone.json";
+/// The record that it is about to be, there until it is known how that ended.
+const BEGUN: &str = "undo-begun.json";
 /// The most an undo may print.
 const MOST_OUTPUT: usize = 64 << 10;
 
@@ -28,11 +31,18 @@ fn refused(message: String) -> Failure {
     Failure::new(Code::UndoRefused, message)
 }
 
-/// Takes a call back.
+/// Takes a call back. One whose process ended meanwhile may have been taken back: that is said, and it is tried again only when
+/// `repeat` says so.
 ///
 /// # Errors
 /// `undo_refused`, `undo_failed`, store errors.
-pub(crate) fn undo(store: &Store, services: &Services, run: &RunId, call: CallId) -> Result<UndoView, Failure> {
+pub(crate) fn undo(
+    store: &Store,
+    services: &Services,
+    run: &RunId,
+    call: CallId,
+    repeat: bool,
+) -> Result<UndoView, Failure> {
     // A call that was reused was carried out by another run, and is taken back there, once for all.
     let (run, call) = match store.call(run, call)?.and_then(|row| row.reused) {
         Some(origin) => (origin.run_id, origin.call_id),
@@ -74,21 +84,51 @@ pub(crate) fn undo(store: &Store, services: &Services, run: &RunId, call: CallId
         if dir.join(RECORD).exists() {
             return Err(refused(format!("{run}/{call} was taken back already")));
         }
+        if let Some(at) = begun(&dir).filter(|_| !repeat) {
+            let message =
+                format!("{run}/{call} may have been taken back: that was begun at {at}, and its process ended before it said how");
+            return Err(refused(message).hint("look whether it was; if it was not, `--repeat` does it again"));
+        }
+        // Nothing of an earlier try goes on beside this one.
+        sweep(&marker);
+        let unwritten = |error| failed(format!("nothing was done, as its beginning could not be recorded: {error}"));
+        write(&dir, BEGUN, &json!({"tool": ask.name, "begun_at": now().rfc3339()})).map_err(unwritten)?;
         let out = printed(&services.env, Call { asked: &asked, env, cwd, marker }, &stop, MOST_OUTPUT).await;
         let mut out = out.map_err(|mut error| {
+            // It has ended, and not well: that is known.
+            forget(&dir);
             services.secrets.text(&mut error.message);
             failed(error.message)
         })?;
         services.secrets.text(&mut out);
-        record(&dir, &ask.name, &out).map_err(|error| failed(format!("it is done, but not recorded: {error}")))?;
+        let done = json!({"tool": ask.name, "undone_at": now().rfc3339(), "output": out});
+        write(&dir, RECORD, &done).map_err(|error| failed(format!("it is done, but not recorded: {error}")))?;
+        forget(&dir);
         drop(turn);
         let output = (!out.is_empty()).then_some(out);
         Ok(UndoView { run_id: run.clone(), call_id: call.to_string(), tool: ask.name.clone(), output })
     })
 }
 
-fn record(dir: &Path, tool: &str, output: &str) -> std::io::Result<()> {
-    let path: PathBuf = dir.join(RECORD);
-    let text = json!({"tool": tool, "undone_at": now().rfc3339(), "output": output}).to_string();
-    super::files::write(&path, text.as_bytes())
+/// When it was begun to take the call back, if nobody knows how that ended.
+fn begun(dir: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(dir.join(BEGUN)).ok()?;
+    let record: Option<Value> = serde_json::from_str(&text).ok();
+    let at = record.and_then(|record| record["begun_at"].as_str().map(str::to_owned));
+    Some(at.unwrap_or_else(|| "an unknown time".to_owned()))
+}
+
+/// How it ended is known.
+fn forget(dir: &Path) {
+    if let Err(error) = std::fs::remove_file(dir.join(BEGUN)) {
+        tracing::warn!(%error, "an undo that has ended is still recorded as begun");
+    }
+}
+
+/// Writes a record, on disk when it returns.
+fn write(dir: &Path, name: &str, record: &Value) -> std::io::Result<()> {
+    let path = dir.join(name);
+    super::files::write(&path, record.to_string().as_bytes())?;
+    File::open(&path)?.sync_all()?;
+    File::open(dir)?.sync_all()
 }

@@ -28,6 +28,17 @@ const TEXT: Three = [300, 800, 1_800];
 /// Tokens of a structured answer beyond those that follow from its schema.
 const STRUCTURED: Three = [200, 600, 1_400];
 
+/// Requests of a tool loop that nothing is known of, as is likely; it may be one, and at most as many as the loop may have turns.
+const TURNS: u64 = 4;
+/// Tokens by which each request of a loop is longer than the one before: what the model said, and what the tool gave.
+const GROWS: Three = [200, 800, 3_000];
+/// Tokens of a call of a tool.
+const CALL: Three = [0, 100, 300];
+/// How many times the tokens of its first request a loop may believably have taken, in thousandths.
+const BELIEVABLE_LOOP: std::ops::RangeInclusive<u64> = 1_000..=500_000;
+/// What the name of a model is followed by where its loops are observed.
+const WITH_TOOLS: &str = " with tools";
+
 /// Thousandths of a token that 39 bytes of ASCII make.
 const ASCII_39: u64 = 10_000;
 /// Thousandths of a token of one character of another script: Cyrillic and Greek take about half a token, Chinese, Japanese and
@@ -77,9 +88,11 @@ impl Estimates {
         Self { prices, observed: Arc::default() }
     }
 
-    /// Takes over what was observed with a model: thousandths of bytes of text per token.
+    /// Takes over what was observed with a model: thousandths of bytes of text per token, or under the name that
+    /// [`Self::of_loop`] gives it how long its loops are.
     pub fn learn(&self, provider: &str, model: &str, milli_bytes_per_token: u64) {
-        if BELIEVABLE.contains(&milli_bytes_per_token) {
+        let believable = if model.ends_with(WITH_TOOLS) { BELIEVABLE_LOOP } else { BELIEVABLE };
+        if believable.contains(&milli_bytes_per_token) {
             let mut observed = self.observed.write().unwrap_or_else(PoisonError::into_inner);
             observed.insert((provider.to_owned(), model.to_owned()), milli_bytes_per_token);
         }
@@ -99,6 +112,41 @@ impl Estimates {
         };
         add(&mut input, overhead(asked, ask));
         Tokens { input, output: output(ask) }
+    }
+
+    /// Tokens of a call that may use tools, at most `turns` requests long: each sends again what was said before. What programs
+    /// do within one call is in their overhead already. What was observed with the model makes the expected number.
+    pub fn loop_tokens(&self, asked: Asked<'_>, ask: &Ask, persona_bytes: u64, turns: u64) -> Tokens {
+        let one = self.tokens(Some(asked), ask, persona_bytes);
+        let turns = turns.max(1);
+        let input = |i: usize, n: u64| n.saturating_mul(one.input[i]).saturating_add(GROWS[i] * (n * (n - 1) / 2));
+        let output = |i: usize, n: u64| one.output[i].saturating_add(CALL[i] * (n - 1));
+        let (likely, most) = if asked.kind == ProviderKind::Http { (TURNS.min(turns), turns) } else { (1, 1) };
+        let mut tokens = Tokens {
+            input: [one.input[0], input(1, likely), input(2, most)],
+            output: [one.output[0], output(1, likely), output(2, most)],
+        };
+        let name = asked.model.map(|model| format!("{model}{WITH_TOOLS}"));
+        if let Some(times) = self.observed(Asked { model: name.as_deref(), ..asked }) {
+            let [low, expected, high] = &mut tokens.input;
+            *expected = (one.input[1].saturating_mul(times) / 1_000).max(*low);
+            *high = (*high).max(expected.saturating_mul(2));
+        }
+        tokens
+    }
+
+    /// What an answered call that may use tools tells about how long such calls are: the name to keep it by, and how many times
+    /// the tokens of its first request it took in all, in thousandths.
+    pub fn of_loop(
+        &self,
+        asked: Asked<'_>,
+        ask: &Ask,
+        persona_bytes: u64,
+        prompt_tokens: u64,
+    ) -> Option<(String, u64)> {
+        let [_, expected, _] = self.tokens(Some(asked), ask, persona_bytes).input;
+        let times = prompt_tokens.saturating_mul(1_000) / expected.max(1);
+        BELIEVABLE_LOOP.contains(&times).then_some((format!("{}{WITH_TOOLS}", asked.model?), times))
     }
 
     /// What tokens cost in billionths of a dollar: low, expected, high; none when the model or its price is not known.
@@ -225,6 +273,7 @@ pub fn add(sum: &mut Three, more: Three) {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn ask(prompt: &str) -> Ask {
@@ -252,6 +301,26 @@ mod tests {
         assert_eq!(copy.tokens(Some(OPENAI), &ask(&"a".repeat(4000)), 0).input, [1800 + 100, 2000 + 300, 2300 + 900]);
         estimates.learn("openai", "gpt-5.4-mini", 1);
         assert_eq!(copy.observed(OPENAI), Some(2_000), "what cannot be is not believed");
+    }
+
+    #[test]
+    fn a_loop_is_one_request_at_least_its_turns_at_most_and_likely_what_was_observed() {
+        let estimates = Estimates::default();
+        let ask = ask(&"a".repeat(3900));
+        let one = estimates.tokens(Some(OPENAI), &ask, 0);
+        let blind = estimates.loop_tokens(OPENAI, &ask, 0, 25);
+        assert_eq!(blind.input, [one.input[0], 4 * one.input[1] + 6 * 800, 25 * one.input[2] + 300 * 3_000]);
+        assert_eq!(blind.output, [one.output[0], one.output[1] + 300, one.output[2] + 24 * 300]);
+        assert_eq!(estimates.loop_tokens(OPENAI, &ask, 0, 1), one);
+        let (name, times) = estimates.of_loop(OPENAI, &ask, 0, 7 * one.input[1]).unwrap();
+        assert_eq!((name.as_str(), times), ("gpt-5.4-mini with tools", 7_000));
+        estimates.learn("openai", &name, times);
+        let seen = estimates.loop_tokens(OPENAI, &ask, 0, 25);
+        assert_eq!(seen.input, [blind.input[0], 7 * one.input[1], blind.input[2]]);
+        assert_eq!(estimates.tokens(Some(OPENAI), &ask, 0), one, "a plain call is no loop");
+        // What a program does in one call is one call to it.
+        let claude = Asked { provider: "claude", kind: ProviderKind::Cli, model: Some("sonnet"), lean: false };
+        assert_eq!(estimates.loop_tokens(claude, &ask, 0, 25), estimates.tokens(Some(claude), &ask, 0));
     }
 
     #[test]

@@ -14,12 +14,13 @@ mod provider;
 mod registry;
 pub mod schema;
 mod setup;
+mod status;
 
 pub use crate::process::MARKER;
 pub use configured::{at_line, providers_table};
 pub use file_tools::FileTools;
 pub use provider::{
-    Allowance, AttemptRequest, Availability, BoxFuture, CallContext, Feedback, Persona, Progress, Provider,
+    Allowance, AttemptRequest, Availability, BoxFuture, Budgeted, CallContext, Feedback, Persona, Progress, Provider,
     ProviderKind, Reply, ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
 };
 pub(crate) use registry::keys_of;

@@ -13,6 +13,7 @@ use crate::core::budget::Charge;
 use crate::core::call::CallSpec;
 use crate::core::ids::{CallId, Hash, RunId};
 use crate::core::outcome::{CallError, CostSource, Provenance, SchemaError, Usage};
+use crate::core::redact::Redactor;
 use crate::core::run::Mood;
 
 /// A boxed future that can move between threads.
@@ -51,6 +52,8 @@ pub struct AttemptRequest {
     pub marker: String,
     /// What was wrong with the attempt before, when it broke the schema.
     pub feedback: Option<Feedback>,
+    /// What a cost budget leaves it; none = there is no cost budget. Part of no key.
+    pub budget: Option<Budgeted>,
 }
 
 impl AttemptRequest {
@@ -69,6 +72,15 @@ impl AttemptRequest {
         let own = self.spec.ask.tools.as_deref();
         own.or_else(|| self.persona.as_ref().and_then(|p| p.tools.as_deref()))
     }
+}
+
+/// What a cost budget leaves an attempt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budgeted {
+    /// What was set aside for it at the start.
+    pub aside: Charge,
+    /// That, and what nobody has set aside: billionths of a US dollar.
+    pub left_nanos: u64,
 }
 
 /// An agent persona: a system prompt with defaults.
@@ -213,24 +225,57 @@ impl Stop {
 
 /// Takes what an attempt says about how far it is.
 #[derive(Clone, Default)]
-pub struct Progress(Option<std::sync::Arc<dyn Fn(String) + Send + Sync>>);
+pub struct Progress {
+    take: Option<std::sync::Arc<dyn Fn(String) + Send + Sync>>,
+    /// Values that are taken out before anything is cut: half of one is known no more.
+    secrets: Redactor,
+}
 
 impl std::fmt::Debug for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Progress").field(&self.0.is_some()).finish()
+        f.debug_tuple("Progress").field(&self.take.is_some()).finish()
     }
 }
 
 impl Progress {
     /// One that gives every message to `take`.
     pub fn new(take: impl Fn(String) + Send + Sync + 'static) -> Self {
-        Self(Some(std::sync::Arc::new(take)))
+        Self { take: Some(std::sync::Arc::new(take)), secrets: Redactor::default() }
+    }
+
+    /// The same without these values.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Redactor) -> Self {
+        Self { secrets, ..self }
     }
 
     /// Says one short sentence. Cheap, and may be dropped: it is for readers only.
     pub fn say(&self, message: impl Into<String>) {
-        if let Some(take) = &self.0 {
-            take(message.into());
+        if let Some(take) = &self.take {
+            let mut message = message.into();
+            self.secrets.exact(&mut message);
+            take(message);
+        }
+    }
+
+    /// Says the beginning of a text, on one line of at most `most` characters. Says nothing when there is none.
+    pub fn say_short(&self, text: &str, most: usize) {
+        if self.take.is_some() {
+            let line = self.short(text, most);
+            if !line.is_empty() {
+                self.say(line);
+            }
+        }
+    }
+
+    /// At most `most` characters of a text on one line, the cut shown and no secret cut in half.
+    pub fn short(&self, text: &str, most: usize) -> String {
+        let mut text = text.to_owned();
+        self.secrets.exact(&mut text);
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match line.char_indices().nth(most) {
+            Some((at, _)) => format!("{}…", &line[..at]),
+            None => line,
         }
     }
 }
@@ -415,6 +460,11 @@ pub trait Provider: Send + Sync {
         Charge { calls: 1, ..Charge::default() }
     }
 
+    /// The same with room for a long answer, where the provider can be told how long an answer may be.
+    fn reserve_long(&self, request: &AttemptRequest) -> Charge {
+        self.reserve(request)
+    }
+
     /// How long an attempt that was asked to end ([`CallContext::stop`]) may take to do so and say what it used. Zero: its
     /// future is dropped at once.
     fn wind_down(&self) -> Duration {
@@ -435,4 +485,31 @@ pub trait Provider: Send + Sync {
         request: &'a AttemptRequest,
         context: &'a CallContext,
     ) -> BoxFuture<'a, Result<Reply, ReplyError>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::Progress;
+    use crate::core::environment::Environment;
+    use crate::core::redact::Redactor;
+
+    #[test]
+    fn what_is_said_is_cut_only_after_the_secrets_are_out_of_it() {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let ear = Arc::clone(&said);
+        let env = Environment::new([("A_KEY".to_owned(), "canary-0123456789".to_owned())]);
+        let progress = Progress::new(move |word| ear.lock().unwrap_or_else(PoisonError::into_inner).push(word))
+            .with_secrets(Redactor::of(&env, ["A_KEY"]));
+        for most in 1..40 {
+            progress.say_short("the key\n is canary-0123456789  indeed", most);
+        }
+        progress.say("canary-0123456789");
+        progress.say_short(" \n", 9);
+        let said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!((said.len(), said[9].as_str(), said[38].as_str()), (40, "the key is…", "the key is [A_KEY] indeed"));
+        assert_eq!(said[39], "[A_KEY]");
+        assert!(said.iter().all(|word| !word.contains("can")), "{said:?}");
+    }
 }

@@ -5,11 +5,12 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use crate::store::error::{NewerStore, StoreError};
 
 /// The migrations in order; the format number is how many have been applied. Never edited after a release.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_observed.sql"),
     include_str!("migrations/0003_money.sql"),
     include_str!("migrations/0004_once.sql"),
+    include_str!("migrations/0005_reasons.sql"),
 ];
 
 /// The format this program writes.

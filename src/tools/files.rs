@@ -13,6 +13,7 @@ use super::glob::Glob;
 use super::path::Below;
 use super::tree::Tree;
 use crate::core::file_rules::FileRules;
+use crate::core::redact::Redactor;
 
 /// What is refused without anybody saying so: the repository's own files, the home of runs, and what usually holds secrets.
 const REFUSED: &[&str] = &[
@@ -66,6 +67,8 @@ pub struct Files {
     refused: Vec<Glob>,
     extensions: Option<BTreeSet<String>>,
     pub(super) bounds: Bounds,
+    /// Values that no cut may go through.
+    pub(super) secrets: Redactor,
     changed: Mutex<BTreeSet<String>>,
 }
 
@@ -99,8 +102,15 @@ impl Files {
                 .map(|list| list.iter().map(|ending| ending.trim_start_matches('.').to_lowercase()).collect()),
             grant,
             bounds,
+            secrets: Redactor::default(),
             changed: Mutex::default(),
         })
+    }
+
+    /// The same, which takes care of these values where it cuts: half a key is known no more, and would be recorded.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Redactor) -> Self {
+        Self { secrets, ..self }
     }
 
     /// The tools on offer.
@@ -156,10 +166,7 @@ impl Files {
             return Ok(rest.to_owned());
         }
         // Whole lines where there are any.
-        let mut end = self.bounds.read_bytes;
-        while !rest.is_char_boundary(end) {
-            end -= 1;
-        }
+        let end = self.secrets.cut(rest, self.bounds.read_bytes);
         let end = rest[..end].rfind('\n').map_or(end, |at| at + 1);
         let next = first + rest[..end].matches('\n').count();
         Ok(format!("{}\n[cut: {} bytes follow; go on with first_line {next}]", &rest[..end], rest.len() - end))

@@ -172,8 +172,43 @@ fn sizes_are_bounded_and_the_cut_is_shown() {
     assert!(place.search("two").ends_with("[cut after 1 lines: narrow it by path, pattern or query]"));
     std::fs::write(place.work().join("bin"), [0, 1, 2]).unwrap();
     assert_eq!(place.read("bin").unwrap_err(), "bin is no text");
+}
+
+#[test]
+fn what_takes_too_long_and_what_is_too_long_is_said() {
+    let mut place = Place::new();
+    // A file that is huge and takes no room.
+    let huge = std::fs::File::create(place.work().join("huge.log")).unwrap();
+    huge.set_len(1 << 40).unwrap();
+    assert_eq!(place.read("huge.log").unwrap_err(), "huge.log is too long: 1099511627776 bytes, 33554432 at most");
+    assert_eq!(place.search("two"), "a.md:2: two\nsrc/b.rs:1: fn two() {}\nsrc/deep/c.rs:1: // two");
     place.bounds.timeout = Duration::ZERO;
-    assert_eq!(place.files().call(Kind::List, &json!({})).unwrap_err(), "it took too long; ask for less");
+    let took = |kind, arguments: Value| place.files().call(kind, &arguments).unwrap_err();
+    assert_eq!(took(Kind::List, json!({})), "it took too long; ask for less");
+    assert_eq!(took(Kind::Search, json!({"query": "two"})), "it took too long; ask for less");
+    assert_eq!(took(Kind::Search, json!({"query": "two", "path": "a.md"})), "it took too long; ask for less");
+}
+
+#[test]
+fn no_cut_goes_through_a_known_value() {
+    const KEY: &str = "canary-0123456789";
+    let mut place = Place::new();
+    place.bounds.read_bytes = 40;
+    let env = crate::core::environment::Environment::new([("A_KEY".to_owned(), KEY.to_owned())]);
+    let secrets = Redactor::of(&env, ["A_KEY"]);
+    let files = place.files().with_secrets(secrets);
+    // At every distance from the cut.
+    for before in 20..45 {
+        std::fs::write(place.work().join("k.md"), format!("{}{KEY}{}", "x".repeat(before), "y".repeat(50))).unwrap();
+        let read = files.call(Kind::Read, &json!({"path": "k.md"})).unwrap();
+        assert!(!read.replace(KEY, "").contains("can"), "{before}: {read}");
+    }
+    for before in 270..310 {
+        std::fs::write(place.work().join("k.md"), format!("{}{KEY}{}", "x".repeat(before), "y".repeat(50))).unwrap();
+        let found = files.call(Kind::Search, &json!({"query": "xx", "path": "k.md"})).unwrap();
+        assert!(!found.replace(KEY, "").contains("can"), "{before}: {found}");
+        assert!(found.len() >= "k.md:1: ".len() + 284, "{before}: {found}");
+    }
 }
 
 #[test]

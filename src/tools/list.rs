@@ -57,6 +57,7 @@ impl Files {
             is_first = false;
             let mut deeper = Vec::new();
             for item in items(&opened)? {
+                deadline.check()?;
                 let path = dir.join(&item.name);
                 if self.is_refused(&path) {
                     continue;

@@ -39,8 +39,8 @@ impl Files {
                 if lines.len() == most {
                     return Ok(false);
                 }
-                let shown: String = line.chars().take(LINE).collect();
-                lines.push(format!("{}:{}: {shown}", path.shown(), number + 1));
+                let end = line.char_indices().nth(LINE).map_or(line.len(), |(at, _)| self.secrets.cut(line, at));
+                lines.push(format!("{}:{}: {}", path.shown(), number + 1, &line[..end]));
             }
             Ok(true)
         };

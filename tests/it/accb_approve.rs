@@ -358,6 +358,14 @@ fn accept_087_a_childs_question_that_expired_unnoticed_lets_the_tree_go_on_when_
 fn accept_099_a_cancel_of_a_paused_run_withdraws_its_questions() {
     let place = Place::new();
     let view = paused_run(&place, ASK, &json!({}));
+    let other = paused_run(&place, ASK, &json!({}));
+    for run in [&view, &other] {
+        let listed = place.json(&["approvals", id(run), "--json"]);
+        let rows: Vec<&Value> = listed["approvals"].as_array().unwrap().iter().map(|row| &row["run_id"]).collect();
+        assert_eq!(rows, [&run["run_id"]], "of the other run nothing is listed: {listed}");
+    }
+    assert_eq!(place.json(&["approvals", "--json"])["approvals_total"], json!(2));
+    assert_eq!(place.json(&["cancel", id(&other), "--json"])["status"], json!("cancelled"));
     let cancelled = place.json(&["cancel", id(&view), "--json"]);
     assert_eq!((&cancelled["status"], &cancelled["status_reason"]), (&json!("cancelled"), &json!("user")));
     assert_eq!(place.json(&["approvals", "--json"])["approvals_total"], json!(0));

@@ -134,7 +134,7 @@ fn claude_row_api_failures_are_classified_by_is_error_and_status_never_by_the_su
         (404, "API Error: 404 model: nope", ErrorClass::BadRequest),
         (429, "API Error: 429 rate_limit_error", ErrorClass::RateLimited),
         (429, "You've hit your limit", ErrorClass::Quota),
-        (500, "API Error: 500 api_error", ErrorClass::Overloaded),
+        (500, "API Error: 500 api_error", ErrorClass::Transport),
         (529, "API Error: 529 overloaded_error", ErrorClass::Overloaded),
     ] {
         let more = json!({"subtype": "success", "is_error": true, "api_error_status": status, "result": said});

@@ -143,13 +143,14 @@ fn codex_row_429_is_retried_by_the_engine_since_the_cli_does_not() {
 }
 
 #[test]
-fn codex_row_500_and_529_are_overloaded_by_their_words() {
-    for message in [
-        "We're currently experiencing high demand, which may cause temporary errors.",
-        "exceeded retry limit, last status: 500 Internal Server Error",
-        "unexpected status 529 : overloaded",
+fn codex_row_500_and_529_are_told_by_their_words_or_status() {
+    for (message, wanted) in [
+        ("We're currently experiencing high demand, which may cause temporary errors.", ErrorClass::Overloaded),
+        ("exceeded retry limit, last status: 500 Internal Server Error", ErrorClass::Transport),
+        ("exceeded retry limit, last status: 503 Service Unavailable", ErrorClass::Overloaded),
+        ("unexpected status 529 : overloaded", ErrorClass::Overloaded),
     ] {
-        assert_eq!(class(message), (ErrorClass::Overloaded, message.to_owned()));
+        assert_eq!(class(message), (wanted, message.to_owned()));
     }
 }
 

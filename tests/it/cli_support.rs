@@ -228,6 +228,7 @@ pub(crate) fn request(prompt: &str) -> AttemptRequest {
         timeout_ms: 60_000,
         marker: format!("stub-{}/run/{number}/1", std::process::id()),
         feedback: None,
+        budget: None,
     }
 }
 

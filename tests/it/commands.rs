@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::cli_support::Stub;
 use crate::support::cli::{Place, Printed, eventually, printed};
 use crate::support::mcp::Mcp;
 
@@ -260,6 +261,72 @@ fn an_agent_is_not_asked_without_its_secret() {
 }
 
 #[test]
+fn accept_070_the_program_of_an_agent_gets_its_secret_in_its_environment_and_nothing_else_ever_holds_it() {
+    let secret = "tok/en+987654321";
+    let says = json!({"type": "item.completed", "item": {"id": "i", "type": "agent_message", "text": format!("it is {secret}")}});
+    let stub = Stub::printing("codex", "codex-cli 0.169.0", &[says, json!({"type": "turn.completed", "usage": {}})], 0)
+        .var("DEPLOY_TOKEN", secret)
+        .var("OTHER_TOKEN", "not-named");
+    let place = place(
+        "name: x\ntasks:\n  a: {prompt: deploy, secrets: [DEPLOY_TOKEN]}\n  b: {after: a, prompt: 'and {{ tasks.a }}'}\n",
+    );
+    let events = place.path().join("heard.jsonl");
+    place.file("user.toml", &format!("[events.all]\nfile = {:?}\n", events.display().to_string()));
+    let owf = |args: &[&str]| {
+        let mut command = stub.command(&place, args);
+        printed(&command.env("OWF_CONFIG", place.path().join("user.toml")).output().unwrap())
+    };
+    let run = owf(&["run", "flow.yaml", "--provider", "codex", "--no-input", "--json"]).json();
+    assert_eq!(json!([run["status"], run["output"]]), json!(["done", "it is [DEPLOY_TOKEN]"]), "{run}");
+    // The stub keeps what it was told last: the task without the secret.
+    assert_eq!(stub.env().get("DEPLOY_TOKEN"), None);
+    assert!(stub.argv().contains(&"shell_environment_policy.ignore_default_excludes=false".to_owned()));
+    assert!(!stub.stdin().contains(secret) && stub.stdin().contains("and it is [DEPLOY_TOKEN]"));
+    place.file("flow.yaml", "name: y\ntasks:\n  a: {prompt: deploy, secrets: [DEPLOY_TOKEN]}\n");
+    let alone =
+        owf(&["run", "flow.yaml", "--provider", "codex", "--cache-policy", "disabled", "--no-input", "--json"]).json();
+    assert_eq!(alone["status"], "done", "{alone}");
+    assert_eq!(stub.env().get("DEPLOY_TOKEN").map(String::as_str), Some(secret));
+    assert_eq!(stub.env().get("OTHER_TOKEN"), None);
+    assert!(!stub.argv().iter().any(|word| word.contains(secret)) && !stub.stdin().contains(secret));
+    assert!(
+        stub.argv().contains(&"shell_environment_policy.ignore_default_excludes=true".to_owned()),
+        "or it hides it"
+    );
+    for report in [&["report", "latest"][..], &["report", "latest", "--html"]] {
+        assert_eq!(owf(report).code, 0);
+    }
+    assert_eq!(owf(&["export", "latest"]).code, 0);
+    assert!(std::fs::read_to_string(&events).unwrap().contains("it is [DEPLOY_TOKEN]"));
+    for place in [place.home(), events] {
+        assert_eq!(files_with(&place, secret), Vec::<String>::new());
+        assert_eq!(files_with(&place, "tok%2Fen"), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn secrets_for_a_service_are_refused_before_anything_is_asked() {
+    let place = place(
+        "name: x\nagents: {w: {provider: openai, model: m}}\ntasks:\n  a: {agent: w, prompt: hi, secrets: [DEPLOY_TOKEN]}\n",
+    );
+    let env = [("DEPLOY_TOKEN", "tok/en+987654321"), ("OPENAI_API_KEY", "sk-nothing")];
+    let refused = view_in(&place, &env);
+    let message = "task `a`: `secrets` are for the environment of a program, and the provider openai is a service";
+    assert_eq!(
+        json!([refused["error"]["code"], refused["error"]["message"]]),
+        json!(["invalid_arguments", message]),
+        "{refused}"
+    );
+    assert_eq!(place.json(&["runs", "--json"])["total"], json!(0));
+    // In a child it is found when its turn comes.
+    place.file("child.yaml", &std::fs::read_to_string(place.path().join("flow.yaml")).unwrap());
+    place.file("flow.yaml", "name: x\ntasks:\n  c: {workflow: ./child.yaml}\n");
+    let failed = view_in(&place, &env);
+    let message = format!("task `c` failed: task `a` failed: {}", message.trim_start_matches("task `a`: "));
+    assert_eq!(json!([failed["status"], failed["error"]["message"]]), json!(["failed", message]), "{failed}");
+}
+
+#[test]
 fn a_cancelled_command_is_ended_with_what_it_started() {
     let place = place("name: x\ntasks:\n  a: {run: [sh, -c, 'sleep 300 & echo $! > pid; echo $$ >> pid; wait']}\n");
     let mut running = place.spawn(&["run", "flow.yaml", "--allow-commands", "--no-input"]);
@@ -366,6 +433,7 @@ tasks:
   escapes: {after: made, run: [echo, '{\"files\": [\"../../etc/passwd\"]}'], outputs: {from: files}}
   tells: {after: [made, found, named], run: [echo, '{{ tasks.found.files }}', '{{ tasks.made.files }}', '{{ tasks.named.files }}']}
   nowhere: {after: nothing, expr: '{{ tasks.nothing.files | length }}'}
+  slugs: {after: [made, found], expr: ['{{ tasks.found.c_js }}', '{{ tasks.found.a_js }}', '{{ tasks.made.b_js }}', '{{ tasks.found.gone_js | default(0) }}']}
 ",
     );
     let run = view(&place, &["--arg", "name=b"]);
@@ -377,6 +445,7 @@ tasks:
         "{output}"
     );
     assert_eq!(output["output"]["nowhere"], json!(0));
+    assert_eq!(output["output"]["slugs"], json!(["dist/deep/c.js", "dist/a.js", "dist/b.js", 0]));
     let told = |label: &str| {
         let call = call(&place, label);
         format!("{}: {}", call["status"].as_str().unwrap(), call["error"]["message"].as_str().unwrap_or("-"))

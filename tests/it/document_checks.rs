@@ -142,16 +142,36 @@ fn accept_080_a_retry_without_a_list_is_warned_about() {
 }
 
 #[test]
-fn fields_of_a_later_version_are_refused_by_name() {
+fn a_field_that_is_none_is_refused_with_the_fields_there_are() {
     let text = "name: x
+tools: {}
+secrets: []
 tasks:
-  a: {prompt: hi, undo: k}
-  c: {prompt: hi, turns: []}
+  a: {prompt: hi, undo: k, retry: {attempts: 2}}
+  c: {prompt: hi, turns: [], timeuot: 3}
 ";
-    let all = found(text);
-    assert!(all.iter().all(|(_, _, code, _)| code == "not_available"), "{all:?}");
-    let names: Vec<&str> = all.iter().map(|(_, _, _, message)| message.split('`').nth(1).unwrap()).collect();
-    assert_eq!(names, ["undo", "turns"]);
+    let all: Vec<_> = check(text)
+        .diagnostics
+        .into_iter()
+        .map(|d| (d.line, d.column, d.message, d.hint.unwrap_or_default()))
+        .collect();
+    let message = |name: &str| format!("there is no field `{name}` here");
+    let said: Vec<(u32, u32, String)> =
+        all.iter().map(|(line, column, text, _)| (*line, *column, text.clone())).collect();
+    assert_eq!(
+        said,
+        [
+            (2, 1, message("tools")),
+            (3, 1, message("secrets")),
+            (5, 19, message("undo")),
+            (5, 28, "`retry` needs `max_attempts`".to_owned()),
+            (5, 36, message("attempts")),
+            (6, 19, message("turns")),
+            (6, 30, format!("{}; did you mean `timeout`?", message("timeuot"))),
+        ]
+    );
+    assert!(all[0].3.starts_with("fields here: $schema, name, description, version, inputs, mode, state"), "{all:?}");
+    assert!(all[5].3.contains(", idempotency_key, "), "{all:?}");
 }
 
 #[test]
@@ -222,4 +242,33 @@ fn what_a_template_may_not_do_is_refused() {
     }
     let (_, _, _, message) = one("name: x\ntasks:\n  a: {expr: 1}\n  b: {after: a, prompt: '{{ tasks.a.name }}'}\n");
     assert!(message.starts_with("`tasks.a.name` is no part of a task: use `tasks.a.data.name`"), "{message}");
+}
+
+#[test]
+fn nothing_is_accepted_that_would_have_no_effect() {
+    let text = "name: x
+tasks:
+  a: {prompt: hi, routes: {}}
+  b: {prompt: hi, timeout: 0}
+  c: {prompt: hi, skip_dependents: true}
+  d: {prompt: hi, read_scope: ../up, write_scope: [ok, /abs]}
+  e: {prompt: hi, max_visits: 3}
+";
+    let in_workspace =
+        |key: &str, path: &str| format!("`{key}` holds relative paths without `..` in the workspace, not `{path}`");
+    assert_eq!(
+        found(text),
+        [
+            finding(3, 19, "wrong_value", "`routes` must not be empty"),
+            finding(4, 19, "wrong_value", "`timeout` must be more than 0"),
+            finding(5, 19, "misplaced", "`skip_dependents` needs `when` or `outcome`: nothing else skips a task"),
+            finding(6, 19, "bad_path", &in_workspace("read_scope", "../up")),
+            finding(6, 38, "bad_path", &in_workspace("write_scope", "/abs")),
+            finding(7, 19, "no_way_back", "nothing leads back to `e`: `max_visits` has no effect"),
+        ]
+    );
+    let empty = "name: x\ntasks:\n  a: {prompt: ''}\n  b: {tool: ''}\n  c: {workflow: ''}\n  d: {run: []}\n  e: {run: [x], secrets: []}\n";
+    let names: Vec<String> = found(empty).into_iter().map(|(_, _, _, message)| message).collect();
+    let not_empty = |name: &str| format!("`{name}` must not be empty");
+    assert_eq!(names, ["prompt", "tool", "workflow", "run", "secrets"].map(not_empty));
 }

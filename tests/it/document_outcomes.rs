@@ -29,7 +29,7 @@ tasks:
     let paper = Paper::answered(text, rules);
     let view = paper.run();
     assert_eq!(view["status"], "cancelled", "{view}");
-    assert_eq!((view.get("status_reason"), view.get("error")), (None, None));
+    assert_eq!((view.get("status_reason"), view.get("error")), (Some(&json!("workflow")), None));
     let expected = json!({"a": "a!", "b": {"outcome": "cancel", "reason": "nothing to do"}});
     assert_eq!(paper.output(), expected);
     assert_eq!(paper.states(), map(&[("a", "done"), ("b", "done"), ("c", "cancelled"), ("slow", "cancelled")]));
@@ -105,6 +105,84 @@ result: '{{{{ tasks.t.data.text }}}}'
         assert_eq!((&view["status"], &view["error"]["message"]), (&json!("failed"), &json!(message)));
         assert_eq!(paper.prompts().len(), tries);
     }
+}
+
+#[test]
+fn a_task_that_asks_to_be_done_again_waits_as_its_retry_says_and_the_wait_is_on_record() {
+    let text = |jitter: &str| {
+        format!(
+            "name: x\ntasks:\n  t: {{prompt: 't {{{{ loop.iteration }}}}', outcome: \"'retry' if loop.iteration < 5 else 'ok'\", retry: {{max_attempts: 5, delay: 2ms, backoff: 3, max_delay: 20ms, jitter: {jitter}, on: [timeout]}}}}\n"
+        )
+    };
+    let waits = |paper: &Paper| -> Vec<u64> {
+        let events = paper.desk.events(&paper.latest());
+        events.iter().filter_map(|e| e["spec"]["ask"]["timer_ms"].as_u64()).collect()
+    };
+    let paper = Paper::answered(&text("none"), ECHO);
+    let view = paper.run();
+    assert_eq!((&view["status"], &view["counts"]["done"]), (&json!("done"), &json!(9)), "{view}");
+    assert_eq!(waits(&paper), [2, 6, 18, 20]);
+    let events = paper.desk.events(&paper.latest());
+    let kinds: Vec<(&str, &str)> =
+        events.iter().filter_map(|e| Some((e["spec"]["kind"].as_str()?, e["spec"]["label"].as_str()?))).collect();
+    assert_eq!(kinds[..3], [("agent", "t"), ("timer", "t"), ("agent", "t")]);
+    let jittered = Paper::answered(&text("full"), ECHO);
+    assert_eq!(jittered.run()["status"], "done");
+    let first = waits(&jittered);
+    assert!(first.iter().zip([2, 6, 18, 20]).all(|(ms, most)| *ms <= most), "{first:?}");
+    let again = Paper::answered(&text("full"), ECHO);
+    assert_eq!(again.run()["status"], "done");
+    assert_eq!(waits(&again), first, "the same run waits the same");
+}
+
+#[test]
+fn a_wait_before_another_try_ends_with_the_run_and_with_a_document_that_fails_fast() {
+    let text = "name: x
+on_failure: fail_fast
+tasks:
+  t: {prompt: t, outcome: \"'retry'\", retry: {max_attempts: 2, delay: 1h, on: [timeout]}}
+  bad: {prompt: bad}
+  after: {after: t, prompt: after}
+";
+    let rules = "  - match: {label: bad}\n    delay_ms: 30\n    error: {class: bad_request, message: no}\n  - match: {label: '*'}\n    text: x";
+    let paper = Paper::answered(text, rules);
+    let view = paper.run();
+    assert_eq!((&view["status"], &view["error"]["message"]), (&json!("failed"), &json!("task `bad` failed: no")));
+    assert_eq!(paper.states(), map(&[("t", "cancelled"), ("bad", "provider_failed"), ("after", "cancelled")]));
+    // A task that ends the run ends the wait of another, too.
+    let text =
+        text.replace("on_failure: fail_fast\n", "").replace("{prompt: bad}", "{prompt: bad, outcome: \"'cancel'\"}");
+    let paper = Paper::answered(
+        &text,
+        "  - match: {label: bad}\n    delay_ms: 30\n    text: enough\n  - match: {label: '*'}\n    text: x",
+    );
+    let view = paper.run();
+    assert_eq!((&view["status"], &view["status_reason"]), (&json!("cancelled"), &json!("workflow")), "{view}");
+    assert_eq!(paper.states(), map(&[("t", "cancelled"), ("bad", "done"), ("after", "cancelled")]));
+}
+
+#[test]
+fn a_run_that_ended_itself_says_so_and_one_without_agents_is_not_called_fake() {
+    let place = crate::support::cli::Place::new();
+    place.file("flow.yaml", "name: x\ntasks:\n  a: {run: [echo, hi], outcome: \"{'outcome': 'cancel', 'reason': 'enough'}\"}\n  b: {after: a, expr: 1}\n");
+    let ended = place.owf(&["run", "flow.yaml", "--allow-commands", "--no-input"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains("the workflow ended itself"), "{ended:?}");
+    let view = place.json(&["status", "latest", "--json"]);
+    assert_eq!(
+        json!([view["status"], view["status_reason"], view["simulated"]]),
+        json!(["cancelled", "workflow", false])
+    );
+    let output = place.owf(&["output", "latest", "--json"]);
+    assert_eq!((output.code, &output.json()["output"]), (3, &json!({"a": "hi"})));
+    assert!(view["next"].as_str().unwrap().starts_with("The workflow ended itself"), "{view}");
+    let listed = place.owf(&["runs"]);
+    let columns: Vec<&str> = listed.out.split_whitespace().collect();
+    assert_eq!(columns[1..6], ["cancelled", "x", "-", "2", "calls"], "{listed:?}");
+    place.file("fake.yaml", "name: f\ntasks:\n  a: {prompt: hi}\n");
+    assert_eq!(place.owf(&["run", "fake.yaml", "--no-input"]).code, 0);
+    let listed = place.owf(&["runs"]);
+    assert!(listed.out.lines().next().unwrap().contains("FAKE"), "{listed:?}");
 }
 
 #[test]
@@ -262,4 +340,21 @@ steps:
     std::fs::remove_file(guarded.place.path().join("notes")).unwrap();
     assert_eq!(guarded.run_with(&["--arg", "word=x", "--cache-policy", "disabled"])["status"], "done");
     assert_eq!(read("notes"), "never\nc\nagain b\nb\na\n");
+}
+
+#[test]
+fn a_cleanup_of_a_task_that_was_begun_twice_runs_once() {
+    let text = "name: x\nsteps:\n  - {id: first, prompt: a, cleanup: note}\n  - {id: last, prompt: b, cleanup: note}\n";
+    let note = "sed 's/.*\"label\":\"\\([a-z]*\\)\".*/\\1/' >> notes\n";
+    let guarded = Guarded::new(text, &[("note", note, "at = \"cleanup\"")]);
+    guarded.place.file(
+        "answers.yaml",
+        &answers("  - match: {label: last, attempt: 1}\n    crash: before_answer\n    text: x\n  - match: {label: '*'}\n    text: ok"),
+    );
+    let crashed = guarded.owf(&["run", "flow.yaml", "--fixtures", "answers.yaml", "--json"]);
+    assert!(!matches!(crashed.code, 0..=3), "{crashed:?}");
+    let notes = || std::fs::read_to_string(guarded.place.path().join("notes")).unwrap_or_default();
+    assert_eq!(notes(), "", "a run that was interrupted has not ended");
+    assert_eq!(guarded.owf(&["resume", "latest", "--json"]).json()["status"], "done");
+    assert_eq!(notes(), "last\nfirst\n");
 }

@@ -144,6 +144,9 @@ fn accept_082_083_and_084_a_question_outlives_its_process_and_is_decided_once() 
     let view = settled(&place, &run);
     assert_eq!(view["status"], "done", "{view}");
     assert_eq!(crate::acca_support::labels(&place), ["before", "apply", "after"]);
+    let decided = place.json(&["approvals", "--state", "approved", "--json"])["approvals"][0].clone();
+    assert_eq!((&decided["state"], &decided["decided_via"]), (&json!("approved"), &json!("cli")), "{decided}");
+    assert!(decided["decided_at"].is_string(), "{decided}");
 }
 
 #[test]

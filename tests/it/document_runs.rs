@@ -77,6 +77,40 @@ tasks:
 }
 
 #[test]
+fn accept_061_a_file_is_found_by_its_short_name_and_the_first_of_two_has_it() {
+    let paper = Paper::answered(
+        "name: x
+tasks:
+  a: {prompt: a, outputs: [src/notes-1.md, doc/notes-1.md, out/files]}
+  b: {after: a, prompt: '{{ tasks.a.notes_1_md }} {{ tasks.a.files }}'}
+",
+        "  - match: {label: '*'}\n    text: ok",
+    );
+    assert_eq!(paper.run()["status"], "done");
+    assert_eq!(paper.prompts()[1], r#"src/notes-1.md ["src/notes-1.md","doc/notes-1.md","out/files"]"#);
+    let text = "name: x
+tasks:
+  a: {prompt: a, outputs: [notes.md]}
+  b: {prompt: b}
+  c: {after: [a, b], prompt: '{{ tasks.a.note_md }} {{ tasks.b.notes_md }}'}
+";
+    let known = "text, data, files, status, error, ok, iterations, cap_reached, decision";
+    let said = |id: &str, part: &str, rest: &str| {
+        format!("`tasks.{id}.{part}` is no part of a task: use `tasks.{id}.data.{part}`, or one of {known}{rest}")
+    };
+    let found: Vec<(String, String)> =
+        crate::document_support::found(text).into_iter().map(|(_, _, code, message)| (code, message)).collect();
+    let code = "unknown_part".to_owned();
+    assert_eq!(
+        found,
+        [
+            (code.clone(), said("a", "note_md", ", or a file of its outputs: notes_md")),
+            (code, said("b", "notes_md", ""))
+        ]
+    );
+}
+
+#[test]
 fn accept_063_a_missing_path_says_what_exists() {
     let paper = Paper::new("name: x\ntasks:\n  a: {prompt: '{{ input.user.nmae }}'}\n");
     let view = paper.run_args(json!({"user": {"name": "n", "mail": "m"}}));
@@ -100,12 +134,16 @@ fn accept_064_a_task_is_tried_as_often_as_it_says() {
     let waits: Vec<&Value> =
         events.iter().filter(|e| e["type"] == "attempt_failed").map(|e| &e["retry_in_ms"]).collect();
     assert_eq!(waits, [&json!(20), &json!(20)]);
-    assert_eq!(events.iter().find(|e| e["type"] == "call_finished").unwrap()["outcome"]["attempts"], 3);
-    let fails = Paper::answered(text, &rule(9));
+    let outcome = &events.iter().find(|e| e["type"] == "call_finished").unwrap()["outcome"];
+    assert_eq!(outcome["attempts"], 3);
+    assert!(outcome["duration_ms"].as_u64().unwrap() >= 40, "both waits were sat out: {outcome}");
+    let each =
+        |n: u32| format!("  - match: {{label: a, attempt: {n}}}\n    error: {{class: overloaded, message: busy {n}}}");
+    let fails = Paper::answered(text, &[each(1), each(2), each(3), each(4)].join("\n"));
     let view = fails.run();
     assert_eq!(
         (view["status"].clone(), view["error"]["message"].clone()),
-        (json!("failed"), json!("task `a` failed: busy"))
+        (json!("failed"), json!("task `a` failed: busy 3"))
     );
     assert_eq!(fails.desk.invocations(), 3);
 }
@@ -126,6 +164,13 @@ tasks:
     paper.run();
     let count = |label: &str| paper.desk.labels().iter().filter(|l| *l == label).count();
     assert_eq!([count("inherits"), count("other"), count("own")], [2, 1, 3]);
+    // Without a list everything that may pass is tried again, and nothing else.
+    let text = "name: x\non_failure: best_effort\ntasks:\n  passes: {prompt: a, retry: {max_attempts: 3}}\n  stays: {prompt: b, retry: {max_attempts: 3}}\n";
+    let rules = "  - match: {label: passes}\n    fail_first: 9\n    error: {class: transport, message: no}\n    text: ok\n  - match: {label: stays}\n    fail_first: 9\n    error: {class: refusal, message: no}\n    text: ok";
+    let open = Paper::answered(text, rules);
+    open.run();
+    let count = |label: &str| open.desk.labels().iter().filter(|l| *l == label).count();
+    assert_eq!([count("passes"), count("stays")], [3, 1]);
 }
 
 const BRANCHES: &str = "tasks:
@@ -159,6 +204,14 @@ fn accept_066_a_failed_task_cancels_only_what_comes_after_it() {
         reasons,
         ["it comes after `bad`, which did not end well", "it comes after `child`, which did not end well"]
     );
+    let own = paper.ends().into_iter().find(|e| e.0 == "bad").unwrap();
+    assert_eq!((own.1.as_str(), own.2.as_str()), ("provider_failed", "I will not"));
+    // Of two that fail the run names the one that failed first.
+    let two = Paper::answered(
+        "name: x\ntasks:\n  late: {prompt: late}\n  soon: {prompt: soon}\n",
+        "  - match: {label: late}\n    delay_ms: 40\n    error: {class: refusal, message: second}\n  - match: {label: soon}\n    error: {class: refusal, message: first}",
+    );
+    assert_eq!(two.run()["error"]["message"], "task `soon` failed: first");
 }
 
 #[test]
@@ -236,12 +289,12 @@ steps:
 "
         )
     };
-    let rules = "  - match: {label: improve}\n    answers:\n      - text: one\n      - text: two\n      - text: three";
+    let rules =
+        "  - match: {label: improve, prompt: draft 2}\n    text: two\n  - match: {label: improve}\n    text: one";
     let stops = Paper::answered(&text("output == 'two'"), rules);
-    stops.run();
-    // Every request differs, so each is the first of its kind.
-    assert_eq!(stops.prompts()[0], "draft 1 after nothing");
-    assert_eq!(stops.prompts()[1], "draft 2 after one");
+    assert_eq!(stops.run()["status"], "done");
+    assert_eq!(stops.prompts(), ["draft 1 after nothing", "draft 2 after one"]);
+    assert_eq!(stops.output(), json!({"n": 2, "capped": false}));
     let capped = Paper::new(&text("output == 'never'"));
     assert_eq!(capped.run()["status"], "done");
     assert_eq!(capped.output(), json!({"n": 3, "capped": true}));
@@ -262,6 +315,13 @@ tasks:
     assert_eq!(paper.output(), json!([]));
     paper.run_args(items(&["a"]));
     assert_eq!(paper.output(), json!(["<about a>"]));
+    let slow = echo.replace(
+        "  - match: {prompt: bad}",
+        "  - match: {prompt: about a}\n    delay_ms: 30\n    text: '<{{ prompt }}>'\n  - match: {prompt: bad}",
+    );
+    paper.desk.answers(&slow);
+    paper.run_args(items(&["a", "b", "c"]));
+    assert_eq!(paper.output(), json!(["<about a>", "<about b>", "<about c>"]), "in the order of the list");
     let view = paper.run_args(items(&["a", "bad", "c"]));
     assert_eq!(view["status"], "failed");
     assert_eq!(view["error"]["message"], "task `all` failed: 1 of 3 items failed; the first is all[1]: no");
@@ -395,6 +455,11 @@ steps:
     let works = Paper::answered(text, "  - match: {label: '*'}\n    text: '<{{ prompt }}>'");
     assert_eq!(works.run()["status"], "done");
     assert_eq!(works.prompts(), ["write freely", "write make it short", "publish <write make it short>"]);
+    let before =
+        text.replace("write {{ loop.feedback", "write {{ loop.previous | default(\"new\") }} {{ loop.feedback");
+    let knows = Paper::answered(&before, "  - match: {label: '*'}\n    text: '<{{ prompt }}>'");
+    assert_eq!(knows.run()["status"], "done");
+    assert_eq!(knows.prompts()[..2], ["write new freely", "write <write new freely> make it short"]);
     let stuck = Paper::answered(text, "  - match: {label: '*'}\n    text: same");
     let view = stuck.run();
     assert_eq!(
@@ -431,4 +496,16 @@ tasks:
         (&spec["timeout_ms"], &spec["cache"], &spec["metadata"]),
         (&json!(5000), &json!("disabled"), &json!({"owner": "me"}))
     );
+}
+
+#[test]
+fn an_expression_that_does_not_come_to_an_end_is_ended() {
+    let loops = "{% for i in range(10000) %}{% for j in range(10000) %}{% endfor %}{% endfor %}";
+    let paper = Paper::new(&format!("name: x\ntasks:\n  a: {{prompt: \"{loops}\"}}\n  b: {{expr: \"{loops}\"}}\n"));
+    assert_eq!(paper.run()["status"], "failed");
+    let told: Vec<String> =
+        paper.ends().into_iter().map(|(label, status, message)| format!("{label} {status} {message}")).collect();
+    let message = "engine ran out of fuel";
+    assert_eq!(told, [format!("a failed {message}"), format!("b failed {message}")]);
+    assert_eq!(paper.desk.invocations(), 0);
 }

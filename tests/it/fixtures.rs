@@ -45,6 +45,7 @@ fn request(label: &str) -> AttemptRequest {
         timeout_ms: 1000,
         marker: String::new(),
         feedback: None,
+        budget: None,
     }
 }
 

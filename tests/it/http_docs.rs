@@ -9,7 +9,7 @@ fn every_test_that_the_page_about_services_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/providers-http.md")).unwrap();
     let mut code = String::new();
-    for dir in ["src/providers", "src/tools", "src/engine", "tests/it"] {
+    for dir in ["src/providers", "src/core", "src/tools", "src/engine", "tests/it"] {
         for entry in walkdir::WalkDir::new(root.join(dir)) {
             let entry = entry.unwrap();
             if entry.path().extension().is_some_and(|ending| ending == "rs") {

@@ -244,6 +244,94 @@ fn what_a_killed_program_used_is_unknown_and_not_nothing() {
     assert_eq!((view["usage"].get("cost_usd"), &view["usage"]["cost_source"]), (None, &json!("unknown")), "{view}");
 }
 
+/// A service whose answer has so many tokens, cut where the request says it may have no more; every request takes `input`.
+fn wordy(input: u64, output: u64) -> Mock {
+    Mock::new(move |seen: &Seen| {
+        let bound = seen.body["max_completion_tokens"].as_u64().unwrap_or(u64::MAX);
+        let mut body = answer("gpt-5.4-mini", input, output.min(bound));
+        if bound < output {
+            body["choices"][0]["finish_reason"] = json!("length");
+        }
+        Answer::json(200, &body)
+    })
+}
+
+fn bounds(mock: &Mock) -> Vec<Option<u64>> {
+    mock.seen().iter().map(|seen| seen.body["max_completion_tokens"].as_u64()).collect()
+}
+
+#[test]
+fn an_answer_is_no_longer_than_a_cost_budget_has_set_aside_and_asked_for_again_where_it_has_room() {
+    let place = Place::new();
+    place.file("many.js", &script(1));
+    // Without a budget nothing bounds it.
+    let mock = wordy(200, 5_000);
+    let free = run(&place, &mock, &["--model", "gpt-5.4-mini"]);
+    assert_eq!((&free["output"], bounds(&mock)), (&json!(["done"]), vec![None]));
+    // 1,800 tokens are set aside: 5,000 would pass the budget, and after the first request there is no room for more.
+    let mock = wordy(200, 5_000);
+    let tight =
+        run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.02", "--cache-policy", "refresh"]);
+    assert_eq!((&tight["output"], bounds(&mock)), (&json!(["budget_exhausted"]), vec![Some(1_800)]), "{tight}");
+    let message = tight["gaps"][0]["message"].as_str().unwrap();
+    assert!(message.starts_with("the answer was cut after 1800 tokens, all that was set aside for it"), "{message}");
+    assert_eq!(tight["usage"]["output_tokens"], json!(1_800));
+    assert!(tight["budget"]["cost_usd"]["spent"].as_f64().unwrap() <= 0.02, "{tight}");
+    // With room it is asked for again, longer, and both requests count.
+    let mock = wordy(200, 5_000);
+    let room =
+        run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.1", "--cache-policy", "refresh"]);
+    assert_eq!((&room["output"], bounds(&mock)), (&json!(["done"]), vec![Some(1_800), Some(7_200)]), "{room}");
+    assert_eq!(room["usage"]["output_tokens"], json!(6_800));
+    // With plenty of it it is given room at once.
+    let mock = wordy(200, 5_000);
+    let plenty =
+        run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "5", "--cache-policy", "refresh"]);
+    assert_eq!((&plenty["output"], bounds(&mock)), (&json!(["done"]), vec![Some(7_200)]), "{plenty}");
+}
+
+#[test]
+fn a_bound_that_follows_from_a_budget_is_no_part_of_the_key_and_what_it_cut_is_not_stored() {
+    let place = Place::new();
+    place.file("many.js", &script(1));
+    let mock = wordy(200, 2_500);
+    let cut = run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.015"]);
+    assert_eq!((&cut["output"], mock.seen().len()), (&json!(["budget_exhausted"]), 1), "{cut}");
+    let whole = run(&place, &mock, &["--model", "gpt-5.4-mini"]);
+    assert_eq!((&whole["output"], mock.seen().len()), (&json!(["done"]), 2), "{whole}");
+    // The answer that was given without a bound is the answer under one.
+    let again = run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.015"]);
+    assert_eq!((&again["output"], mock.seen().len()), (&json!(["done"]), 2), "{again}");
+    assert_eq!(again["counts"]["hit"], json!(1), "{again}");
+}
+
+#[test]
+fn claude_is_told_to_stop_at_what_a_cost_budget_leaves_it() {
+    let place = Place::new();
+    let result = json!({"type": "result", "subtype": "success", "is_error": false, "result": "fine", "stop_reason": "end_turn",
+        "total_cost_usd": 0.25, "usage": {"input_tokens": 10, "output_tokens": 5},
+        "modelUsage": {"claude-sonnet-4-6": {"costUSD": 0.25}}});
+    let stub = Stub::printing("claude", "2.1.329 (Claude Code)", &[result], 0);
+    place.file(
+        "two.js",
+        "export const meta = { name: 'two', description: 'd' }\n\
+         return [await agent('First', { tools: [] }), await agent('Second', { tools: [] })]\n",
+    );
+    let args = ["run", "two.js", "--provider", "claude", "--model", "claude-sonnet-4-6", "--json"];
+    let told = || {
+        let argv = stub.argv();
+        let at = argv.iter().position(|arg| arg == "--max-budget-usd");
+        at.map(|at| argv[at + 1].clone())
+    };
+    stub.json(&place, &args);
+    assert_eq!(told(), None, "without a budget there is no stop");
+    let view = stub.json(&place, &[&args[..], &["--budget-cost-usd", "1", "--cache-policy", "refresh"]].concat());
+    assert_eq!((&view["status"], told().as_deref()), (&json!("done"), Some("0.75")), "{view}");
+    // The stop is no part of any key.
+    let again = stub.json(&place, &[&args[..], &["--budget-cost-usd", "2"]].concat());
+    assert_eq!(again["counts"]["hit"], json!(2), "{again}");
+}
+
 #[test]
 fn a_service_that_counts_nothing_leaves_usage_and_cost_unknown() {
     let (place, mock) = (
@@ -333,6 +421,47 @@ fn an_estimate_learns_how_many_bytes_a_token_of_a_model_is() {
     assert!(span(&seen) < span(&blind), "{blind} {seen}");
     // What the service counted, and 300 for its own framing.
     assert_eq!(seen["expected"], json!(400), "{blind} {seen}");
+}
+
+#[test]
+fn a_dry_run_counts_a_tool_loop_as_many_requests_and_knows_what_earlier_ones_took() {
+    let place = Place::new();
+    let listing = json!({"id": "c1", "model": "gpt-5.4-mini", "choices": [{"index": 0, "finish_reason": "tool_calls",
+        "message": {"role": "assistant", "content": null, "tool_calls": [{"id": "t1", "type": "function",
+            "function": {"name": "list_files", "arguments": "{}"}}]}}],
+        "usage": {"prompt_tokens": 500, "completion_tokens": 20}});
+    // Every attempt asks for the list of files once, then answers.
+    let mock = Mock::new(move |seen: &Seen| {
+        let heard = seen.body["messages"].as_array().is_some_and(|turns| turns.len() > 1);
+        Answer::json(200, &if heard { answer("gpt-5.4-mini", 700, 30) } else { listing.clone() })
+    });
+    let script = |options: &str| {
+        format!(
+            "export const meta = {{ name: 'many', description: 'd' }}\nreturn await agent('{}', {options})\n",
+            "x".repeat(400)
+        )
+    };
+    place.file("plain.js", &script("{}"));
+    place.file("loop.js", &script("{ readScope: ['.'] }"));
+    let estimate = |name: &str, provider: &str, model: &str| {
+        let args = ["dry-run", name, "--provider", provider, "--model", model, "--json"];
+        owf(&place, &mock, &args).json()["estimate"].clone()
+    };
+    let of = |name: &str| estimate(name, "openai", "gpt-5.4-mini")["input_tokens"].clone();
+    let (plain, before) = (of("plain.js"), of("loop.js"));
+    assert_eq!(before["low"], plain["low"], "it may answer at once");
+    let number = |band: &Value, key: &str| band[key].as_u64().unwrap();
+    assert!(number(&before, "expected") > 3 * number(&plain, "expected"), "{plain} {before}");
+    assert!(number(&before, "high") > 25 * number(&plain, "high"), "{plain} {before}");
+    let ran =
+        owf(&place, &mock, &["run", "loop.js", "--provider", "openai", "--model", "gpt-5.4-mini", "--json"]).json();
+    assert_eq!((&ran["output"], &ran["usage"]["input_tokens"]), (&json!("fine"), &json!(1_200)), "{ran}");
+    // What it took is what the next one is expected to take, to the rounding.
+    assert!(number(&of("loop.js"), "expected").abs_diff(1_200) < 3, "{}", of("loop.js"));
+    // Of an agent program the profile counts: without tools it sends a short prompt of its own.
+    place.file("lean.js", &script("{ tools: [] }"));
+    let of = |name: &str| number(&estimate(name, "claude", "claude-sonnet-4-6")["input_tokens"], "expected");
+    assert!(of("plain.js") > 10 * of("lean.js"), "{} {}", of("plain.js"), of("lean.js"));
 }
 
 #[test]

@@ -357,3 +357,73 @@ command = [\"sh\", \"-c\", \"cat > /dev/null; echo asked >> asked; echo '{\\\"ve
         ("asked\n", "{\"to\":\"test\",\"version\":\"3\"}\n")
     );
 }
+
+#[test]
+fn accept_100_an_undo_whose_process_ended_is_repeated_only_when_that_is_said() {
+    let place = place("name: x\ntasks:\n  p: {tool: slow}\n");
+    let config = "[tools.slow]\ncommand = [\"true\"]\nundo = [\"sh\", \"-c\", \"echo x >> begun; until test $(wc -l < begun) -eq 2; do sleep 0.01; done; echo y >> ended\"]\n";
+    place.file("user.toml", config);
+    let id = run(&place)["run_id"].as_str().unwrap().to_owned();
+    let begun = || std::fs::read_to_string(place.path().join("begun")).unwrap_or_default().lines().count();
+    let args = ["undo", &id, "c0001", "--json"];
+    let mut command = place.command(&args);
+    command.env("OWF_CONFIG", place.path().join("user.toml"));
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    eventually(5 * SECOND, "it has begun", || begun() == 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let again = owf(&place, &args);
+    let error = again.json()["error"].clone();
+    let message = error["message"].as_str().unwrap();
+    assert_eq!((again.code, &error["code"]), (2, &json!("undo_refused")));
+    assert!(message.starts_with(&format!("{id}/c0001 may have been taken back: that was begun at 20")), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains("`--repeat`"), "{error}");
+    assert_eq!(begun(), 1);
+    let repeated = owf(&place, &["undo", &id, "c0001", "--repeat", "--json"]);
+    assert_eq!((repeated.code, begun()), (0, 2), "{repeated:?}");
+    // Of the one whose process was killed nothing went on beside it.
+    assert_eq!(std::fs::read_to_string(place.path().join("ended")).unwrap(), "y\n");
+    let over = owf(&place, &["undo", &id, "c0001", "--repeat", "--json"]);
+    assert_eq!(over.json()["error"]["message"], json!(format!("{id}/c0001 was taken back already")));
+}
+
+#[test]
+fn what_was_only_invented_is_not_taken_back() {
+    let place = place("name: x\ntasks:\n  p: {tool: publish}\n");
+    place.file("answers.yaml", "owf_fixtures: 1\nrules:\n  - match: {tool: publish}\n    json: {id: 7}\n");
+    let id =
+        owf(&place, &[RUN, &["--fixtures", "answers.yaml"]].concat()).json()["run_id"].as_str().unwrap().to_owned();
+    place.file("may_undo", "");
+    let refused = owf(&place, &["undo", &id, "c0001", "--json"]);
+    let message = format!("{id}/c0001 is not done, so there is nothing to take back");
+    assert_eq!((refused.code, &refused.json()["error"]["message"]), (2, &json!(message)));
+    assert!(!place.path().join("undone").exists());
+}
+
+#[test]
+fn who_agreed_to_a_tool_is_asked_again_when_another_may_have_used_it_for_the_same_key() {
+    let place = place("name: x\ntasks:\n  p: {tool: asks, idempotency_key: k}\n");
+    let config = "[tools.asks]\ncommand = [\"sh\", \"-c\", \"echo x >> begun; until test -e go; do sleep 0.01; done; echo 7\"]\nrequires_approval = true\n";
+    place.file("user.toml", config);
+    let begun = || std::fs::read_to_string(place.path().join("begun")).unwrap_or_default().lines().count();
+    let status = |run: &str| owf(&place, &["status", run, "--json"]).json();
+    let asked = |run: &str| status(run)["approvals"][0]["kind"].clone();
+    let lost = run(&place)["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(asked(&lost), "tool");
+    assert!(matches!(owf(&place, &["approve", &lost, "--json"]).code, 0 | 3));
+    eventually(5 * SECOND, "it has begun", || begun() == 1);
+    let pid = status(&lost)["run"]["owner"]["pid"].as_u64().unwrap();
+    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    assert!(killed.success());
+    eventually(5 * SECOND, "its process is gone", || status(&lost)["status"] == "interrupted");
+    place.file("go", "");
+    let next = run(&place)["run_id"].as_str().unwrap().to_owned();
+    for kind in ["tool", "repeat"] {
+        eventually(5 * SECOND, "a question", || status(&next)["status"] == "paused" && asked(&next) == kind);
+        assert!(matches!(owf(&place, &["approve", &next, "--json"]).code, 0 | 3));
+    }
+    eventually(5 * SECOND, "the run ends", || status(&next)["status"] == "done");
+    assert_eq!((status(&next)["output"].clone(), begun()), (json!(7), 2));
+    let questions = owf(&place, &["approvals", &next, "--state", "approved", "--json"]).json();
+    assert_eq!(questions["approvals_total"], json!(2), "{questions}");
+}

@@ -11,11 +11,14 @@ pub struct UndoArgs {
     pub run: String,
     /// The call
     pub call: String,
+    /// Take it back although that was begun before and nobody knows how it ended
+    #[arg(long)]
+    pub repeat: bool,
 }
 
 /// Takes the call back and says so.
 pub fn run(ctx: &mut Context, args: &UndoArgs) -> Outcome {
-    let view = ctx.engine.undo(&args.run, &args.call)?;
+    let view = ctx.engine.undo(&args.run, &args.call, args.repeat)?;
     ctx.reply(&view, |view, _| {
         let said = view.output.as_ref().map(|output| format!(": {}", output.trim())).unwrap_or_default();
         format!("{}/{} of {} taken back{said}\n", view.run_id, view.call_id, view.tool)

@@ -273,6 +273,9 @@ fn stopped(out: &mut String, view: &RunView, term: &Terminal) {
     }
     if view.status_reason == Some(StatusReason::Superseded) {
         out.push_str("  another run took its place: owf runs\n");
+    } else if view.status_reason == Some(StatusReason::Workflow) {
+        let short = view.run_id.short();
+        let _ = writeln!(out, "  the workflow ended itself; what there was: owf output {short}");
     } else {
         let _ = writeln!(out, "  go on: owf resume {}", view.run_id.short());
     }

@@ -58,11 +58,21 @@ fn cells(row: &RunRow, now: Millis, long: bool) -> [String; 7] {
         id,
         row.status.as_str().to_owned(),
         cut_middle(&row.workflow_name, 24),
-        if row.simulated || row.provider == "fake" { "FAKE".to_owned() } else { clean(&row.provider) },
+        answered_by(row),
         calls,
         cost(row.cost_usd, row.cost_source),
         ago(&row.created_at, now),
     ]
+}
+
+/// Who answered: a run whose calls were all programs and tools was not answered by the provider it would have asked.
+fn answered_by(row: &RunRow) -> String {
+    match row.provider.as_str() {
+        _ if row.simulated => "FAKE".to_owned(),
+        "fake" if row.status.is_ended() => "-".to_owned(),
+        "fake" => "FAKE".to_owned(),
+        other => clean(other),
+    }
 }
 
 /// `3 runs`.

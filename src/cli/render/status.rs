@@ -33,7 +33,9 @@ pub fn screen(view: &RunView, now: Millis, term: &Terminal) -> String {
         let changed = if facts.source_changed == Some(true) { " (changed since the start)" } else { "" };
         let place = path.map_or_else(|| "   (no file)".to_owned(), |p| format!("   {p}{changed}"));
         let _ = writeln!(out, "workflow: {}{place}", clean(&facts.row.workflow_name));
-        let _ = writeln!(out, "provider: {}", provider(&facts.row.provider, facts.row.model.as_deref()));
+        let nobody = facts.row.provider == "fake" && view.status.is_ended() && !view.simulated;
+        let name = if nobody { "-" } else { facts.row.provider.as_str() };
+        let _ = writeln!(out, "provider: {}", provider(name, facts.row.model.as_deref()));
         let at = facts.row.created_at.get(..16).unwrap_or(&facts.row.created_at).replace('T', " ");
         let _ = writeln!(out, "started: {at} by {}, {}", clean(&facts.row.started_by), ago(&facts.row.created_at, now));
         if let Some(owner) = &facts.owner {

@@ -17,9 +17,9 @@ impl RunMachine {
     /// Asks the question of a call: its own, or whether a lost attempt is to be repeated. A question that the journal already
     /// holds is not asked twice, and its recorded answer counts.
     pub(super) fn ask(&mut self, call_id: CallId, ledger: &mut Ledger) {
-        // A call can have two questions: the answer to one is none to the other.
-        let other = self.call(call_id).and_then(|c| c.question.as_ref()).map(|(_, question)| question.message.clone());
-        let same = |note: &ApprovalNote| other.as_ref().is_none_or(|message| *message == note.message);
+        // A call can have two questions: who agreed to a tool did not agree to its repetition; the other way round they did.
+        let repeats = self.call(call_id).is_some_and(|c| matches!(c.question, Some((ApprovalKind::Repeat, _))));
+        let same = |note: &ApprovalNote| !repeats || note.kind == ApprovalKind::Repeat;
         let recorded = self.history.call(call_id).and_then(|r| r.approval.clone());
         if let Some((note, decision)) = recorded.filter(|(note, _)| same(note)) {
             self.approvals.insert(note.approval_id, call_id);

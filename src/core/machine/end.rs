@@ -28,8 +28,8 @@ impl RunMachine {
 
     /// The workflow ended the run before its time.
     pub(super) fn ended_itself(&mut self, output: Option<Value>, ledger: &mut Ledger) {
-        let status = RunStatus::Cancelled;
-        self.finish(RunOutcome { status, reason: None, output, error: None, superseded_by: None }, ledger);
+        let (status, reason) = (RunStatus::Cancelled, Some(StatusReason::Workflow));
+        self.finish(RunOutcome { status, reason, output, error: None, superseded_by: None }, ledger);
     }
 
     pub(super) fn failed(&mut self, error: RunError, ledger: &mut Ledger) {

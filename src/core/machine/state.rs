@@ -256,6 +256,11 @@ impl RunMachine {
         self.call(call_id).map(|c| (c.key, c.occurrence))
     }
 
+    /// What is set aside for a call.
+    pub fn reserved(&self, call_id: CallId) -> Charge {
+        self.call(call_id).and_then(|c| c.reserved).unwrap_or_default()
+    }
+
     /// The request of a call.
     pub fn spec(&self, call_id: CallId) -> Option<&Arc<CallSpec>> {
         self.call(call_id).map(|c| &c.spec)

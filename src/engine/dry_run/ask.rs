@@ -27,6 +27,8 @@ pub(super) struct Prepared {
     schema: Option<Arc<CompiledSchema>>,
     /// The provider a real run would ask.
     provider: String,
+    /// Whether it lets the call use tools of the workspace.
+    pub(super) reads: bool,
 }
 
 impl Prepared {
@@ -75,13 +77,15 @@ impl Prepared {
             timeout_ms: spec.timeout_ms.unwrap_or(stage.settings.engine.call_timeout_ms),
             marker: String::new(),
             feedback: None,
+            budget: None,
         };
+        let reads = provider.reads_workspace(&request);
         let provider = match spec.kind {
             CallKind::Command => commands::NAME.to_owned(),
             CallKind::Tool => "tool".to_owned(),
             _ => provider.name().to_owned(),
         };
-        Ok(Self { request, schema, provider })
+        Ok(Self { request, schema, provider, reads })
     }
 
     /// The plan the machine is told.

@@ -8,6 +8,7 @@ use crate::providers::estimate::{Asked, Three, add};
 use crate::providers::{Registry, Setup};
 
 use super::record::Rehearsed;
+use crate::tools::Bounds;
 
 /// The sum over calls.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -56,10 +57,16 @@ impl Sum {
             provider: adapter.name(),
             kind: adapter.kind(),
             model: model.as_deref(),
-            lean: false,
+            lean: !call.reads,
         });
         let estimates = &planned.setup.estimates;
-        let tokens = estimates.tokens(asked, ask, call.persona_bytes);
+        let tokens = match asked {
+            Some(asked) if call.reads => {
+                let turns = u64::from(Bounds::default().max_turns);
+                estimates.loop_tokens(asked, ask, call.persona_bytes, turns)
+            }
+            Some(_) | None => estimates.tokens(asked, ask, call.persona_bytes),
+        };
         add(&mut self.input, tokens.input);
         add(&mut self.output, tokens.output);
         let (Some(provider), Some(asked)) = (provider, asked) else {

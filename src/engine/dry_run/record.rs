@@ -21,6 +21,8 @@ pub(super) struct Rehearsed {
     pub(super) model: Option<String>,
     /// Size of the persona's system prompt.
     pub(super) persona_bytes: u64,
+    /// Whether it may use tools of the workspace, as the provider that a real run would ask understands it.
+    pub(super) reads: bool,
     pub(super) started: bool,
     /// Its outcome's status and the class of its error.
     pub(super) ended: Option<(CallStatus, Option<ErrorClass>)>,
@@ -87,6 +89,7 @@ impl Record {
                     provider: None,
                     model: None,
                     persona_bytes: 0,
+                    reads: false,
                     started: false,
                     ended: None,
                     reused: None,

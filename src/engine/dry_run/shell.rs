@@ -275,10 +275,9 @@ impl Shell<'_> {
         let identity = self.machine.identity(call_id).unwrap_or((Hash::of(""), 1));
         match Prepared::new(stage, &self.scene, call_id, identity, spec) {
             Ok(prepared) => {
-                if let (Some(call), Some(persona)) =
-                    (stage.record.call_mut(self.number, call_id), &prepared.request.persona)
-                {
-                    call.persona_bytes = persona.system.len() as u64;
+                if let Some(call) = stage.record.call_mut(self.number, call_id) {
+                    call.persona_bytes = prepared.request.persona.as_ref().map_or(0, |p| p.system.len() as u64);
+                    call.reads = prepared.reads;
                 }
                 let plan = prepared.plan();
                 self.prepared.insert(call_id, prepared);

@@ -142,6 +142,9 @@ fn remark(view: &RunView) -> Option<String> {
             format!("The process that executed the run is gone; `owf resume` goes on with it. {so_far}")
         }
         (RunStatus::Cancelled, Some(StatusReason::Superseded)) => "Another run took the place of this one.".to_owned(),
+        (RunStatus::Cancelled, Some(StatusReason::Workflow)) => {
+            "The workflow ended itself before its time; its result is what there was.".to_owned()
+        }
         (RunStatus::Cancelled, _) => "The run was cancelled before it returned.".to_owned(),
     })
 }

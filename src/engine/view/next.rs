@@ -92,6 +92,9 @@ pub fn of_run(view: &RunView) -> String {
         ),
         RunStatus::Cancelled => match view.status_reason {
             Some(StatusReason::Superseded) => "Another run took its place: owf_list_runs shows it.".to_owned(),
+            Some(StatusReason::Workflow) => {
+                "The workflow ended itself, with what there was: owf_output; its log says why.".to_owned()
+            }
             _ => format!("owf_resume with run_id {run_id} starts a new run that reuses the finished calls."),
         },
         RunStatus::Interrupted => {

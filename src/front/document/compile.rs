@@ -111,6 +111,7 @@ pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option
         graph::unreachable(&plan, report);
     }
     guards(&plan, &written, report);
+    visits(&plan, &written, report);
     let mut guarded = vec![false; plan.tasks.len()];
     plan.tasks.iter().filter_map(|t| t.guard).for_each(|g| guarded[g.retry] = true);
     for (index, one) in written.iter().enumerate() {
@@ -205,6 +206,25 @@ fn guards(plan: &Plan, written: &[Written<'_>], report: &mut Report<'_>) {
                 plan.tasks[guard.retry].id, task.id
             );
             report.error(at, "bad_guard", message);
+        }
+    }
+}
+
+/// Warns of tasks that may be visited again, to which nothing leads back.
+fn visits(plan: &Plan, written: &[Written<'_>], report: &mut Report<'_>) {
+    for (index, task) in plan.tasks.iter().enumerate().filter(|(_, task)| task.max_visits > 1) {
+        let leads_back = |(from, other): (usize, &Task)| {
+            let mut targets = other.routes.iter().flat_map(|routes| &routes.targets);
+            other.guard.is_some_and(|guard| guard.retry == index)
+                || targets.any(|(_, to)| to.task() == Some(index) && plan.goes_back(from, index))
+        };
+        if !plan.tasks.iter().enumerate().any(leads_back) {
+            let at = written[index].node.entry("max_visits").map_or(task.at, |(at, _)| at);
+            report.warning(
+                at,
+                "no_way_back",
+                format!("nothing leads back to `{}`: `max_visits` has no effect", task.id),
+            );
         }
     }
 }

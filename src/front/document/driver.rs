@@ -44,6 +44,8 @@ pub(super) enum Role {
     Record,
     /// It asks before a task.
     Approval { task: usize, generation: u32 },
+    /// It waits before a task is done again.
+    Wait { task: usize, generation: u32 },
     /// It does a task, or one item of it.
     Work { task: usize, generation: u32, item: usize, takes_slot: bool },
 }
@@ -109,6 +111,12 @@ impl Driver for DocumentDriver {
                 if self.tasks[task].generation == generation {
                     self.tasks[task].calls.retain(|c| *c != call_id);
                     self.decided(task, call_id, outcome);
+                }
+            }
+            Some(Role::Wait { task, generation }) => {
+                if self.tasks[task].generation == generation {
+                    self.tasks[task].calls.retain(|c| *c != call_id);
+                    self.waited(task, call_id, outcome);
                 }
             }
             Some(Role::Work { task, generation, item, takes_slot }) => {
@@ -254,7 +262,7 @@ impl DocumentDriver {
         let call_id = CallId(self.roles.len() as u32);
         match role {
             Role::Record => {}
-            Role::Approval { task, .. } => self.tasks[task].calls.push(call_id),
+            Role::Approval { task, .. } | Role::Wait { task, .. } => self.tasks[task].calls.push(call_id),
             Role::Work { task, takes_slot, .. } => {
                 self.in_flight += usize::from(takes_slot);
                 self.tasks[task].calls.push(call_id);

@@ -2,13 +2,14 @@
 
 use serde_json::{Value as Json, json};
 
-use super::driver::DocumentDriver;
+use super::driver::{DocumentDriver, Role};
 use super::progress::{End, Stand};
 use super::template::{Template, json_text};
 use super::values::TaskResult;
+use crate::core::call::{Ask, CallKind};
 use crate::core::event::LogLevel;
-use crate::core::ids::CallId;
-use crate::core::outcome::{CallStatus, ErrorClass};
+use crate::core::ids::{CallId, Hash};
+use crate::core::outcome::{CallStatus, ErrorClass, Outcome};
 
 /// How often a task is done at most when it asks to be done again and its `retry` does not say.
 const MOST_TRIES: u32 = 3;
@@ -89,7 +90,10 @@ impl DocumentDriver {
                 }
                 progress.again(result.value.clone(), reason);
                 self.log(LogLevel::Info, format!("{id}: is done again{why}"), json!({"task": id, "outcome": "retry"}));
-                self.queue(task);
+                match self.wait_ms(task) {
+                    0 => self.queue(task),
+                    ms => self.wait(task, ms),
+                }
             }
             Word::Cancel => {
                 self.log(LogLevel::Info, format!("{id}: ends the run{why}"), json!({"task": id, "outcome": "cancel"}));
@@ -99,6 +103,40 @@ impl DocumentDriver {
             }
         }
         true
+    }
+
+    /// How long a task that asked to be done again waits, by its `retry`.
+    fn wait_ms(&self, task: usize) -> u64 {
+        let Some(retry) = &self.plan.tasks[task].retry else { return 0 };
+        let tries = self.tasks[task].tries;
+        let grown = retry.delay_ms as f64 * retry.backoff.max(1.0).powi(tries.saturating_sub(1) as i32);
+        let most = (grown as u64).min(retry.max_delay_ms.unwrap_or(u64::MAX));
+        if !retry.jitter {
+            return most;
+        }
+        // It follows from task and try: a replay waits the same.
+        let seed = Hash::of(format!("{} {} {tries}", self.plan.name, self.plan.tasks[task].id));
+        let [a, b, c, d, ..] = *seed.as_bytes();
+        u64::from(u32::from_le_bytes([a, b, c, d])) % most.saturating_add(1).max(1)
+    }
+
+    /// Waits, on record, before a task is done again.
+    fn wait(&mut self, task: usize, ms: u64) {
+        let spec = self.spec(task, CallKind::Timer, Ask { timer_ms: Some(ms), ..Ask::default() });
+        let generation = self.tasks[task].generation;
+        self.request(spec, Role::Wait { task, generation });
+    }
+
+    /// A wait is over: its time has come, or it was ended.
+    pub(super) fn waited(&mut self, task: usize, call: CallId, outcome: &Outcome) {
+        if outcome.status == CallStatus::Done {
+            return self.queue(task);
+        }
+        if self.stopping {
+            return self.stopped(task);
+        }
+        let message = outcome.error.as_ref().map_or("the wait before it was ended", |error| &error.message).to_owned();
+        self.fail_done(task, Some(call), &message);
     }
 
     /// Ends the run where it stands: what has not begun is cancelled, what runs is ended with the run.

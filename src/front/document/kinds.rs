@@ -53,14 +53,11 @@ impl Builder<'_, '_, '_, '_> {
                 Kind::Approval
             }
             [] => {
-                // What is missing may be a field of a later version, which has been named already.
-                if !self.one.node.entries().iter().any(|(_, k, _)| types::LATER.iter().any(|(_, name)| k == name)) {
-                    let message = format!(
-                        "`{}` does nothing: it needs `prompt`, `run`, `tool`, `expr`, `workflow` or `approval`",
-                        self.one.id
-                    );
-                    self.report.error(self.one.at, "missing_field", message);
-                }
+                let message = format!(
+                    "`{}` does nothing: it needs `prompt`, `run`, `tool`, `expr`, `workflow` or `approval`",
+                    self.one.id
+                );
+                self.report.error(self.one.at, "missing_field", message);
                 Kind::Approval
             }
             _ => {
@@ -236,6 +233,22 @@ impl Builder<'_, '_, '_, '_> {
         }
         if written.until.is_some() && written.for_each.is_some() {
             self.error("until", "misplaced", "`until` and `for_each` exclude each other");
+        }
+        if written.routes.as_ref().is_some_and(serde_json::Map::is_empty) {
+            self.error("routes", "wrong_value", "`routes` must not be empty");
+        }
+        if written.timeout.is_some_and(|timeout| timeout.ms == 0) {
+            self.error("timeout", "wrong_value", "`timeout` must be more than 0");
+        }
+        if written.skip_dependents && written.when.is_none() && written.outcome.is_none() {
+            let message = "`skip_dependents` needs `when` or `outcome`: nothing else skips a task";
+            self.error("skip_dependents", "misplaced", message);
+        }
+        for (key, scope) in [("read_scope", &written.read_scope), ("write_scope", &written.write_scope)] {
+            for path in scope.iter().flat_map(OneOrMany::list).filter(|path| !stays_below(path)) {
+                let message = format!("`{key}` holds relative paths without `..` in the workspace, not `{path}`");
+                self.error(key, "bad_path", message);
+            }
         }
         if written.route.is_some() && written.routes.is_none() {
             self.error("route", "misplaced", "`route` needs `routes`");

@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::compile::unknown_task;
-use super::plan::Plan;
-use super::refs::Ref;
+use super::plan::{Outputs, Plan};
+use super::refs::{PARTS, Ref, no_part};
 use super::report::Report;
 use super::template::Template;
+use super::values::slug;
 use crate::core::located::{Data, Node};
 use crate::front::script::close;
 
@@ -58,11 +59,10 @@ pub(super) fn check_refs(plan: &mut Plan, template: &Template, place: Place, nod
 pub(super) fn check_result(plan: &mut Plan, template: &Template, node: &Node, report: &mut Report<'_>) {
     for found in template.refs() {
         let problem = match found.root.as_str() {
-            "tasks" => found
-                .path
-                .first()
-                .filter(|id| !plan.by_id.contains_key(*id))
-                .map(|id| ("unknown_task", unknown_task(plan, id))),
+            "tasks" => found.path.first().and_then(|id| match plan.by_id.get(id) {
+                None => Some(("unknown_task", unknown_task(plan, id))),
+                Some(index) => part(plan, *index, found),
+            }),
             "item" | "loop" | "output" => Some(("unknown_name", format!("`{}` is there only in a task", found.root))),
             _ => common(plan, found, "result"),
         };
@@ -96,7 +96,7 @@ fn task_ref(plan: &Plan, found: &Ref, place: Place) -> Option<(&'static str, Str
         return Some(("undeclared_dependency", format!("`{own}` has no result yet while it is being asked")));
     }
     if plan.is_before(index, place.task) {
-        return None;
+        return part(plan, index, found);
     }
     let message = if plan.is_before(place.task, index) {
         format!("`{id}` comes after `{own}`, so it has no result yet")
@@ -104,6 +104,25 @@ fn task_ref(plan: &Plan, found: &Ref, place: Place) -> Option<(&'static str, Str
         format!("`{own}` does not come after `{id}`: add it to `after`")
     };
     Some(("undeclared_dependency", message))
+}
+
+/// A part of a task is one of those that all have, or the short name of a file that it makes.
+fn part(plan: &Plan, index: usize, found: &Ref) -> Option<(&'static str, String)> {
+    let (id, name) = (found.path.first()?, found.path.get(1).filter(|name| !PARTS.contains(&name.as_str()))?);
+    let task = &plan.tasks[index];
+    let fixed = match &task.outputs {
+        Some(Outputs::Files(files)) => files.iter().map(Template::fixed).collect::<Option<Vec<_>>>(),
+        Some(Outputs::Pattern(_) | Outputs::From(_)) => None,
+        None if task.makes_files() => None,
+        None => return Some(("unknown_part", no_part(id, name))),
+    };
+    // Names with templates in them, and files that are found later, are known only then.
+    let slugs: Vec<String> = fixed?.iter().map(|file| slug(file)).collect();
+    if slugs.contains(name) {
+        return None;
+    }
+    let message = format!("{}, or a file of its outputs: {}", no_part(id, name), slugs.join(", "));
+    Some(("unknown_part", message))
 }
 
 fn one_of(root: &str, known: &[&str], found: &Ref) -> Option<(&'static str, String)> {

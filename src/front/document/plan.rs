@@ -98,6 +98,16 @@ pub(super) struct Task {
     pub(super) outputs: Option<Outputs>,
 }
 
+impl Task {
+    /// Whether it may leave files that nobody has named before.
+    pub(super) fn makes_files(&self) -> bool {
+        match &self.kind {
+            Kind::Agent { ask, .. } => ask.isolation.is_some() || ask.write_scope.is_some(),
+            Kind::Expr { .. } | Kind::Command(_) | Kind::Tool { .. } | Kind::Workflow { .. } | Kind::Approval => false,
+        }
+    }
+}
+
 /// What a task does.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {

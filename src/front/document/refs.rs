@@ -8,6 +8,12 @@ use crate::front::script::close;
 pub(super) const PARTS: &[&str] =
     &["text", "data", "files", "status", "error", "ok", "iterations", "cap_reached", "decision"];
 
+/// What is said of a part that a task does not have.
+pub(super) fn no_part(id: &str, part: &str) -> String {
+    let known = PARTS.join(", ");
+    format!("`tasks.{id}.{part}` is no part of a task: use `tasks.{id}.data.{part}`, or one of {known}")
+}
+
 /// Where the parts of tasks are found by the rewritten template.
 pub(super) const TASK_PARTS: &str = "tasks__parts";
 
@@ -340,14 +346,9 @@ impl Walk {
                 return self.problem(message);
             }
             "tasks" if whole > 1 => {
-                let part = path.get(1).map(String::as_str);
-                if !part.is_some_and(|part| PARTS.contains(&part)) {
-                    let (id, part) = (&path[0], part.unwrap_or("[...]"));
-                    let message = format!(
-                        "`tasks.{id}.{part}` is no part of a task: use `tasks.{id}.data.{part}`, or one of {}",
-                        { PARTS.join(", ") }
-                    );
-                    self.found.problems.push(message);
+                // Any other name may be that of a file; whether it can be is known where the tasks are.
+                if path.get(1).is_none() {
+                    self.found.problems.push(no_part(&path[0], "[...]"));
                     return;
                 }
                 self.found.edits.push((range.0, range.1, TASK_PARTS));

@@ -23,6 +23,15 @@ impl<'s> Report<'s> {
         self.add(Severity::Error, at, code, message.into());
     }
 
+    /// The same, with what to do about it.
+    pub(super) fn hinted(&mut self, at: At, code: &str, message: impl Into<String>, hint: String) {
+        let before = self.found.len();
+        self.error(at, code, message);
+        if let Some(found) = self.found.get_mut(before) {
+            found.hint = Some(hint);
+        }
+    }
+
     /// Something that is probably not meant.
     pub(super) fn warning(&mut self, at: At, code: &str, message: impl Into<String>) {
         self.add(Severity::Warning, at, code, message.into());

@@ -8,7 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::report::Report;
-use super::types::{Document, LATER, Place};
+use super::types::Document;
 use crate::core::located::{Data, Node};
 use crate::core::schema::plain;
 use crate::front::script::close;
@@ -27,10 +27,9 @@ pub fn schema() -> Value {
 static VALIDATOR: LazyLock<Option<Validator>> =
     LazyLock::new(|| jsonschema::options().should_validate_formats(false).offline().build(&schema()).ok());
 
-/// Reports every place where the tree breaks the schema. Fields of a later version are named as such, and nothing else is said of them.
+/// Reports every place where the tree breaks the schema.
 pub(super) fn check(root: &Node, report: &mut Report<'_>) -> Option<Value> {
     let mut value = root.to_value();
-    later(root, &mut value, report);
     empty(&mut value);
     let Some(validator) = VALIDATOR.as_ref() else {
         report.error(root.at, "internal", "the schema of documents cannot be compiled");
@@ -58,29 +57,6 @@ fn empty(value: &mut Value) {
     steps.for_each(|task| drop_nulls(task, &["expr", "args"]));
 }
 
-fn later(root: &Node, value: &mut Value, report: &mut Report<'_>) {
-    let mut refuse = |node: &Node, place: Place, value: Option<&mut Value>| {
-        let Some(Value::Object(map)) = value else { return };
-        for (key_at, key, _) in node.entries() {
-            if LATER.iter().any(|(at, name)| *at == place && name == key) {
-                report.error(*key_at, "not_available", format!("`{key}` is not available in this version"));
-                map.shift_remove(key);
-            }
-        }
-    };
-    refuse(root, Place::Document, Some(value));
-    if let Some((_, tasks)) = root.entry("tasks") {
-        for (_, id, task) in tasks.entries() {
-            refuse(task, Place::Task, value.get_mut("tasks").and_then(|t| t.get_mut(id)));
-        }
-    }
-    if let Some((_, steps)) = root.entry("steps") {
-        for (index, step) in steps.items().iter().enumerate() {
-            refuse(step, Place::Task, value.get_mut("steps").and_then(|s| s.get_mut(index)));
-        }
-    }
-}
-
 fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
     let pointer = error.instance_path().to_string();
     let path: Vec<String> = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
@@ -99,7 +75,7 @@ fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
                 if let Some(near) = close(name, known.iter().map(String::as_str)) {
                     message = format!("{message}; did you mean `{near}`?");
                 }
-                report.error(at, "unknown_field", message);
+                report.hinted(at, "unknown_field", message, format!("fields here: {}", known.join(", ")));
             }
         }
         Kind::Required { property } => {
@@ -153,7 +129,9 @@ fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
         }
         Kind::Minimum { limit } => report.error(node.at, "wrong_value", format!("{what} must be at least {limit}")),
         Kind::Maximum { limit } => report.error(node.at, "wrong_value", format!("{what} must be at most {limit}")),
-        Kind::MinLength { .. } => report.error(node.at, "wrong_value", format!("{what} must not be empty")),
+        Kind::MinLength { .. } | Kind::MinItems { .. } => {
+            report.error(node.at, "wrong_value", format!("{what} must not be empty"))
+        }
         _ => report.error(node.at, "wrong_value", format!("{what}: {error}")),
     }
 }

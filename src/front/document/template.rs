@@ -229,6 +229,14 @@ fn edited(source: &str, mut edits: Vec<(usize, usize, &'static str)>) -> String 
 }
 
 impl Template {
+    /// The text of one that has no template in it.
+    pub(super) fn fixed(&self) -> Option<&str> {
+        match &self.form {
+            Form::Plain(value) => value.as_str(),
+            Form::Expression(_) | Form::Text(_) | Form::List(_) | Form::Map(_) => None,
+        }
+    }
+
     /// A value that is what it says.
     pub(super) fn plain(value: Json) -> Self {
         Self { form: Form::Plain(value), refs: Vec::new() }
@@ -362,7 +370,7 @@ impl Template {
         for found in &self.refs {
             match (found.root.as_str(), found.path.first()) {
                 ("tasks", Some(id)) => {
-                    if found.path.get(1).is_some_and(|part| PARTS.contains(&part.as_str())) {
+                    if found.path.len() > 1 {
                         if !parts.contains_key(id.as_str())
                             && let Some(part) = scope.task_parts(id)
                         {
@@ -416,7 +424,7 @@ fn must_exist(
 ) -> Result<(), String> {
     let is_part = |name: Option<&String>| name.is_some_and(|name| PARTS.contains(&name.as_str()));
     let (start, skip) = match (found.root.as_str(), found.path.first()) {
-        ("tasks", Some(id)) if is_part(found.path.get(1)) => (parts.get(id.as_str()).cloned(), 1),
+        ("tasks", Some(id)) if found.path.len() > 1 => (parts.get(id.as_str()).cloned(), 1),
         ("tasks", Some(id)) => (tasks.get(id.as_str()).cloned(), 1),
         ("output", part) if is_part(part) => (scope.output_parts(), 0),
         (root, _) => (roots.get(root).cloned(), 0),

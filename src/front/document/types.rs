@@ -260,6 +260,7 @@ pub(super) struct Task {
     /// The agent that is asked, by its name in `agents`.
     pub agent: Option<String>,
     /// What the agent is asked: a text with templates.
+    #[schemars(length(min = 1))]
     pub prompt: Option<String>,
     /// What was said before the prompt: a list of role (user, assistant) and content, or an expression that gives one.
     pub messages: Option<MessagesForm>,
@@ -271,6 +272,7 @@ pub(super) struct Task {
     /// A program that is run, without a shell: its words, or a map with everything about it. Its text is what it prints.
     pub run: Option<RunForm>,
     /// A tool of the user's configuration, by its name.
+    #[schemars(length(min = 1))]
     pub tool: Option<String>,
     /// Names of variables that the environment of the program, or of the agent's program, is given; no text ever holds their values.
     #[schemars(length(min = 1))]
@@ -279,6 +281,7 @@ pub(super) struct Task {
     /// those that match then; or `{from}` for those that its result names. Read as `tasks.id.files`.
     pub outputs: Option<OutputsForm>,
     /// A child workflow: a name, or a path with a slash or an ending.
+    #[schemars(length(min = 1))]
     pub workflow: Option<String>,
     /// The args of the child, or the arguments of the tool: a value with templates in it.
     #[serde(default, deserialize_with = "present")]
@@ -304,7 +307,7 @@ pub(super) struct Task {
     /// How long an attempt may take.
     pub timeout: Option<Span>,
     /// Where to go by what the task gave: key to task, or END.
-    #[schemars(with = "Option<BTreeMap<String, String>>", length(min = 1))]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub routes: Option<Map<String, Value>>,
     /// An expression that gives the key; none = the task's text.
     pub route: Option<String>,
@@ -500,17 +503,4 @@ pub(super) struct Guard {
 /// Reads a field whose `null` is a value of its own.
 fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(input).map(Some)
-}
-
-/// Fields that belong to documents and that this version cannot carry out: where they may stand, and the name.
-pub(super) const LATER: &[(Place, &str)] =
-    &[(Place::Document, "tools"), (Place::Document, "secrets"), (Place::Task, "undo"), (Place::Task, "turns")];
-
-/// Where a field stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// At the top.
-    Document,
-    /// In a task.
-    Task,
 }

@@ -97,7 +97,12 @@ impl TaskResult {
 
     /// Its parts by name.
     pub(super) fn parts(&self) -> Value {
+        let slugs: Vec<String> = self.files.iter().map(|file| slug(file)).collect();
         let mut parts: BTreeMap<&str, Value> = BTreeMap::new();
+        // Of two files with one short name the first has it; what every task has comes before both.
+        parts.extend(
+            slugs.iter().zip(&self.files).rev().map(|(slug, file)| (slug.as_str(), Value::from(file.as_str()))),
+        );
         parts.insert("text", Value::from(self.text()));
         parts.extend(self.data().map(|data| ("data", data)));
         parts.insert("files", Value::from(self.files.clone()));
@@ -109,6 +114,12 @@ impl TaskResult {
         parts.extend(self.decision.as_ref().map(|word| ("decision", Value::from(word.as_str()))));
         Value::from(parts)
     }
+}
+
+/// The short name of a file: its last part, with `_` for what no name can hold.
+pub(super) fn slug(file: &str) -> String {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 /// What names stand for in one place of a document.

@@ -100,12 +100,6 @@ pub(super) fn prompt(request: &AttemptRequest) -> String {
     out
 }
 
-/// At most `most` characters of a text on one line, the cut shown.
-pub(super) fn short(text: &str, most: usize) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    clip(&line, most)
-}
-
 /// At most `most` characters of a text, the cut shown.
 pub(super) fn clip(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {

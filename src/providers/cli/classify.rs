@@ -1,26 +1,19 @@
 //! What a failure of a CLI is: from the status of the service behind it where one is told, else from its words.
 
 use crate::core::outcome::ErrorClass;
+use crate::providers::status::class_of;
 
 /// The class of an HTTP status with the words that came with it.
 pub(super) fn of_status(status: u64, said: &str) -> ErrorClass {
+    use ErrorClass::{Auth, BadRequest, ContextTooLong, Overloaded, Quota, RateLimited, Transport};
     let words = of_words(said);
-    match status {
-        401 | 403 => ErrorClass::Auth,
-        402 => ErrorClass::Quota,
-        408 => ErrorClass::Timeout,
-        413 => ErrorClass::ContextTooLong,
-        429 => match words {
-            Some(ErrorClass::Quota) => ErrorClass::Quota,
-            _ => ErrorClass::RateLimited,
-        },
-        409 => ErrorClass::Transport,
-        400..=499 => match words {
-            Some(class @ (ErrorClass::ContextTooLong | ErrorClass::Quota | ErrorClass::Auth)) => class,
-            _ => ErrorClass::BadRequest,
-        },
-        500..=599 => ErrorClass::Overloaded,
-        _ => words.unwrap_or(ErrorClass::Other),
+    let class = u16::try_from(status).ok().and_then(class_of);
+    match (class, words) {
+        (Some(RateLimited), Some(Quota)) => Quota,
+        (Some(BadRequest), Some(better @ (ContextTooLong | Quota | Auth)))
+        | (Some(Transport), Some(better @ (Overloaded | ContextTooLong))) => better,
+        (Some(class), _) => class,
+        (None, words) => words.unwrap_or(ErrorClass::Other),
     }
 }
 
@@ -104,10 +97,21 @@ mod tests {
             (404, "model: nope", ErrorClass::BadRequest),
             (429, "", ErrorClass::RateLimited),
             (429, "insufficient_quota", ErrorClass::Quota),
-            (500, "", ErrorClass::Overloaded),
+            (500, "", ErrorClass::Transport),
+            (500, "We're currently experiencing high demand", ErrorClass::Overloaded),
+            (408, "", ErrorClass::Transport),
+            (200, "overloaded", ErrorClass::Overloaded),
+            (200, "", ErrorClass::Other),
             (529, "", ErrorClass::Overloaded),
         ] {
             assert_eq!(of_status(status, said), class, "{status} {said}");
+        }
+    }
+
+    #[test]
+    fn without_words_every_status_is_of_the_class_of_the_table() {
+        for status in 400..600 {
+            assert_eq!(Some(of_status(u64::from(status), "no")), class_of(status), "{status}");
         }
     }
 

@@ -114,6 +114,20 @@ impl Claude {
         (tools, dropped)
     }
 
+    /// Where it is to stop: at what is configured, or at what a cost budget of the run leaves it, when the prices it counts by are
+    /// those of the budget. A stop, not a cap: it looks after each answer of its model.
+    fn most_usd(&self, request: &AttemptRequest) -> Option<String> {
+        let own = self.options.max_budget_usd;
+        let left = request.budget.map(|budget| budget.left_nanos).filter(|left| *left >= 1_000 && self.is_vendor());
+        // In millionths, cut off: not more than is left.
+        let left = left.map(|nanos| (nanos / 1_000) as f64 / 1e6);
+        match (own, left) {
+            (Some(own), Some(left)) => Some(own.min(left)),
+            (one, other) => one.or(other),
+        }
+        .map(|usd| usd.to_string())
+    }
+
     fn environment(&self, request: &AttemptRequest, tools: &[String]) -> Vec<(String, String)> {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let retries = self.options.max_retries.unwrap_or(1).to_string();
@@ -239,8 +253,8 @@ impl Agent for Claude {
         if let Some(turns) = self.options.max_turns {
             add(&["--max-turns", &turns.to_string()]);
         }
-        if let Some(most) = self.options.max_budget_usd {
-            add(&["--max-budget-usd", &most.to_string()]);
+        if let Some(most) = self.most_usd(request) {
+            add(&["--max-budget-usd", &most]);
         }
         let system = request.system();
         let flag = if profile == Profile::Lean { "--system-prompt" } else { "--append-system-prompt" };

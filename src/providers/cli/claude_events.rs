@@ -12,7 +12,7 @@ use crate::process::{Exit, Finished};
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
-use super::agent::{Reader, cut_short, no_result, relative, short};
+use super::agent::{Reader, cut_short, no_result, relative};
 use super::classify::{of_status, of_words, status_in};
 use super::claude_schema::CliSchema;
 
@@ -107,9 +107,9 @@ impl ClaudeReader {
         for block in message["content"].as_array().into_iter().flatten() {
             match block["type"].as_str() {
                 Some("text") => {
-                    let said = short(block["text"].as_str().unwrap_or_default(), 100);
-                    if !said.is_empty() {
-                        self.progress.say(format!("{within}{said}"));
+                    let said = block["text"].as_str().unwrap_or_default();
+                    if !said.trim().is_empty() {
+                        self.progress.say_short(&format!("{within}{said}"), within.len() + 100);
                     }
                 }
                 Some("tool_use") => self.tool(within, block),
@@ -123,7 +123,7 @@ impl ClaudeReader {
         let input = &block["input"];
         let about = ["file_path", "notebook_path", "path", "pattern", "command", "description", "url", "query"];
         let about = about.iter().find_map(|key| input[*key].as_str()).unwrap_or_default();
-        self.progress.say(short(&format!("{within}{tool} {about}"), 120));
+        self.progress.say_short(&format!("{within}{tool} {about}"), 120);
         if matches!(tool, "Edit" | "MultiEdit" | "Write" | "NotebookEdit")
             && let Some(path) = input["file_path"].as_str().or_else(|| input["notebook_path"].as_str())
         {
@@ -173,7 +173,7 @@ impl ClaudeReader {
         denied
             .map(|denial| {
                 let tool = denial["tool_name"].as_str().unwrap_or("?");
-                format!("the tool {tool} was denied: {}", short(&denial["tool_input"].to_string(), 200))
+                format!("the tool {tool} was denied: {}", self.progress.short(&denial["tool_input"].to_string(), 200))
             })
             .collect()
     }

@@ -144,7 +144,9 @@ impl Agent for Codex {
         }
         let key = self.key();
         // What an agent runs must not see the key; other variables, the marker among them, stay.
-        add(&["-c", "shell_environment_policy.ignore_default_excludes=false"]);
+        // By default codex also hides what has KEY, SECRET or TOKEN in its name: a secret that the task was given is meant to be seen.
+        let given = ask.secrets.as_ref().is_some_and(|names| !names.is_empty());
+        add(&["-c", &format!("shell_environment_policy.ignore_default_excludes={given}")]);
         let hidden: Vec<&str> = key.iter().map(|(name, _)| name.as_str()).collect();
         add(&["-c", &format!("shell_environment_policy.exclude={}", json!(hidden))]);
         match request.system() {

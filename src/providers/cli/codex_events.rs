@@ -11,7 +11,7 @@ use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::schema::project::Projection;
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
-use super::agent::{Reader, clip, cut_short, no_result, relative, short};
+use super::agent::{Reader, cut_short, no_result, relative};
 use super::classify::{of_status, of_words, status_in};
 
 /// Reads the events of one attempt.
@@ -81,7 +81,7 @@ impl CodexReader {
             }
             Some("error") => {
                 let message = event["message"].as_str().unwrap_or_default();
-                self.progress.say(short(message, 160));
+                self.progress.say_short(message, 160);
                 self.error = Some(message.to_owned());
             }
             Some(_) | None => {}
@@ -95,28 +95,28 @@ impl CodexReader {
             Some("web_search") => format!("searches {}", item["query"].as_str().unwrap_or_default()),
             Some(_) | None => return,
         };
-        self.progress.say(short(&about, 120));
+        self.progress.say_short(&about, 120);
     }
 
     fn completed(&mut self, item: &Value) {
         match item["type"].as_str() {
             Some("agent_message") => {
                 let text = item["text"].as_str().unwrap_or_default().to_owned();
-                self.progress.say(short(&text, 100));
+                self.progress.say_short(&text, 100);
                 self.text = Some(text);
             }
-            Some("reasoning") => self.progress.say(short(item["text"].as_str().unwrap_or_default(), 100)),
+            Some("reasoning") => self.progress.say_short(item["text"].as_str().unwrap_or_default(), 100),
             Some("file_change") => {
                 for change in item["changes"].as_array().into_iter().flatten() {
                     let path = relative(change["path"].as_str().unwrap_or_default(), &self.cwd);
-                    self.progress.say(short(&format!("changes {path}"), 120));
+                    self.progress.say_short(&format!("changes {path}"), 120);
                     if !path.is_empty() && !self.changed.contains(&path) {
                         self.changed.push(path);
                     }
                 }
             }
             // A warning: the turn goes on.
-            Some("error") => self.warnings.push(clip(item["message"].as_str().unwrap_or_default(), 300)),
+            Some("error") => self.warnings.push(self.progress.short(item["message"].as_str().unwrap_or_default(), 300)),
             Some(_) | None => {}
         }
     }

@@ -300,6 +300,7 @@ pub(super) mod tests {
             timeout_ms: 60_000,
             marker: "root/run/1/1".to_owned(),
             feedback: None,
+            budget: None,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::process::{Exit, Finished};
 use crate::providers::prices::{Prices, TokenUse};
 use crate::providers::{Progress, Reply, ReplyAnswer, ReplyError};
 
-use super::agent::{Reader, cut_short, no_result, short};
+use super::agent::{Reader, cut_short, no_result};
 use super::classify::{of_status, of_words};
 use super::table_form::{Rule, Shape, Table, Take};
 
@@ -208,7 +208,7 @@ impl Reader for TableReader {
         if let Some(rule) = self.table.text.as_ref().filter(|rule| holds(rule, &event))
             && let Some(text) = at(&event, &rule.at).last().and_then(|value| value.as_str())
         {
-            self.progress.say(short(text, 100));
+            self.progress.say_short(text, 100);
         }
         self.events.push(event);
     }

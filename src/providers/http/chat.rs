@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::bound::{self, Bound};
 use super::exchange::{Ears, Shared, exchange};
 use super::kept::{Kept, Open};
 use super::ladder::{self, LOCAL, Mode};
@@ -41,6 +42,8 @@ pub(super) struct Chat<'a> {
     tools: Vec<ToolSpec>,
     /// What is set aside for one request.
     reserve: &'a Reserve<'a>,
+    /// How long an answer may be.
+    bound: Bound,
     /// Set while the service works on a request.
     sent: AtomicBool,
     /// What was said after the prompt.
@@ -78,6 +81,7 @@ impl<'a> Chat<'a> {
             context,
             tools,
             reserve,
+            bound: Bound::of(request, reserve),
             sent: AtomicBool::new(false),
             later: Vec::new(),
             turn: 0,
@@ -97,7 +101,7 @@ impl<'a> Chat<'a> {
         };
         if self.sent.load(Ordering::Relaxed) {
             // It was ended while the service worked on a request.
-            self.tally.lost(self.reserve);
+            self.tally.lost(self.aside_nanos());
         }
         match ended {
             Ok(answer) => Ok(self.reply(answer)),
@@ -134,6 +138,7 @@ impl<'a> Chat<'a> {
                         Some(lower) => holding = Some(lower),
                         None => return Err(failed),
                     },
+                    Ok(said) if self.longer(&model, &said).await? => {}
                     other => break other?,
                 }
             };
@@ -191,11 +196,37 @@ impl<'a> Chat<'a> {
     }
 
     /// Sets more aside where a budget holds: what the attempt has used, and what its next request may need.
-    async fn allowed(&self, turn: u32, model: &str) -> Result<(), Failed> {
-        let Some(allowance) = self.context.allowance.as_ref().filter(|_| turn > 1) else { return Ok(()) };
+    async fn allowed(&mut self, turn: u32, model: &str) -> Result<(), Failed> {
+        if turn == 1 {
+            return Ok(());
+        }
+        self.bound.next();
+        let Some(allowance) = &self.context.allowance else { return Ok(()) };
         let heard: usize = self.later.last().map_or(0, Turn::bytes);
         let total = self.tally.with_next(self.service, self.prices, model, heard as u64, self.reserve);
         Ok(allowance.raise(total).await?)
+    }
+
+    /// What is set aside for the request under way.
+    fn aside_nanos(&self) -> u64 {
+        let model = self.model().unwrap_or_default();
+        let tokens = self.bound.aside().unwrap_or(0);
+        bound::with(self.service, self.prices, &model, self.reserve, tokens).cost_nanos
+    }
+
+    /// Whether the request is made again with room for a longer answer: this one was cut by what a budget had set aside for it.
+    async fn longer(&mut self, model: &str, said: &Said) -> Result<bool, Failed> {
+        let longer = self.bound.longer(self.service.wire).filter(|_| said.finish == Finish::Length);
+        let (Some(longer), Some(allowance)) = (longer, &self.context.allowance) else { return Ok(false) };
+        let total = self.tally.with_again(self.service, self.prices, model, longer.aside);
+        match allowance.raise(total).await {
+            Ok(()) => {
+                self.bound.stretch(longer);
+                Ok(true)
+            }
+            Err(refusal) if refusal.class == ErrorClass::Budget => Err(bound::cut(said.used.output, &refusal).into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A single request has no progress to tell: its start is in the journal.
@@ -277,7 +308,7 @@ impl<'a> Chat<'a> {
             tools: &tools,
             held,
             effort: self.request.spec.ask.effort.as_deref(),
-            max_output: None,
+            max_output: self.bound.tokens(),
             quirks: self.service.quirks,
             streamed: self.service.streams && !refused(&stream_key),
         };
@@ -316,7 +347,7 @@ impl<'a> Chat<'a> {
                         ErrorClass::RateLimited | ErrorClass::Overloaded | ErrorClass::Transport
                     );
                     if failed.unclear {
-                        self.tally.lost(self.reserve);
+                        self.tally.lost(self.aside_nanos());
                     }
                     if tried >= tries || !transient || !bearable {
                         return Err(failed);
@@ -337,7 +368,7 @@ impl<'a> Chat<'a> {
 
     fn add(&mut self, model: &str, said: &Said) {
         if !self.tally.add(self.service, self.prices, model, said) {
-            self.tally.unknown(self.reserve);
+            self.tally.unknown(self.aside_nanos());
         }
     }
 

@@ -11,6 +11,7 @@ use super::service::Service;
 use super::wire::{Failed, Fault, Unread, fault};
 use crate::core::outcome::{CallError, ErrorClass};
 use crate::core::redact::Redactor;
+use crate::providers::status::class_of;
 
 /// What a complaint about the schema, or about how the service was told of it, mentions.
 const OF_SCHEMA: &[&str] = &[
@@ -172,17 +173,15 @@ fn class(status: u16, words: &str, all: &str) -> ErrorClass {
     if words.contains("overloaded") {
         return ErrorClass::Overloaded;
     }
-    match status {
-        429 => ErrorClass::RateLimited,
-        503 | 529 => ErrorClass::Overloaded,
-        408 | 409 | 500.. => {
-            // Some report a prompt that is too long as an error of their own.
-            if has(TOO_LONG) { ErrorClass::ContextTooLong } else { ErrorClass::Transport }
+    match class_of(status) {
+        // Some report a prompt that is too long as an error of their own.
+        Some(ErrorClass::Transport | ErrorClass::BadRequest) | None if has(TOO_LONG) => ErrorClass::ContextTooLong,
+        Some(ErrorClass::BadRequest)
+            if has(&["content_filter", "content_policy_violation", "content management policy"]) =>
+        {
+            ErrorClass::Refusal
         }
-        413 => ErrorClass::ContextTooLong,
-        _ if has(TOO_LONG) => ErrorClass::ContextTooLong,
-        _ if has(&["content_filter", "content_policy_violation", "content management policy"]) => ErrorClass::Refusal,
-        _ => ErrorClass::BadRequest,
+        class => class.unwrap_or(ErrorClass::BadRequest),
     }
 }
 
@@ -199,5 +198,17 @@ fn hint(service: &Service, class: ErrorClass, status: u16) -> Option<String> {
             Some("check the model's name and the base URL of the provider".to_owned())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{class, class_of};
+
+    #[test]
+    fn without_words_every_status_is_of_the_class_of_the_table() {
+        for status in 400..600 {
+            assert_eq!(Some(class(status, "", "no")), class_of(status), "{status}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod anthropic_messages;
 mod batch;
 mod batch_wire;
+mod bound;
 mod chat;
 mod classify;
 mod client;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bound;
 use super::chat::Chat;
 use super::exchange::{Shared, key, missing_key};
 use super::service::{Service, shown};
@@ -91,6 +92,16 @@ impl Provider for HttpProvider {
         let model = request.model.as_deref().or(self.service.default_model.as_deref());
         let model = model.map(|asked| self.service.model(asked));
         self.estimates.reserve(self, model.as_deref(), request)
+    }
+
+    fn reserve_long(&self, request: &AttemptRequest) -> Charge {
+        if self.reads_workspace(request) {
+            // The requests of a loop ask for what they need one by one.
+            return self.reserve(request);
+        }
+        let model = request.model.as_deref().or(self.service.default_model.as_deref()).unwrap_or_default();
+        let tokens = bound::long(self.reserve(request).tokens);
+        bound::with(&self.service, &self.prices, &self.service.model(model), &|| self.reserve(request), tokens)
     }
 
     fn wind_down(&self) -> Duration {

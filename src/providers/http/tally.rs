@@ -69,15 +69,15 @@ impl Tally {
     }
 
     /// Counts a request that was not answered: nobody knows what it used.
-    pub(super) fn lost(&mut self, reserve: &Reserve<'_>) {
+    pub(super) fn lost(&mut self, aside_nanos: u64) {
         self.usage_unknown = true;
-        self.unknown(reserve);
+        self.unknown(aside_nanos);
     }
 
     /// Counts a request of which nobody knows what it cost.
-    pub(super) fn unknown(&mut self, reserve: &Reserve<'_>) {
+    pub(super) fn unknown(&mut self, aside_nanos: u64) {
         self.unpriced += 1;
-        self.unpriced_nanos = self.unpriced_nanos.saturating_add(reserve().cost_nanos);
+        self.unpriced_nanos = self.unpriced_nanos.saturating_add(aside_nanos);
     }
 
     /// The cost of everything, unknown when any part of it is.
@@ -91,6 +91,15 @@ impl Tally {
     /// What counts while the cost is not known: what is known of it, and what was set aside for the requests it is not known of.
     pub(super) fn charge(&self) -> Option<u64> {
         (self.unpriced > 0).then(|| self.cost_nanos.saturating_add(self.unpriced_nanos))
+    }
+
+    /// What the attempt comes to when its last request is made again with room for an answer of `output` tokens.
+    pub(super) fn with_again(&self, service: &Service, prices: &Prices, model: &str, output: u64) -> Charge {
+        let last = self.last;
+        let input = last.input + last.cache_read + last.cache_write_5m + last.cache_write_1h;
+        let next = prices.cost(&service.name, model, &TokenUse { input, output, ..TokenUse::default() });
+        let known = self.cost_nanos.saturating_add(self.unpriced_nanos);
+        Charge { tokens: self.used.output + output, cost_nanos: known.saturating_add(next.unwrap_or(0)), calls: 1 }
     }
 
     /// What the attempt comes to with one more request, high: one that sends again what the last one sent and heard, and what

@@ -36,6 +36,7 @@ pub(crate) fn request(ask: Ask) -> AttemptRequest {
         timeout_ms: 10_000,
         marker: "r/r/1/1".to_owned(),
         feedback: None,
+        budget: None,
     }
 }
 
