@@ -239,6 +239,9 @@ impl History {
                     if call.kept.is_none() {
                         call.effects.clear();
                     }
+                    // The effects of this attempt are numbered from 1 again.
+                    call.effects.iter_mut().for_each(|(number, _)| *number = 0);
+                    call.unclear.clear();
                     call.started_at.get_or_insert(at);
                 }
             }

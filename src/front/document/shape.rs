@@ -130,7 +130,7 @@ fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
         Kind::Minimum { limit } => report.error(node.at, "wrong_value", format!("{what} must be at least {limit}")),
         Kind::Maximum { limit } => report.error(node.at, "wrong_value", format!("{what} must be at most {limit}")),
         Kind::MinLength { .. } | Kind::MinItems { .. } => {
-            report.error(node.at, "wrong_value", format!("{what} must not be empty"))
+            report.error(node.at, "wrong_value", format!("{what} must not be empty"));
         }
         _ => report.error(node.at, "wrong_value", format!("{what}: {error}")),
     }
