@@ -309,7 +309,11 @@ fn secrets_for_a_service_are_refused_before_anything_is_asked() {
     let place = place(
         "name: x\nagents: {w: {provider: openai, model: m}}\ntasks:\n  a: {agent: w, prompt: hi, secrets: [DEPLOY_TOKEN]}\n",
     );
-    let env = [("DEPLOY_TOKEN", "tok/en+987654321"), ("OPENAI_API_KEY", "sk-nothing")];
+    let env = [
+        ("DEPLOY_TOKEN", "tok/en+987654321"),
+        ("OPENAI_API_KEY", "sk-nothing"),
+        ("OWF_PROVIDER_OPENAI_BASE_URL", "http://127.0.0.1:9/v1"),
+    ];
     let refused = view_in(&place, &env);
     let message = "task `a`: `secrets` are for the environment of a program, and the provider openai is a service";
     assert_eq!(

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use owf::engine::params::GraphParams;
 use serde_json::{Value, json};
 
 use crate::document_support::{Paper, check};
@@ -297,4 +298,22 @@ fn every_example_is_run_here() {
     };
     let missing: Vec<&String> = names.iter().filter(|name| !tested(name)).collect();
     assert_eq!(missing, Vec::<&String>::new());
+}
+
+#[test]
+fn every_example_is_drawn_the_same_every_time_and_nothing_runs() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/documents");
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.extension().is_some_and(|e| e == "yaml")) {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let paper = Paper::new(&text(&name));
+        paper.desk.place.file("fixtures/documents/haiku-sequential.yaml", &text("haiku-sequential"));
+        let drawn =
+            || paper.desk.engine.graph(&GraphParams { path: Some("flow.yaml".to_owned()), ..GraphParams::default() });
+        let first = drawn().unwrap();
+        assert_eq!(first, drawn().unwrap(), "{name}");
+        let mermaid = first.text.unwrap();
+        assert!(mermaid.starts_with("flowchart TD\n") && first.nodes.len() > 1, "{name}: {mermaid}");
+        assert!(!paper.desk.place.home().exists(), "{name}");
+    }
 }

@@ -466,6 +466,10 @@ steps:
         view["error"]["message"],
         "task `check` failed: the guard is not content, and `write` gave the same 2 times: make it short"
     );
+    let visits = text.replace("id: write, ", "id: write, max_visits: 2, ");
+    assert_eq!(crate::document_support::found(&visits), [], "a guard leads back to it");
+    let bounded = Paper::answered(&visits, "  - match: {label: '*'}\n    text: '{{ call_index }}'");
+    assert!(bounded.run()["error"]["message"].as_str().unwrap().contains("`write` was run 2 times"));
     let tries = Paper::answered(text, "  - match: {label: '*'}\n    text: '{{ call_index }}'");
     let view = tries.run();
     assert_eq!(

@@ -324,9 +324,10 @@ impl DocumentDriver {
         {
             let retried = &self.plan.tasks[guard.retry].id;
             let (visits, same) = (self.tasks[guard.retry].visits, self.tasks[guard.retry].same.1);
+            let most = self.plan.tasks[guard.retry].max_visits;
             let why = if guard.stagnation.is_some_and(|most| same >= most) {
                 format!("`{retried}` gave the same {same} times")
-            } else if visits >= guard.max_attempts {
+            } else if visits >= guard.max_attempts || (most > 1 && visits >= most) {
                 format!("`{retried}` was run {visits} times")
             } else {
                 let message = format!("{}: `{retried}` is run again: {feedback}", written.id);
