@@ -1,5 +1,5 @@
 -- One more reason for which a run stands where it stands: the projection of runs is made anew around it.
-CREATE TABLE run_4 (
+CREATE TABLE run_5 (
   no INTEGER PRIMARY KEY,
   root INTEGER NOT NULL,
   parent INTEGER,
@@ -30,12 +30,16 @@ CREATE TABLE run_4 (
   cost_nanos INTEGER,
   cost_sources INTEGER NOT NULL,
   unpriced INTEGER NOT NULL,
-  simulated INTEGER NOT NULL CHECK (simulated IN (0, 1))
+  simulated INTEGER NOT NULL CHECK (simulated IN (0, 1)),
+  cache_write_1h_tokens INTEGER NOT NULL DEFAULT 0,
+  reasoning_tokens INTEGER NOT NULL DEFAULT 0,
+  -- Calls that used tokens whose number nobody knows.
+  untold INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
-INSERT INTO run_4 SELECT * FROM run;
+INSERT INTO run_5 SELECT * FROM run;
 DROP TABLE run;
-ALTER TABLE run_4 RENAME TO run;
+ALTER TABLE run_5 RENAME TO run;
 
 -- Query: the runs of a tree, for prune and for its inbox.
 CREATE INDEX run_root ON run (root);
