@@ -58,6 +58,10 @@ fn accept_048_a_price_override_is_what_calls_cost_and_an_unknown_model_costs_not
         {"provider":"openai","models":["gpt-5.4-mini"],"rates":{"input":1000000000,"output":10000000000}}]}"#;
     place.file("mine.json", table);
     assert_eq!(owf(&place, &mock, &["prices", "--file", "mine.json"]).code, 0);
+    // The table before is kept beside the new one.
+    let again = owf(&place, &mock, &["prices", "--file", "mine.json", "--json"]).json();
+    let kept = std::fs::read_to_string(again["previous_path"].as_str().unwrap()).unwrap();
+    assert!(kept.contains("2030-01-02"), "{kept}");
     let mine = run(&place, &mock, &["--model", "gpt-5.4-mini", "--cache-policy", "refresh"]);
     assert_eq!(usage(&mine), (Some(json!(0.002)), json!("estimated")));
     let unknown = run(&place, &mock, &["--model", "gpt-99"]);
@@ -234,13 +238,24 @@ fn what_a_killed_program_used_is_unknown_and_not_nothing() {
     assert!(status.contains(", 1 call unpriced, tokens of 1 call unknown)"), "{status}");
     let report = text(&["report", "--stdout"]);
     assert!(report.contains("100, those of 1 call unknown") && report.contains("| unknown | unknown |"), "{report}");
+    // What a resume takes over was paid for once.
+    stub.json(&place, &["resume", "--retry-failed", "--json"]);
+    let total = stub.json(&place, &["usage", "--json"])["total"].clone();
+    assert_eq!(
+        (&total["runs"], &total["calls"], &total["output_tokens"]),
+        (&json!(2), &json!(3), &json!(18)),
+        "{total}"
+    );
     // Of a run in which nothing is known the cost is not nothing either.
     std::fs::remove_file(stub.path().join("again")).unwrap();
     place.file(
         "one.js",
         "export const meta = { name: 'one', description: 'd' }\nreturn (await owf.agent('Third')).status\n",
     );
-    let view = stub.json(&place, &["run", "one.js", "--provider", "codex", "--model", "gpt-5.4-mini", "--json"]);
+    let args = ["run", "one.js", "--provider", "codex", "--model", "gpt-5.4-mini", "--budget-cost-usd", "1", "--json"];
+    let view = stub.json(&place, &args);
+    // A budget counts what was set aside for it.
+    assert!(view["budget"]["cost_usd"]["spent"].as_f64().unwrap() > 0.01, "{view}");
     assert_eq!((view["usage"].get("cost_usd"), &view["usage"]["cost_source"]), (None, &json!("unknown")), "{view}");
 }
 
