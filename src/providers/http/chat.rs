@@ -1,5 +1,8 @@
 //! One attempt as a conversation: the request, steps down the ladder, tools and their results, the answer.
 
+mod ending;
+mod tool_calls;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -438,42 +441,6 @@ impl<'a> Chat<'a> {
         Kept { later, turn, transcript, open }.leave(self.context.tools.as_deref());
     }
 
-    /// Calls tools one after another; what goes wrong is told to the model.
-    ///
-    /// # Errors
-    /// A person is asked about one: the conversation is left as it stands before it.
-    async fn go_through(&mut self, mut open: Open) -> Result<(), Failed> {
-        while let Some(call) = open.calls.get(open.results.len()).cloned() {
-            let known = self.tools.iter().any(|tool| tool.name == call.name);
-            let content = match (&self.context.tools, &call.arguments) {
-                (Some(tools), Ok(arguments)) if known => {
-                    self.context.progress.say(described(&call, arguments));
-                    tools.call(&call.name, arguments.clone()).await
-                }
-                (Some(_), Err(why)) if known => Err(why.clone()),
-                _ => {
-                    let names: Vec<&str> = self.tools.iter().map(|tool| tool.name.as_str()).collect();
-                    let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-                    Err(format!("there is no tool {}; there is: {there}", call.name))
-                }
-            };
-            if self.context.tools.as_ref().is_some_and(|tools| tools.waits()) {
-                let message = format!("a person is asked before `{}` is used", call.name);
-                self.leave(self.turn, Some(open));
-                return Err(CallError::new(ErrorClass::Policy, message).into());
-            }
-            let (ok, text) = match &content {
-                Ok(text) => (true, text),
-                Err(why) => (false, why),
-            };
-            self.note(json!({"role": "tool", "name": call.name, "ok": ok, "content": text}));
-            open.results.push(ToolResult { id: call.id.clone(), name: call.name.clone(), content });
-        }
-        self.later.push(Turn::Raw(open.raw));
-        self.later.push(Turn::Results(open.results));
-        Ok(())
-    }
-
     /// The answer in what was said.
     fn read(&mut self, said: &Said, call: Option<&ToolCall>, holding: Option<&Holding>) -> ReplyAnswer {
         let Some(holding) = holding else { return ReplyAnswer::Text(said.text.clone()) };
@@ -523,63 +490,6 @@ impl<'a> Chat<'a> {
             self.transcript.push(line);
         }
     }
-
-    fn changed_files(&self) -> Vec<String> {
-        self.context.tools.as_ref().map(|tools| tools.changed_files()).unwrap_or_default()
-    }
-
-    fn transcript(&self) -> Option<String> {
-        let lines: Vec<String> = self.transcript.iter().map(Value::to_string).collect();
-        (!lines.is_empty()).then(|| lines.join("\n") + "\n")
-    }
-
-    fn reply(mut self, answer: ReplyAnswer) -> Reply {
-        let (cost_nanos, cost_source) = self.tally.cost();
-        let charge_nanos = self.tally.charge();
-        self.provenance.price = self.tally.price.take();
-        Reply {
-            answer,
-            usage: self.tally.used.into(),
-            usage_unknown: self.tally.usage_unknown,
-            cost_nanos,
-            cost_source,
-            charge_nanos,
-            model: self.tally.model.clone(),
-            rule: None,
-            changed_files: self.changed_files(),
-            transcript: self.transcript(),
-            provenance: self.provenance,
-        }
-    }
-
-    fn failed(mut self, failed: Failed) -> ReplyError {
-        let mut error = failed.error;
-        let changed = self.changed_files();
-        if !changed.is_empty() {
-            self.provenance.warnings.push(format!("files were written before it failed: {}", changed.join(", ")));
-            if error.class.is_retryable() {
-                // Another attempt would write them again.
-                error.message = format!("{}; not tried again, because files were written", error.message);
-                error.class = ErrorClass::Other;
-                error.retry_after_ms = None;
-            }
-        }
-        let (cost_nanos, cost_source) = self.tally.cost();
-        let charge_nanos = self.tally.charge();
-        self.provenance.price = self.tally.price.take();
-        ReplyError {
-            error,
-            usage: self.tally.used.into(),
-            usage_unknown: self.tally.usage_unknown,
-            cost_nanos,
-            cost_source,
-            charge_nanos,
-            model: self.tally.model.clone(),
-            rule: None,
-            transcript: self.transcript(),
-            provenance: self.provenance,
-        }
-    }
 }
 
 fn calls_of(said: &Said) -> Vec<Value> {
@@ -588,15 +498,6 @@ fn calls_of(said: &Said) -> Vec<Value> {
         Err(why) => json!({"name": call.name, "error": why}),
     };
     said.calls.iter().map(one).collect()
-}
-
-/// A tool call in a reader's words.
-fn described(call: &ToolCall, arguments: &Value) -> String {
-    let what = ["path", "pattern", "query"].iter().find_map(|name| arguments.get(*name)?.as_str());
-    match what {
-        Some(what) => format!("{} {what}", call.name),
-        None => call.name.clone(),
-    }
 }
 
 /// A schema's title as a name that every service takes.
