@@ -45,6 +45,7 @@ pub(crate) struct Lent {
     services: Arc<Services>,
     servers: Arc<Servers>,
     home: PathBuf,
+    workspace: PathBuf,
     call_id: CallId,
     to: Sender<Message>,
     /// What another attempt left.
@@ -90,6 +91,7 @@ impl RunLoop {
             services: Arc::clone(services),
             servers: Arc::clone(&self.tree.servers),
             home: super::reference::home(&self.tree.store).into(),
+            workspace: self.spec.workspace.clone().into(),
             call_id,
             to: self.to_self.clone(),
             going_on: self.machine.going_on(call_id),
@@ -113,6 +115,12 @@ pub(crate) fn unfit(name: &str, tool: &Definition, provider: &dyn Provider, spec
     if tool.workflow.is_some() {
         return Some(format!("`{name}` is a workflow: use it by `tool` or `owf.tool()`, an agent cannot call it"));
     }
+    if tool.mcp.is_some() && !tool.changes_nothing() && spec.ask.isolation.is_some() {
+        // A server works in the workspace, for all who use it.
+        return Some(format!(
+            "`{name}` belongs to an MCP server and may change the workspace: no worktree keeps that apart"
+        ));
+    }
     if tool.requires_approval && spec.ask.isolation.is_some() {
         // While a person thinks, the worktree is put away with what was done in it.
         return Some(format!("a person is asked before `{name}` is used: it cannot be used from a worktree"));
@@ -130,13 +138,15 @@ pub(crate) struct AgentTools {
     progress: Progress,
     effects: Arc<Effects>,
     acted: AtomicBool,
+    /// What a person was asked when another attempt left.
+    asked: Option<Value>,
     state: Mutex<State>,
 }
 
 /// What changes while an attempt runs.
 #[derive(Default)]
 struct State {
-    /// The answer to the question with which another attempt left: about the first call.
+    /// The answer to the question with which another attempt left.
     decision: Option<DecisionNote>,
     /// What a person is to be asked.
     question: Option<Box<ApprovalAsk>>,
@@ -154,7 +164,6 @@ impl AgentTools {
     ) -> Self {
         let decision = lent.going_on.as_ref().and_then(|going_on| going_on.decision.clone());
         Self {
-            lent,
             files,
             cwd: request.cwd.clone(),
             marker: request.marker.clone(),
@@ -162,7 +171,9 @@ impl AgentTools {
             progress: progress.clone(),
             effects: Arc::clone(effects),
             acted: AtomicBool::new(false),
+            asked: lent.going_on.as_ref().and_then(|going_on| going_on.kept.get("asked").cloned()),
             state: Mutex::new(State { decision, ..State::default() }),
+            lent,
         }
     }
 
@@ -180,8 +191,9 @@ impl AgentTools {
     async fn configured(&self, name: &str, definition: &Definition, arguments: Value) -> Result<String, String> {
         let ask = ToolAsk { name: name.to_owned(), args: arguments, mode: self.lent.mode.clone() };
         let admitted = admit(definition, &ask).map_err(|error| in_full(&error))?;
-        // The answer is about the one call that was asked about, which is the first of this attempt.
-        let decision = self.state().decision.take();
+        let asked = question(&ask, &admitted);
+        // An answer is about the call that was asked about, and about no other.
+        let decision = self.state().decision.take_if(|_| self.asked.is_some() && self.asked == asked.metadata);
         if definition.requires_approval {
             match decision {
                 Some(DecisionNote { decision: Decision::Approve, .. }) => {}
@@ -190,7 +202,7 @@ impl AgentTools {
                     return Err(format!("denied by {}{why}", note.by));
                 }
                 None => {
-                    self.state().question = Some(Box::new(question(&ask, &admitted)));
+                    self.state().question = Some(Box::new(asked));
                     return Err("a person is asked first".to_owned());
                 }
             }
@@ -210,6 +222,9 @@ impl AgentTools {
         };
         let told = json!({"value": value, "text": text, "cached": false});
         self.judged(self.lent.hooks.judge(HookPlace::After, &ask, changes, Some(told)).await)?;
+        let mut text = text;
+        // Before the cut: half a value would be known no more.
+        self.lent.services.secrets.text(&mut text);
         Ok(clip(&text, MOST_TOLD))
     }
 
@@ -226,7 +241,8 @@ impl AgentTools {
             return Err(format!("the secret {missing} of `{name}` is not set in the environment"));
         }
         let lock = definition.lock.then(|| lock_file(&self.lent.home, name));
-        let runner = Runner { name: name.to_owned(), admitted, services, servers, lock };
+        let workspace = self.lent.workspace.clone();
+        let runner = Runner { name: name.to_owned(), admitted, services, servers, workspace, lock };
         let _turn = runner.turn(&self.stop).await.map_err(|error| error.message)?;
         let cwd: &Path = &self.cwd;
         let around = Surroundings { cwd, marker: &self.marker, stop: &self.stop, progress: &self.progress };
@@ -319,11 +335,13 @@ impl ToolBox for AgentTools {
     }
 
     fn keep(&self, said: Value) {
-        self.state().said = Some(said);
+        let mut state = self.state();
+        let asked = state.question.as_ref().and_then(|question| question.metadata.clone());
+        state.said = Some(json!({"asked": asked, "said": said}));
     }
 
     fn kept(&self) -> Option<Value> {
-        self.lent.going_on.as_ref().map(|going_on| Value::clone(&going_on.kept))
+        self.lent.going_on.as_ref().and_then(|going_on| going_on.kept.get("said").cloned())
     }
 
     fn max_turns(&self) -> u32 {

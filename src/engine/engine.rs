@@ -318,17 +318,17 @@ impl Engine {
         Ok(view)
     }
 
-    /// Takes a finished call of a tool back; with `repeat` also when that was begun before and nobody knows how it ended.
+    /// Takes a finished call of a tool back, or the `nth` use of a tool by the call's agent; with `repeat` also when that was begun before and nobody knows how it ended.
     ///
     /// # Errors
     /// `undo_refused`, `undo_failed`, `not_found`, `invalid_arguments` (also for `latest`), store errors.
-    pub fn undo(&self, run: &str, call: &str, repeat: bool) -> Result<UndoView, Failure> {
+    pub fn undo(&self, run: &str, call: &str, nth: Option<u32>, repeat: bool) -> Result<UndoView, Failure> {
         if run.trim() == "latest" {
             let message = "taking a call back needs the run's id: the latest run may be another than you think";
             return Err(Failure::new(Code::InvalidArguments, message));
         }
         let (run, call) = self.query(|q| q.resolve_call(Some(run), call))?;
-        super::undo::undo(&self.existing()?, &self.services, &run, call, repeat)
+        super::undo::undo(&self.existing()?, &self.services, &run, call, nth, repeat)
     }
 
     /// Asks a run to start nothing more, let running attempts finish, and pause.

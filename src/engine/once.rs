@@ -45,7 +45,10 @@ impl RunLoop {
             params: self.machine.identity(call_id)?.0,
             run: self.run.clone(),
             call_id,
-            may_repeat: !spec.is_mutating() || spec.on_lost == OnLost::Rerun || self.machine.is_repeat_agreed(call_id),
+            // What a child run does nobody can tell from here.
+            may_repeat: !(spec.is_mutating() || spec.starts_run())
+                || spec.on_lost == OnLost::Rerun
+                || self.machine.is_repeat_agreed(call_id),
         };
         if !real || simulated {
             // Instant answers are taken in the order of their calls.

@@ -112,6 +112,9 @@ impl Secrets {
             Some(OutputsAsk::Pattern(text) | OutputsAsk::From(text)) => self.text(text),
             None => {}
         }
+        if let Some(once) = &mut ask.once {
+            self.text(&mut once.key);
+        }
         if let Some(tool) = &mut ask.tool {
             self.value(&mut tool.args);
         }
@@ -129,6 +132,7 @@ impl Secrets {
         }
         self.text(&mut spec.label);
         self.option(&mut spec.phase);
+        self.option(&mut spec.mode);
         self.option_value(&mut spec.metadata);
     }
 

@@ -69,7 +69,7 @@ impl Servers {
             secrets.text(&mut line);
             tracing::info!("MCP server `{told}`: {line}");
         });
-        let started = Server::start(name, program, config.patience(), diagnostics).await;
+        let started = Server::start(name, program, config.patience(), (diagnostics, services.secrets.known())).await;
         let started = Arc::new(started.map_err(|why| CallError::new(ErrorClass::Other, why))?);
         *server = Some(Arc::clone(&started));
         Ok(started)

@@ -59,6 +59,8 @@ pub(crate) struct Runner {
     pub(crate) admitted: Admitted,
     pub(crate) services: Arc<Services>,
     pub(crate) servers: Arc<Servers>,
+    /// The workspace of the run: where servers work, whoever needs one first.
+    pub(crate) workspace: PathBuf,
     /// Whose turn it is, when only one at a time may use it.
     pub(crate) lock: Option<PathBuf>,
 }
@@ -127,7 +129,7 @@ impl Runner {
         let work = async {
             // The server belongs to no attempt: what is left of an attempt's marker is its call.
             let marker = around.marker.rsplit_once('/').map_or(around.marker, |(call, _)| call);
-            let server = self.servers.get(&of.server, &self.services, around.cwd, marker).await?;
+            let server = self.servers.get(&of.server, &self.services, &self.workspace, marker).await?;
             let progress = around.progress.clone();
             let told = Box::new(move |text| progress.say(text));
             let tool = of.tool.as_deref().unwrap_or(&self.name);
@@ -148,7 +150,9 @@ impl Runner {
         let grant =
             Grant { tools: vec![kind], read: None, write: if kind == Kind::Write { None } else { Some(Vec::new()) } };
         let failed = |why: String| CallError::new(ErrorClass::Other, why);
-        let files = Files::new(around.cwd, grant, &self.services.config.files, Bounds::default()).map_err(failed)?;
+        let files = Files::new(around.cwd, grant, &self.services.config.files, Bounds::default())
+            .map_err(failed)?
+            .with_secrets(self.services.secrets.known());
         let arguments = self.admitted.arguments.clone();
         let work = tokio::task::spawn_blocking(move || files.call(kind, &arguments)).await;
         work.unwrap_or_else(|_| Err(format!("{} broke off", self.name))).map(ReplyAnswer::Text).map_err(failed)

@@ -128,7 +128,10 @@ impl RunLoop {
     pub(super) fn described(&mut self, call_id: CallId, failed: Option<CallError>) {
         self.attempts.remove(&call_id);
         match failed {
-            Some(error) => self.feed(Input::Prepared { call_id, plan: Plan::Refuse(error) }),
+            Some(mut error) => {
+                self.tree.services.secrets.text(&mut error.message);
+                self.feed(Input::Prepared { call_id, plan: Plan::Refuse(error) });
+            }
             None => self.take_up(call_id),
         }
     }
@@ -211,6 +214,7 @@ impl RunLoop {
             lock: definition.lock.then(|| lock_file(Path::new(&super::reference::home(&self.tree.store)), &ask.name)),
             services,
             servers: Arc::clone(&self.tree.servers),
+            workspace: PathBuf::from(&self.spec.workspace),
             admitted: *admitted,
         };
         let plan = self.plan_work(call_id, spec, Arc::new(runner), "tool");

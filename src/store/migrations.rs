@@ -17,7 +17,7 @@ const MIGRATIONS: [&str; 5] = [
 pub(super) const FORMAT: u32 = MIGRATIONS.len() as u32;
 
 /// The lowest format that may still read what this program writes.
-const LOWEST_READER: u32 = 1;
+const LOWEST_READER: u32 = 5;
 
 /// `owfs` in the database's header.
 const APPLICATION_ID: i32 = 0x6f77_6673;

@@ -80,21 +80,28 @@ fn row(db: &Connection, key: &Hash) -> Result<Option<Row>, StoreError> {
 enum Far {
     /// No attempt runs, and it may go on.
     Waits,
-    /// An attempt was begun, and nothing says how it ended.
+    /// An attempt was begun, and nothing says how it ended; or one ended in the middle, to be gone on with.
     Begun,
+    /// It was broken off after it had begun: nobody knows what it has done.
+    Unclear,
     /// It has an outcome.
     Over,
 }
 
 fn far(db: &Connection, run: i64, call: u32) -> Result<Far, StoreError> {
     let mut select = db.prepare_cached(
-        "SELECT json_extract(body, '$.type') AS type FROM event WHERE (id >> 32 << 32) + call_id = ?1 \
+        "SELECT json_extract(body, '$.type') AS type, json_type(body, '$.kept') IS NOT NULL, \
+         json_extract(body, '$.outcome.attempts') > 0 AND \
+         json_extract(body, '$.outcome.error.class') IN ('cancelled', 'crashed', 'timeout') FROM event WHERE (id >> 32 << 32) + call_id = ?1 \
          AND type IN ('attempt_started', 'attempt_failed', 'call_finished') ORDER BY id DESC LIMIT 1",
     )?;
-    let last: Option<String> = select.query_row([packed(run, u64::from(call))], |row| row.get(0)).optional()?;
-    Ok(match last.as_deref() {
-        Some("call_finished") => Far::Over,
-        Some("attempt_started") => Far::Begun,
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<bool>>(2)?));
+    let last: Option<(String, bool, Option<bool>)> =
+        select.query_row([packed(run, u64::from(call))], read).optional()?;
+    Ok(match last.as_ref().map(|(kind, kept, broken_off)| (kind.as_str(), *kept, *broken_off)) {
+        Some(("call_finished", _, Some(true))) => Far::Unclear,
+        Some(("call_finished", ..)) => Far::Over,
+        Some(("attempt_started", ..) | (_, true, _)) => Far::Begun,
         Some(_) | None => Far::Waits,
     })
 }
@@ -154,10 +161,10 @@ impl Store {
                         && id_of(tx.db, row.root).is_ok_and(|id| lease::held(&home, &id));
                     match (far(tx.db, row.run, row.call_id)?, is_alive) {
                         (Far::Over, _) | (Far::Waits, false) => {}
-                        (Far::Begun | Far::Waits, _) if !is_same => return Ok(Once::Other(from()?)),
+                        (Far::Begun | Far::Waits | Far::Unclear, _) if !is_same => return Ok(Once::Other(from()?)),
                         (Far::Begun | Far::Waits, true) => return Ok(Once::Busy),
-                        (Far::Begun, false) if claim.may_repeat => {}
-                        (Far::Begun, false) => return Ok(Once::Lost(from()?)),
+                        (Far::Begun | Far::Unclear, _) if claim.may_repeat => {}
+                        (Far::Begun | Far::Unclear, _) => return Ok(Once::Lost(from()?)),
                     }
                 }
             }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::mcp_message::{self as message, Incoming, Listed, Said};
+use crate::core::redact::Redactor;
 use crate::process::{Ended, Heard, Program, Talk};
 
 /// The revisions with a handshake that are known here; the newest is asked for.
@@ -78,12 +79,13 @@ impl Server {
         name: &str,
         program: Program,
         patience: Duration,
-        diagnostics: Diagnostics,
+        (diagnostics, secrets): (Diagnostics, Redactor),
     ) -> Result<Self, String> {
         let talk = Talk::start(program, MOST_LINE, move |line| diagnostics(line)).await;
         let talk = talk.map_err(|error| format!("the MCP server `{name}` could not be run: {error}"))?;
         let (to, orders) = unbounded_channel();
-        let converse = Converse { name: name.to_owned(), talk, pending: HashMap::new(), garbage: 0, first: None };
+        let converse =
+            Converse { name: name.to_owned(), talk, pending: HashMap::new(), secrets, garbage: 0, first: None };
         tokio::spawn(converse.run(orders));
         let mut server =
             Self { name: name.to_owned(), to, last: AtomicU64::new(0), stateless: false, tools: Vec::new() };
@@ -207,7 +209,9 @@ struct Converse {
     name: String,
     talk: Talk,
     pending: HashMap<u64, Pending>,
-    /// Lines that were no messages, and the first of them.
+    /// What is told to nobody: taken out before anything is cut, as half of it would be known no more.
+    secrets: Redactor,
+    /// Lines on end that were no messages, and the first of all.
     garbage: usize,
     first: Option<String>,
 }
@@ -250,9 +254,9 @@ impl Converse {
         };
         // From here on nobody can ask it any more, and another one is started for the next call.
         drop(orders);
-        let Self { name, talk, pending, first, .. } = self;
+        let Self { name, talk, pending, secrets, first, .. } = self;
         let end = talk.end().await;
-        let why = why.unwrap_or_else(|| ended(&end, first.as_deref()));
+        let why = why.unwrap_or_else(|| ended(&end, first.as_deref(), &secrets));
         for (_, pending) in pending {
             // A call that was given up does not wait.
             let _ = pending.reply.send(Err(format!("the MCP server `{name}` {why}")));
@@ -264,9 +268,12 @@ impl Converse {
     /// # Errors
     /// It says nothing but what is no message: why it is ended.
     fn heard(&mut self, line: &[u8]) -> Result<(), String> {
-        match message::read(line) {
+        let mut line = String::from_utf8_lossy(line).into_owned();
+        self.secrets.exact(&mut line);
+        match message::read(line.as_bytes()) {
             Incoming::Nothing => {}
             Incoming::Answer { id, result } => {
+                self.garbage = 0;
                 if let Some(pending) = self.pending.remove(&id) {
                     let result = result.map_err(|why| format!("the MCP server `{}` refused: {why}", self.name));
                     let _ = pending.reply.send(result);
@@ -280,7 +287,7 @@ impl Converse {
             Incoming::Request { answer } => self.talk.say(&answer),
             Incoming::Garbage => {
                 self.garbage += 1;
-                let text: String = String::from_utf8_lossy(line).chars().take(200).collect();
+                let text: String = line.chars().take(200).collect();
                 let first = self.first.get_or_insert(text);
                 if self.garbage >= MOST_GARBAGE {
                     return Err(format!("printed {MOST_GARBAGE} lines that are no messages and was ended: {first}"));
@@ -292,9 +299,11 @@ impl Converse {
 }
 
 /// How a server ended that was not asked to, with what it said last.
-fn ended(end: &Ended, garbage: Option<&str>) -> String {
+fn ended(end: &Ended, garbage: Option<&str>, secrets: &Redactor) -> String {
     let how = end.exit.map_or_else(|| "ended".to_owned(), |exit| format!("ended with {exit}"));
-    let last: String = end.last.chars().take(400).collect();
+    let mut last = end.last.clone();
+    secrets.exact(&mut last);
+    let last: String = last.chars().take(400).collect();
     match (last.is_empty(), garbage) {
         (false, _) => format!("{how}: {last}"),
         (true, Some(garbage)) => format!("{how}; it had printed what is no message: {garbage}"),

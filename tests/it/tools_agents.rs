@@ -95,6 +95,54 @@ fn until(place: &Place, mock: &Mock, run: &str, status: &str) {
 }
 
 #[test]
+fn accept_100_what_an_agent_did_with_a_tool_is_taken_back_use_by_use() {
+    let place = place(&document("note, publish, look, write_file").replace("Do it", "Do it, write_scope: [out]"));
+    let publish = "[tools.publish]\ncommand = [\"sh\", \"-c\", \"echo '{\\\"id\\\": 7}'\"]\nundo = [\"sh\", \"-c\", \"cat >> undone; echo >> undone; echo gone\"]\n";
+    place.file("user.toml", &format!("{TOOLS}{publish}"));
+    let mock = Mock::of(vec![
+        calls(&[("note", json!({"text": "hi"})), ("publish", json!({"v": 1})), ("look", json!({}))]),
+        calls(&[("write_file", json!({"path": "out/a.md", "content": "x"})), ("publish", json!({"v": 2}))]),
+        text("done"),
+    ]);
+    let id = run(&place, &mock)["run_id"].as_str().unwrap().to_owned();
+    let listed = owf(&place, &mock, &["calls", &id, "c0001"]).out;
+    let listed: Vec<&str> = listed.lines().filter(|line| line.contains(" did ")).map(str::trim).collect();
+    let publish = ["did 2: publish: {\"id\":7}", "did 4: publish: {\"id\":7}"];
+    let wrote = "did 3: write_file out/a.md: wrote 1 bytes to out/a.md";
+    assert_eq!(listed, ["did 1: note: noted", publish[0], wrote, publish[1]]);
+    let undo = |more: &[&str]| owf(&place, &mock, &[&["undo", &id, "c0001", "--json"], more].concat());
+    let error = |printed: Printed| {
+        let error = printed.json()["error"].clone();
+        let hint = error["hint"].as_str().unwrap_or_default();
+        format!("{} {} {hint}", error["code"].as_str().unwrap(), error["message"].as_str().unwrap())
+    };
+    let done = undo(&["--use", "4"]);
+    let view = json!({"run_id": id, "call_id": "c0001", "tool": "publish", "use": 4, "output": "gone\n"});
+    assert_eq!((done.code, done.json()), (0, view), "{done:?}");
+    assert_eq!(undo(&["--use", "2"]).code, 0);
+    let given = |v: i32| format!("{}\n", json!({"tool": "publish", "arguments": {"v": v}, "result": {"id": 7}}));
+    assert_eq!(read(&place, "undone"), given(2) + &given(1));
+    let of = |nth: u32, tool: &str| format!("use {nth} of a tool (`{tool}`) in {id}/c0001");
+    for (more, why) in [
+        (vec!["--use", "4"], format!("{} was taken back already ", of(4, "publish"))),
+        (vec!["--use", "1"], "the tool `note` has no `undo` ".to_owned()),
+        (vec!["--use", "3"], format!("{} is none of the configuration: it has no `undo` ", of(3, "write_file"))),
+        (
+            vec!["--use", "5"],
+            format!(
+                "the agent of {id}/c0001 has no use 5 of a tool; there is: 1 note, 2 publish, 3 write_file, 4 publish "
+            ),
+        ),
+        (
+            vec![],
+            format!("{id}/c0001 is no call of a tool its agent used tools: `--use N` takes one of these 4 uses back"),
+        ),
+    ] {
+        assert_eq!(error(undo(&more)), format!("undo_refused {why}"));
+    }
+}
+
+#[test]
 fn a_model_is_told_of_the_tools_and_of_what_they_bring_or_refuse_and_effects_are_on_record() {
     let place = place(&document("note, look, review_only, fails, slow, read_file"));
     let hook = "[hooks.audit]\nat = \"before\"\nkinds = [\"tool\"]\ncommand = [\"sh\", \"-c\", \"cat >> asked; echo >> asked; echo '{\\\"verdict\\\": \\\"allow\\\"}'\"]\n";

@@ -101,13 +101,15 @@ pub fn detail(view: &CallDetailView, term: &Terminal) -> String {
     let _ = writeln!(out, "{tries}");
     out.push_str(&parts(call));
     if call.attempts_list.len() > 1 || call.attempts_list.iter().any(|attempt| !attempt.effects.is_empty()) {
+        // `owf undo --use` counts like this.
+        let mut uses = 1..;
         for attempt in &call.attempts_list {
             let class = attempt.class.map(|c| format!(" {}", c.as_str())).unwrap_or_default();
             let message = attempt.message.as_deref().map(|m| format!(": {}", clean(m))).unwrap_or_default();
             let line = format!("  try {:<4} {}{class}{message}", attempt.attempt, attempt.status.as_str());
             let _ = writeln!(out, "{}", cut_dots(&line, term.width));
-            for effect in &attempt.effects {
-                let _ = writeln!(out, "{}", cut_dots(&format!("    did {}", clean(effect)), term.width));
+            for (effect, nth) in attempt.effects.iter().zip(&mut uses) {
+                let _ = writeln!(out, "{}", cut_dots(&format!("    did {nth}: {}", clean(effect)), term.width));
             }
         }
     }

@@ -14,6 +14,9 @@ pub struct UndoView {
     pub call_id: String,
     /// The tool.
     pub tool: String,
+    /// Which use of a tool by the call's agent, when it was one.
+    #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
+    pub used: Option<u32>,
     /// What its undo printed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,

@@ -335,7 +335,7 @@ impl<'a> Chat<'a> {
                     self.note(json!({"role": "assistant", "text": said.text, "tool_calls": calls_of(&said)}));
                     return Ok(said);
                 }
-                Err(failed) if failed.of_stream => {
+                Err(failed) if failed.of_stream && asked.streamed => {
                     // Some services stream to those only whom they know, some not at all.
                     tracing::info!("{} does not stream {model}: in one from now on", self.service.name);
                     remember_refused(&stream_key);

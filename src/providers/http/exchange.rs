@@ -22,6 +22,8 @@ use crate::providers::pace::Pace;
 
 /// How often is said how far an answer is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long what may follow a complete answer is waited for.
+const LAST_WORD: Duration = Duration::from_secs(5);
 /// How long the end of a connection is waited for after the end of an answer.
 const LINGER: Duration = Duration::from_millis(100);
 
@@ -124,13 +126,27 @@ async fn hear(wire: Wire, mut open: Open, idle: Duration, progress: &Progress) -
     }
     let mut listener = Listener::new(wire);
     let mut told = Instant::now();
+    let mut complete: Option<Instant> = None;
     while !listener.is_done() {
         let next = open.next();
-        let silent = |_| Lost::Unclear("it fell silent in the middle of its answer".to_owned());
-        let next = if listener.streams() { timeout(idle, next).await.map_err(silent)?? } else { next.await? };
+        let next = match complete {
+            // What may follow is the usage; an answer that is there is not thrown away for want of its last word.
+            Some(since) => match timeout(LAST_WORD.saturating_sub(since.elapsed()), next).await {
+                Ok(Ok(next)) => next,
+                Ok(Err(_)) | Err(_) => break,
+            },
+            None if listener.streams() => {
+                let silent = |_| Lost::Unclear("it fell silent in the middle of its answer".to_owned());
+                timeout(idle, next).await.map_err(silent)??
+            }
+            None => next.await?,
+        };
         let Some(chunk) = next else { break };
         if let Err(unread) = listener.take(chunk.as_ref()) {
             return Ok(Heard::Pieces { answered, body: Err(unread), begun: listener.has_begun() });
+        }
+        if complete.is_none() && listener.is_complete() {
+            complete = Some(Instant::now());
         }
         if told.elapsed() >= TELL_EVERY
             && let Some(words) = listener.words()

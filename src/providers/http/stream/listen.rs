@@ -59,6 +59,11 @@ impl Listener {
         self.done
     }
 
+    /// Whether the answer is complete, whatever may still be told about it.
+    pub(in super::super) fn is_complete(&self) -> bool {
+        self.any && self.gather.ended()
+    }
+
     /// Whether the model has begun to answer: that is paid for.
     pub(in super::super) fn has_begun(&self) -> bool {
         self.gather.heard() != Heard::default()
