@@ -96,7 +96,7 @@ impl RunLoop {
             Ok(Once::Busy) => return,
             Ok(Once::Lost(from)) => match spec.on_lost {
                 OnLost::Fail => {
-                    let message = format!("{} {from} was at work for it when its process ended", named(asked));
+                    let message = format!("{} {from} was at work for it and was broken off", named(asked));
                     Plan::Refuse(CallError::new(ErrorClass::Crashed, message))
                 }
                 OnLost::Ask | OnLost::Rerun => Plan::AskToRepeat(Box::new(question(&spec, asked, &from))),
@@ -158,7 +158,7 @@ fn named(asked: &OnceAsk) -> String {
 fn question(spec: &CallSpec, asked: &OnceAsk, from: &CallRef) -> ApprovalAsk {
     let (label, key) = (&spec.label, clip(&asked.key, 80));
     let message = format!(
-        "`{label}` may have been carried out: {from} was at work for the same idempotency key \"{key}\" when its process ended. Run it?"
+        "`{label}` may have been carried out: {from} was at work for the same idempotency key \"{key}\" and was broken off. Run it?"
     );
     ApprovalAsk {
         message,

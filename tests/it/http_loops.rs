@@ -238,7 +238,7 @@ fn each_write_is_on_record_with_its_result_also_where_it_was_refused() {
         ]
     );
     let text = owf(&place, &mock, &["calls", "latest", "1"]).out;
-    assert!(text.contains("did write_file out/a.md: wrote 4 bytes to out/a.md"), "{text}");
+    assert!(text.contains("did 1: write_file out/a.md: wrote 4 bytes to out/a.md"), "{text}");
     assert_eq!(results(&mock.seen()).len(), 2);
 }
 

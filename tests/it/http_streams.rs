@@ -337,6 +337,28 @@ fn a_stream_that_falls_silent_is_given_up_sooner_than_an_answer_that_has_not_beg
 }
 
 #[test]
+fn an_answer_that_is_complete_counts_although_its_last_word_never_comes() {
+    let waits =
+        Timeouts { connect: Duration::from_secs(10), read: Duration::from_mins(10), idle: Duration::from_millis(200) };
+    for breaks in [false, true] {
+        let mock = Mock::new(move |seen| {
+            let mut all = pieces(seen, &text("openai", "a long answer"));
+            assert_eq!(all.pop().unwrap().trim(), "data: [DONE]");
+            if breaks {
+                return Answer::chunks(all);
+            }
+            let mut answer = Answer::chunks(all.into_iter().chain(["data: {}\n\n".to_owned()]));
+            answer.parts.last_mut().unwrap().0 = Duration::from_mins(1);
+            answer
+        });
+        let entry = Entry { api_key_env: None, kind: Some("openai".to_owned()), ..entry(&mock, "/v1", None) };
+        let reply = ask(&made(Environment::default(), "own", entry, waits), &prompt("p")).unwrap();
+        assert_eq!(reply.answer, owf::providers::ReplyAnswer::Text("a long answer".to_owned()));
+        assert_eq!((reply.usage.output_tokens, reply.usage_unknown), (20, false));
+    }
+}
+
+#[test]
 fn how_far_an_answer_is_is_said_while_it_comes() {
     for (name, ..) in DIALECTS {
         let words = Arc::new(Mutex::new(Vec::<String>::new()));

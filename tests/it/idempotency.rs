@@ -184,7 +184,7 @@ fn a_call_that_was_lost_with_its_process_is_asked_about_by_whoever_comes_next() 
     let next = view(&place, &[]);
     let asked = &next["approvals"][0];
     let message = format!(
-        "`a` may have been carried out: {lost}/c0001 was at work for the same idempotency key \"k\" when its process ended. Run it?"
+        "`a` may have been carried out: {lost}/c0001 was at work for the same idempotency key \"k\" and was broken off. Run it?"
     );
     assert_eq!(
         json!([next["status"], next["status_reason"], asked["kind"], asked["message"], asked["metadata"]]),
@@ -216,6 +216,30 @@ fn a_call_that_was_lost_with_its_process_is_asked_about_by_whoever_comes_next() 
     let after = place.owf(&["wait", &lost, "--json"]).json();
     assert_eq!(end(&after), json!(["done", "made", null]), "{after}");
     assert_eq!(lines(&place, "begun").len(), 2);
+}
+
+#[test]
+fn a_call_that_was_broken_off_is_asked_about_and_one_that_had_not_begun_is_not() {
+    let text = "name: x\ntasks:\n  a: {run: [sh, -c, 'echo x >> begun; test -e go || sleep 300; echo made'], idempotency_key: k, timeout: 1}\n";
+    let place = place(text);
+    assert_eq!(view(&place, &[])["status"], "failed");
+    assert_eq!(lines(&place, "begun").len(), 1);
+    place.file("go", "");
+    let next = view(&place, &[]);
+    assert_eq!(json!([next["status"], next["status_reason"]]), json!(["paused", "repeat"]), "{next}");
+    assert_eq!(lines(&place, "begun").len(), 1);
+    // A call that waits for a person has begun nothing: when its run is cancelled, the key is free.
+    let waits = Place::new();
+    waits.file(
+        "flow.yaml",
+        "name: y\ntasks:\n  a: {run: [sh, -c, 'echo x >> begun'], idempotency_key: k, approval: {message: May I}}\n",
+    );
+    let first = view(&waits, &[]);
+    assert_eq!(first["status_reason"], "approval", "{first}");
+    let cancelled = waits.owf(&["cancel", first["run_id"].as_str().unwrap(), "--json"]);
+    assert_eq!(cancelled.json()["status"], "cancelled", "{cancelled:?}");
+    assert_eq!(view(&waits, &[])["status_reason"], "approval");
+    assert_eq!(lines(&waits, "begun").len(), 0);
 }
 
 #[test]

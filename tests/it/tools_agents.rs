@@ -117,7 +117,7 @@ fn accept_100_what_an_agent_did_with_a_tool_is_taken_back_use_by_use() {
         format!("{} {} {hint}", error["code"].as_str().unwrap(), error["message"].as_str().unwrap())
     };
     let done = undo(&["--use", "4"]);
-    let view = json!({"run_id": id, "call_id": "c0001", "tool": "publish", "use": 4, "output": "gone\n"});
+    let view = json!({"run_id": id, "call_id": "c0001", "tool": "publish", "use": 4, "output": "gone"});
     assert_eq!((done.code, done.json()), (0, view), "{done:?}");
     assert_eq!(undo(&["--use", "2"]).code, 0);
     let given = |v: i32| format!("{}\n", json!({"tool": "publish", "arguments": {"v": v}, "result": {"id": 7}}));
@@ -220,6 +220,37 @@ fn a_person_is_asked_in_the_middle_of_a_loop_and_nothing_before_it_is_done_again
     assert_eq!(mock.seen().len(), 3);
     let call = owf(&place, &mock, &["calls", &id, "1", "--json"]).json()["call"].clone();
     assert_eq!(json!([call["attempts"], call["input_tokens"], call["output_tokens"]]), json!([3, 30, 15]), "{call}");
+}
+
+#[test]
+fn a_yes_is_about_what_was_asked_and_about_nothing_else() {
+    let place = place(&document("note, deploy"));
+    let mock = Mock::of(vec![calls(&[("deploy", json!({"v": 1}))]), text("done")]);
+    let id = run(&place, &mock)["run_id"].as_str().unwrap().to_owned();
+    // By now the same words mean something else.
+    place.file("user.toml", &TOOLS.replace("approval_message", "fixed_args = { to = \"prod\" }\napproval_message"));
+    decide(&place, &mock, "approve", &id, &[]);
+    let again = || {
+        let rows = owf(&place, &mock, &["approvals", "--json"]).json()["approvals"].clone();
+        rows[0]["metadata"] == json!({"tool": "deploy", "arguments": {"v": 1, "to": "prod"}})
+            && owf(&place, &mock, &["status", &id, "--json"]).json()["status"] == "paused"
+    };
+    eventually(5 * SECOND, "it asks again", again);
+    assert_eq!(read(&place, "deployed"), "");
+    decide(&place, &mock, "approve", &id, &[]);
+    until(&place, &mock, &id, "done");
+    assert_eq!(read(&place, "deployed").lines().count(), 1);
+}
+
+#[test]
+fn a_key_whose_agent_waits_in_the_middle_of_its_loop_is_asked_about_by_the_next() {
+    let place = place(&document("note, deploy").replace("Do it", "Do it, idempotency_key: k"));
+    let mock = Mock::new(|_| calls(&[("note", json!({"text": "one"})), ("deploy", json!({"v": 1}))]));
+    let first = run(&place, &mock);
+    assert_eq!(json!([first["status"], first["status_reason"]]), json!(["paused", "approval"]), "{first}");
+    let second = run(&place, &mock);
+    assert_eq!(json!([second["status"], second["status_reason"]]), json!(["paused", "repeat"]), "{second}");
+    assert_eq!((read(&place, "notes").lines().count(), mock.seen().len()), (1, 1));
 }
 
 #[test]

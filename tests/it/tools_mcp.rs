@@ -17,6 +17,7 @@ answer() { say "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":$1}"; }
 text() { answer "{\"content\":[{\"type\":\"text\",\"text\":\"$1\"}]}"; }
 tool() { printf '{"name":"%s","description":"Does %s.","inputSchema":{"type":"object"%s}}' "$1" "$1" "$2"; }
 echo "started $*" >> diary; echo $$ > pid
+[ "$1" = leaky ] && printf '%0390d bad %s\n' 0 "$TRACKER_TOKEN" >&2 && exit 1
 while IFS= read -r line; do
   id=${line#*\"id\":}; id=${id%%[,\}]*}
   case "$line" in
@@ -90,6 +91,16 @@ fn told(place: &Place, label: &str) -> String {
 fn diary(place: &Place) -> Vec<String> {
     let text = std::fs::read_to_string(place.path().join("diary")).unwrap_or_default();
     text.lines().filter(|line| !line.starts_with("asked ")).map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn what_a_server_says_when_it_cannot_start_holds_no_secret_not_even_half_of_one() {
+    let server = "args = [\"server.sh\", \"leaky\"]\nenv = [\"TRACKER_TOKEN\"]\n";
+    let place = place_with("name: x\ntasks:\n  t: {tool: token}\n", server);
+    assert_eq!(run(&place)["status"], json!("failed"));
+    let call = place.json(&["calls", "latest", "c0001", "--json"]);
+    let said = call["call"]["error"]["message"].as_str().unwrap();
+    assert!(said.contains("ended with exit code 1: 000") && said.ends_with("bad [TRAC"), "{said}");
 }
 
 #[test]

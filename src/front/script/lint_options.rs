@@ -32,9 +32,9 @@ const OPTIONS: &[&str] = &[
     "system",
     "messages",
     "tools",
+    "mode",
     "metadata",
     "onLost",
-    "mode",
 ];
 
 /// Words that are used for an option elsewhere.

@@ -131,7 +131,7 @@ async fn hear(wire: Wire, mut open: Open, idle: Duration, progress: &Progress) -
         let next = open.next();
         let next = match complete {
             // What may follow is the usage; an answer that is there is not thrown away for want of its last word.
-            Some(since) => match timeout(LAST_WORD.saturating_sub(since.elapsed()), next).await {
+            Some(since) => match timeout(idle.min(LAST_WORD).saturating_sub(since.elapsed()), next).await {
                 Ok(Ok(next)) => next,
                 Ok(Err(_)) | Err(_) => break,
             },
