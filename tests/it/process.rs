@@ -176,7 +176,11 @@ fn orphan(dir: &Path, marker: &str) -> String {
         .status()
         .unwrap();
     assert!(status.success());
-    pid_in(dir, "orphan")
+    let pid = pid_in(dir, "orphan");
+    // While a program replaces another its environment cannot be read.
+    let marked = || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep"));
+    eventually(SECOND, "it is itself", marked);
+    pid
 }
 
 #[test]
