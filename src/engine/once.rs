@@ -11,13 +11,14 @@ use crate::core::failure::Failure;
 use crate::core::ids::{CallId, Hash};
 use crate::core::json::canonical;
 use crate::core::machine::Plan;
-use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallRef, CallStatus, ErrorClass, Outcome, ReasonCode};
+use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallRef, ErrorClass, Outcome, ReasonCode};
 use crate::providers::ProviderKind;
 use crate::store::{CacheHit, Once, OnceClaim, StoreError};
 
 use super::answer::clip;
 use super::begin::Running;
 use super::message::Message;
+use super::prepare::taken_over;
 use super::run_loop::RunLoop;
 
 /// How often one who waits for another looks whether it has answered.
@@ -117,7 +118,7 @@ impl RunLoop {
 
     /// The plan that settles a call with what was given for its key. Nothing is used or charged for it.
     fn taken(&self, call_id: CallId, spec: &CallSpec, hit: CacheHit) -> Plan {
-        let CacheHit { from, outcome: earlier } = hit;
+        let CacheHit { from, outcome: mut earlier } = hit;
         if spec.ask.outputs.is_some() {
             let gone = |file: &&String| !Path::new(&self.spec.workspace).join(file).exists();
             if let Some(file) = earlier.changed_files.iter().find(gone) {
@@ -133,19 +134,8 @@ impl RunLoop {
             from: Some(from),
             ..CacheNote::default()
         };
-        Plan::Hit(Box::new(Outcome {
-            value: earlier.value,
-            text: earlier.text,
-            provider: earlier.provider,
-            model: earlier.model,
-            simulated: earlier.simulated,
-            workspace: earlier.workspace,
-            changed_files: earlier.changed_files,
-            cost_source: earlier.cost_source,
-            cost_nanos: earlier.cost_nanos.map(|_| 0),
-            cache,
-            ..Outcome::new(call_id, CallStatus::Done)
-        }))
+        let changed_files = std::mem::take(&mut earlier.changed_files);
+        Plan::Hit(Box::new(Outcome { changed_files, ..taken_over(call_id, earlier, cache) }))
     }
 }
 

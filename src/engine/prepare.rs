@@ -330,7 +330,7 @@ impl RunLoop {
     }
 }
 
-/// A plan that settles a call with another run's answer. Nothing was used or charged for it.
+/// A plan that settles a call with another run's answer.
 fn hit_plan(call_id: CallId, record: &CacheRecord, from: CallRef, earlier: Outcome) -> Plan {
     let cache = CacheNote {
         status: CacheStatus::Hit,
@@ -339,7 +339,12 @@ fn hit_plan(call_id: CallId, record: &CacheRecord, from: CallRef, earlier: Outco
         key: Some((record.key, record.occurrence)),
         ..CacheNote::default()
     };
-    Plan::Hit(Box::new(Outcome {
+    Plan::Hit(Box::new(taken_over(call_id, earlier, cache)))
+}
+
+/// The outcome of a call that gets the answer of another. Nothing was used or charged for it.
+pub(super) fn taken_over(call_id: CallId, earlier: Outcome, cache: CacheNote) -> Outcome {
+    Outcome {
         value: earlier.value,
         text: earlier.text,
         provider: earlier.provider,
@@ -350,5 +355,5 @@ fn hit_plan(call_id: CallId, record: &CacheRecord, from: CallRef, earlier: Outco
         cost_nanos: earlier.cost_nanos.map(|_| 0),
         cache,
         ..Outcome::new(call_id, CallStatus::Done)
-    }))
+    }
 }

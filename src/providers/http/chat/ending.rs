@@ -48,20 +48,29 @@ impl Chat<'_> {
                 error.retry_after_ms = None;
             }
         }
-        let (cost_nanos, cost_source) = self.tally.cost();
-        let charge_nanos = self.tally.charge();
-        self.provenance.price = self.tally.price.take();
-        ReplyError {
-            error,
-            usage: self.tally.used.into(),
-            usage_unknown: self.tally.usage_unknown,
+        let Reply {
+            usage,
+            usage_unknown,
             cost_nanos,
             cost_source,
             charge_nanos,
-            model: self.tally.model.clone(),
-            rule: None,
-            transcript: self.transcript(),
-            provenance: self.provenance,
+            model,
+            rule,
+            transcript,
+            provenance,
+            ..
+        } = self.reply(ReplyAnswer::Missing);
+        ReplyError {
+            error,
+            usage,
+            usage_unknown,
+            cost_nanos,
+            cost_source,
+            charge_nanos,
+            model,
+            rule,
+            transcript,
+            provenance,
         }
     }
 }
