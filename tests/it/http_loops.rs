@@ -147,6 +147,12 @@ fn killed(place: &Place, mock: &Mock, turns: usize) {
     command.env("OPENAI_API_KEY", "sk-canary-0123456789abcdef").env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1"));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     eventually(Duration::from_secs(3), "the next turn is asked for", || mock.seen().len() >= turns);
+    let recorded = || {
+        let events = place.owf(&["events", "latest"]).out;
+        let count = |kind: &str| events.matches(&format!("\"type\":\"{kind}\"")).count();
+        count("attempt_started") > 0 && count("tool_started") == count("tool_finished")
+    };
+    eventually(Duration::from_secs(3), "what its tools did is on record", recorded);
     child.kill().unwrap();
     child.wait().unwrap();
 }
