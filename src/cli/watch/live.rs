@@ -192,6 +192,7 @@ impl Live {
                 self.phase(title);
             }
             Event::AttemptProgress { .. }
+            | Event::AttemptRaised { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
             | Event::CancelRequested { .. }
