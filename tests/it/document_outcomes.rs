@@ -43,18 +43,35 @@ fn accept_091_a_task_that_fails_by_its_outcome_ends_running_siblings_and_leaves_
     let text = "name: x
 on_failure: fail_fast
 tasks:
-  sleeper: {run: [sh, -c, 'echo $$ > pid; exec sleep 600']}
+  sleeper: {run: [sh, -c, 'sleep 600 & echo $! > pids; echo $$ >> pids; touch ready; wait']}
   check:
-    run: [sh, -c, 'while [ ! -s pid ]; do sleep 0.01; done; echo bad']
+    run: [sh, -c, 'while [ ! -e ready ]; do sleep 0.01; done; echo bad']
     outcome: \"{'outcome': 'fail', 'reason': 'it is ' ~ output}\"
+  later: {after: sleeper, expr: 1}
 ";
-    let guarded = Guarded::new(text, &[]);
-    guarded.config("commands = true\n");
-    let view = guarded.run();
-    assert_eq!(view["status"], "failed");
-    assert_eq!(view["error"]["message"], "task `check` failed: it failed by its outcome: it is bad");
-    let pid = std::fs::read_to_string(guarded.place.path().join("pid")).unwrap();
-    assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "{pid} still runs");
+    for (word, status, error) in [
+        ("fail", "failed", json!("task `check` failed: it failed by its outcome: it is bad")),
+        ("cancel", "cancelled", Value::Null),
+    ] {
+        let guarded = Guarded::new(&text.replace("'fail'", &format!("'{word}'")), &[]);
+        guarded.config("commands = true\n");
+        let view = guarded.run();
+        assert_eq!(json!([view["status"], view["error"]["message"]]), json!([status, error]), "{view}");
+        let pids = std::fs::read_to_string(guarded.place.path().join("pids")).unwrap();
+        assert_eq!(pids.lines().count(), 2);
+        for pid in pids.lines() {
+            assert!(!crate::commands::alive(pid), "{word}: {pid} still runs");
+        }
+        let calls = guarded.owf(&["calls", "latest", "--json"]).json()["calls"].clone();
+        let others: Vec<(&str, &str)> = calls
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| (c["label"].as_str().unwrap(), c["status"].as_str().unwrap()))
+            .filter(|(label, _)| *label != "check")
+            .collect();
+        assert_eq!(others, [("sleeper", "cancelled"), ("later", "cancelled")], "{word}");
+    }
 }
 
 #[test]
