@@ -197,9 +197,53 @@ fn a_run_that_ended_itself_says_so_and_one_without_agents_is_not_called_fake() {
     let columns: Vec<&str> = listed.out.split_whitespace().collect();
     assert_eq!(columns[1..6], ["cancelled", "x", "-", "2", "calls"], "{listed:?}");
     place.file("fake.yaml", "name: f\ntasks:\n  a: {prompt: hi}\n");
-    assert_eq!(place.owf(&["run", "fake.yaml", "--no-input"]).code, 0);
+    let fake = place.owf(&["run", "fake.yaml", "--no-input"]);
+    assert!(fake.code == 0 && fake.err.contains("FAKE answers, good for testing only"), "{fake:?}");
     let listed = place.owf(&["runs"]);
     assert!(listed.out.lines().next().unwrap().contains("FAKE"), "{listed:?}");
+}
+
+/// Everything that is told of the latest run of a place, and of one that is started now.
+fn told(place: &crate::support::cli::Place, args: &[&str]) -> String {
+    let ran = place.owf(&[&["run", "flow.yaml", "--no-input"], args].concat());
+    let view = place.json(&["status", "latest", "--json"]);
+    let summary = std::path::Path::new(view["run_dir"].as_str().unwrap()).join("summary.md");
+    let told = [
+        ran.err,
+        place.owf(&["status", "latest"]).out,
+        place.owf(&["runs", "--limit", "1"]).out,
+        std::fs::read_to_string(summary).unwrap_or_default(),
+    ];
+    told.concat()
+}
+
+#[test]
+fn fake_is_named_where_it_may_answer_a_call_and_nowhere_else() {
+    let place = crate::support::cli::Place::new();
+    let says_fake = |text: &str| text.contains("FAKE") || text.contains("fake");
+    // No agent at all: ended, and while it waits for a person.
+    place.file("flow.yaml", "name: x\ntasks:\n  a: {run: [echo, hi]}\n  b: {after: a, expr: 1}\n");
+    let none = told(&place, &["--allow-commands"]);
+    assert!(!says_fake(&none) && none.contains("provider: -\n"), "{none}");
+    place.file("flow.yaml", "name: x\ntasks:\n  a: {approval: 'Go?'}\n");
+    let waits = told(&place, &[]);
+    assert!(!says_fake(&waits) && waits.contains("provider: -\n") && waits.contains("paused"), "{waits}");
+    // A rule of a fixture file may answer a program.
+    place.file("flow.yaml", "name: x\ntasks:\n  a: {run: [echo, hi]}\n");
+    place.file("answers.yaml", "owf_fixtures: 1\nrules:\n  - match: {command: '*'}\n    text: invented\n");
+    let ruled = told(&place, &["--fixtures", "answers.yaml"]);
+    assert!(ruled.contains("note: no provider is configured: FAKE answers") && ruled.contains("simulated:"), "{ruled}");
+    // An agent that names it, in a run of another provider; and one that names another, in a run of it.
+    let agent = |provider: &str| {
+        format!("name: x\nagents: {{w: {{provider: {provider}}}}}\ntasks:\n  a: {{agent: w, prompt: hi}}\n")
+    };
+    place.file("flow.yaml", &agent("fake"));
+    let named = told(&place, &["--provider", "claude", "--no-check-provider"]);
+    assert!(named.contains("note: FAKE answers") && named.contains("simulated:"), "{named}");
+    assert!(named.contains(" x FAKE\n") && !named.contains("claude"), "{named}");
+    place.file("flow.yaml", &agent("claude"));
+    let other = told(&place, &["--no-check-provider"]);
+    assert!(other.contains(" x claude\n") && !says_fake(&other), "{other}");
 }
 
 #[test]
