@@ -137,7 +137,7 @@ impl RunLoop {
             let checked = check(&source, &origin);
             let meta = checked.meta.unwrap_or_default();
             // A child is judged by everything that judges its parent.
-            let own = checked.script.map(|script| script.policies.hooks).unwrap_or_default();
+            let (own, asks) = checked.script.map(|script| (script.policies.hooks, script.asks)).unwrap_or_default();
             let mut hooks = self.spec.hooks.clone();
             hooks.extend(own.into_iter().filter(|name| !self.spec.hooks.contains(name)));
             let child_spec = RunSpec {
@@ -167,6 +167,7 @@ impl RunLoop {
                 hooks,
                 events: self.spec.events.clone(),
                 notices: Vec::new(),
+                asks,
                 budget_base: self.machine.spent(),
             };
             match store.create_run(&child, &child_spec, &source, now())? {

@@ -320,6 +320,7 @@ pub(crate) fn spec_of(
         hooks: script.policies.hooks.clone(),
         events: script.policies.events.clone(),
         notices: workflow.notices.iter().map(|n| (n.code.clone(), n.message.clone())).collect(),
+        asks: script.asks.clone(),
         budget_base: Charge::default(),
     }
 }

@@ -197,6 +197,7 @@ mod tests {
             models_named: Vec::new(),
             agent_types_named: Vec::new(),
             workflows_named: vec![WorkflowTarget::Path("none.js".into())],
+            asks: None,
             policies: crate::front::script::Policies::default(),
         };
         let found = missing_names(&script, None, Path::new("/nowhere"), None, &registry());

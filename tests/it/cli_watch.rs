@@ -41,6 +41,7 @@ fn spec() -> RunSpec {
         hooks: Vec::new(),
         events: Vec::new(),
         notices: Vec::new(),
+        asks: None,
         budget_base: owf::core::budget::Charge::default(),
     }
 }

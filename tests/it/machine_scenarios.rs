@@ -87,6 +87,7 @@ impl Setup {
             hooks: Vec::new(),
             events: Vec::new(),
             notices: Vec::new(),
+            asks: None,
             budget_base: Charge::default(),
         };
         let journal = vec![(Millis(0), Event::RunCreated { spec: Box::new(spec) })];

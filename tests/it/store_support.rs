@@ -43,6 +43,7 @@ pub(crate) fn spec(name: &str) -> RunSpec {
         hooks: Vec::new(),
         events: Vec::new(),
         notices: Vec::new(),
+        asks: None,
         budget_base: Charge::default(),
     }
 }

@@ -56,6 +56,7 @@ impl Query<'_> {
             workflow_name: bound.clip(&row.spec.workflow_name, 80),
             provider: row.settings.provider.clone(),
             model: row.settings.model.clone(),
+            others: Some(row.spec.answerers(&row.settings)).filter(|names| *names != [row.settings.provider.clone()]),
             simulated: row.simulated,
             created_at: row.created_at.rfc3339(),
             started_at: row.started_at.map(Millis::rfc3339),

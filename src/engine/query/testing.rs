@@ -63,6 +63,7 @@ pub(super) fn spec(workflow: &str) -> RunSpec {
         hooks: Vec::new(),
         events: Vec::new(),
         notices: Vec::new(),
+        asks: None,
         budget_base: crate::core::budget::Charge::default(),
     }
 }

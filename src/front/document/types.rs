@@ -314,7 +314,8 @@ pub(super) struct Task {
     /// How often the task may be run when routes or a guard lead back to it.
     #[schemars(range(min = 1, max = 1000))]
     pub max_visits: Option<u32>,
-    /// Writes to the state: key to value with templates, in which `output` is what the task gave.
+    /// Writes to the state: key to value with templates, in which `output` is what the task gave. Taken back when the task fails
+    /// or a guard has it run again; kept when a route leads back.
     pub set: Option<Map<String, Value>>,
     /// An expression over `output`: ok, skip, cancel (ends the run), fail or retry; or an object with `outcome` and `reason`.
     pub outcome: Option<String>,

@@ -219,6 +219,7 @@ pub(crate) fn run_spec() -> RunSpec {
         hooks: Vec::new(),
         events: Vec::new(),
         notices: Vec::new(),
+        asks: None,
         budget_base: owf::core::budget::Charge::default(),
     }
 }
