@@ -71,7 +71,8 @@ fn place_with(document: &str, server: &str) -> Place {
     }
     config.push_str("[tools.sum]\nmcp = { server = \"tracker\", tool = \"add\" }\nfixed_args = { b = 2 }\n");
     config.push_str("schema = { type = \"object\", required = [\"a\"] }\nrequires_approval = true\n");
-    place.file("user.toml", &config.replace("[tools.slow]\n", "[tools.slow]\ntimeout_seconds = 1\n"));
+    let config = config.replace("[tools.slow]\n", "[tools.slow]\ntimeout_seconds = 1\n");
+    place.file("user.toml", &config.replace("[tools.pings]\n", "[tools.pings]\ntimeout_seconds = 20\n"));
     place
 }
 
@@ -295,7 +296,8 @@ fn an_agent_in_a_worktree_does_not_get_what_a_server_could_change_and_gets_what_
     let config = std::fs::read_to_string(place.path().join("user.toml")).unwrap();
     let looks = "[tools.looks]\nmcp = { server = \"tracker\", tool = \"add\" }\nread_only = true\n";
     place.file("user.toml", &format!("{config}{looks}"));
-    let mock = crate::support::http_mock::Mock::of(vec![crate::http_tools::text("done")]);
+    let looks = crate::http_tools::calls(&[("looks", json!({"a": 1}))]);
+    let mock = crate::support::http_mock::Mock::of(vec![looks, crate::http_tools::text("done")]);
     let run = || {
         let mut command = place.command(&["run", "flow.yaml", "--provider", "openai", "--no-input", "--json"]);
         command.env("OWF_CONFIG", place.path().join("user.toml")).env("OPENAI_API_KEY", crate::http_tools::KEY);
@@ -311,6 +313,9 @@ fn an_agent_in_a_worktree_does_not_get_what_a_server_could_change_and_gets_what_
     let view = run();
     assert_eq!(json!([view["status"], view["output"]]), json!(["done", "done"]), "{view}");
     assert_eq!(mock.seen()[0].body["tools"][0]["function"]["name"], json!("looks"));
+    // The server is the run's, and not the agent's.
+    let top = std::fs::read_to_string(place.path().join("where")).unwrap();
+    assert_eq!(std::path::Path::new(top.trim()), place.path().canonicalize().unwrap());
 }
 
 #[test]
