@@ -71,8 +71,7 @@ fn place_with(document: &str, server: &str) -> Place {
     }
     config.push_str("[tools.sum]\nmcp = { server = \"tracker\", tool = \"add\" }\nfixed_args = { b = 2 }\n");
     config.push_str("schema = { type = \"object\", required = [\"a\"] }\nrequires_approval = true\n");
-    let config = config.replace("[tools.slow]\n", "[tools.slow]\ntimeout_seconds = 1\n");
-    place.file("user.toml", &config.replace("[tools.pings]\n", "[tools.pings]\ntimeout_seconds = 20\n"));
+    place.file("user.toml", &config.replace("[tools.slow]\n", "[tools.slow]\ntimeout_seconds = 1\n"));
     place
 }
 
@@ -259,8 +258,9 @@ steps:
 
 #[test]
 fn a_server_that_asks_on_and_reads_nothing_of_what_it_is_told_is_ended() {
-    let place = place(
+    let place = place_with(
         "name: x\nsteps:\n  - {id: pings, tool: pings, allow_failure: true}\n  - {id: after, tool: add, args: {a: 1}}\n",
+        "args = [\"server.sh\"]\ntimeout_seconds = 20\n",
     );
     run(&place);
     assert_eq!(
