@@ -22,6 +22,8 @@ mod approvals;
 mod budget;
 #[path = "machine_scenarios/ends.rs"]
 mod ends;
+#[path = "machine_scenarios/keys.rs"]
+mod keys;
 #[path = "machine_scenarios/lost.rs"]
 mod lost;
 #[path = "machine_scenarios/pause.rs"]
