@@ -260,7 +260,7 @@ pub enum Event {
 
 impl Event {
     /// All the words of [`Event::kind`].
-    pub const TYPES: [&str; 19] = [
+    pub const TYPES: [&str; 21] = [
         "run_created",
         "run_started",
         "settings_changed",
@@ -271,6 +271,8 @@ impl Event {
         "attempt_started",
         "attempt_failed",
         "attempt_progress",
+        "tool_started",
+        "tool_finished",
         "call_finished",
         "approval_asked",
         "approval_decided",
