@@ -339,6 +339,9 @@ pub struct RunSpec {
     /// Configured hooks that its document names beside those that judge every call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<String>,
+    /// Configured cleanups that its tasks name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleanups: Vec<String>,
     /// Configured event sinks that its document names beside those that hear of every run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,

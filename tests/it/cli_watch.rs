@@ -42,6 +42,7 @@ fn spec() -> RunSpec {
         events: Vec::new(),
         notices: Vec::new(),
         asks: None,
+        cleanups: Vec::new(),
         budget_base: owf::core::budget::Charge::default(),
     }
 }

@@ -90,6 +90,7 @@ impl Setup {
             events: Vec::new(),
             notices: Vec::new(),
             asks: None,
+            cleanups: Vec::new(),
             budget_base: Charge::default(),
         };
         let journal = vec![(Millis(0), Event::RunCreated { spec: Box::new(spec) })];

@@ -47,6 +47,7 @@ mod document_decisions;
 mod document_examples;
 mod document_graph;
 mod document_include;
+mod document_messages;
 mod document_outcomes;
 mod document_property;
 mod document_resume;

@@ -44,6 +44,7 @@ pub(crate) fn spec(name: &str) -> RunSpec {
         events: Vec::new(),
         notices: Vec::new(),
         asks: None,
+        cleanups: Vec::new(),
         budget_base: Charge::default(),
     }
 }

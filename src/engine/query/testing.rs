@@ -64,6 +64,7 @@ pub(super) fn spec(workflow: &str) -> RunSpec {
         events: Vec::new(),
         notices: Vec::new(),
         asks: None,
+        cleanups: Vec::new(),
         budget_base: crate::core::budget::Charge::default(),
     }
 }

@@ -498,7 +498,7 @@ fn objection(result: &TaskResult) -> Option<String> {
     refused.then(feedback)
 }
 
-fn brief(value: &Json) -> String {
+pub(super) fn brief(value: &Json) -> String {
     clipped(&json_text(value))
 }
 

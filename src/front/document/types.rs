@@ -360,8 +360,10 @@ pub(super) enum OutputsForm {
 #[serde(deny_unknown_fields)]
 pub(super) struct Outputs {
     /// `*` within a name, `**` across names, `?` for one character; without a slash in every directory.
+    #[schemars(length(min = 1))]
     pub pattern: Option<String>,
     /// Where the result names them: names and numbers, joined by dots.
+    #[schemars(length(min = 1))]
     pub from: Option<String>,
 }
 
@@ -466,7 +468,7 @@ pub(super) enum Speaker {
 #[serde(untagged)]
 pub(super) enum ApprovalForm {
     /// The question alone.
-    Message(String),
+    Message(#[schemars(length(min = 1))] String),
     /// With everything about it.
     Full(Approval),
 }
@@ -476,6 +478,7 @@ pub(super) enum ApprovalForm {
 #[serde(deny_unknown_fields)]
 pub(super) struct Approval {
     /// The question: a text with templates.
+    #[schemars(length(min = 1))]
     pub message: String,
     /// What a person should see with it: a value with templates in it.
     pub metadata: Option<Value>,

@@ -74,6 +74,9 @@ pub struct Policies {
     /// Configured hooks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<String>,
+    /// Configured cleanups that its tasks name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleanups: Vec<String>,
     /// Configured event sinks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,

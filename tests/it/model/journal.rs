@@ -220,6 +220,7 @@ pub(crate) fn run_spec() -> RunSpec {
         events: Vec::new(),
         notices: Vec::new(),
         asks: None,
+        cleanups: Vec::new(),
         budget_base: owf::core::budget::Charge::default(),
     }
 }
