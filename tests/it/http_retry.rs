@@ -156,11 +156,19 @@ fn an_answer_that_is_no_json_is_worth_another_try() {
     let got = error(&provider("openai", at(page.url(""))), &prompt("p"));
     assert_eq!(got.class, ErrorClass::Transport);
     assert_eq!(got.message, "openai answered with what is no JSON: <html>Bad gateway</html>");
-    let half = Mock::of(vec![Answer::text(200, "{\"choices\": [")]);
-    assert_eq!(error(&provider("openai", at(half.url(""))), &prompt("p")).class, ErrorClass::Transport);
+    // What is no answer of the dialect, too; and whatever was worked on may have been charged.
+    for body in ["{\"choices\": [", "{\"choice\": []}", "[]"] {
+        for name in ["openai", "anthropic", "gemini"] {
+            let mock = Mock::of(vec![Answer::text(200, body)]);
+            let failed = ask(&provider(name, at(mock.url(""))), &prompt("p")).unwrap_err();
+            assert_eq!(failed.error.class, ErrorClass::Transport, "{name}: {body}");
+            assert!(failed.charge_nanos.is_some(), "{name}: {body}");
+        }
+    }
     let proxy = Mock::of(vec![Answer::text(502, "<html>Bad gateway</html>")]);
     let got = error(&provider("openai", at(proxy.url(""))), &prompt("p"));
     assert_eq!(got.message, "openai answered 502: a page instead of an answer");
+    assert_eq!(ask(&provider("openai", at(proxy.url(""))), &prompt("p")).unwrap_err().charge_nanos, None);
 }
 
 #[test]

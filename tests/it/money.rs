@@ -148,8 +148,10 @@ fn an_estimate_says_which_price_it_was_made_with_and_a_later_table_changes_nothi
     let usage = owf(&place, &mock, &["usage", "--json"]).json();
     assert_eq!(usage["total"]["prices_as_of"], json!(["2026-11-27", "2030-01-02"]));
     assert!(text(&["usage"]).ends_with("≈ estimated, prices of 2026-11-27 to 2030-01-02\n"));
-    // A run that takes the answer over pays nothing, so it has no price.
+    // A run that takes the answer over pays nothing, so it has no price, and nothing of it is counted.
     let again = run(&place, &mock, &["--model", "gpt-5.4-mini"]);
+    let counted = |usage: &Value| json!([usage["total"]["runs"], usage["total"]["calls"], usage["total"]["cost_usd"]]);
+    assert_eq!(counted(&owf(&place, &mock, &["usage", "--json"]).json()), counted(&usage));
     let hit = call(again["run_id"].as_str().unwrap());
     assert_eq!((&hit["cost_usd"], hit.get("prices_as_of"), hit.get("price")), (&json!(0), None, None), "{hit}");
 }

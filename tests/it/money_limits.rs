@@ -3,8 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use owf::core::event::Event;
@@ -12,7 +12,7 @@ use owf::store::{OpenMode, RunFilter, Store};
 use serde_json::{Value, json};
 
 use crate::cli_support::Stub;
-use crate::http_tools::{calls, text};
+use crate::http_tools::{calls, owf, text, workflow};
 use crate::money::{answer, run, script};
 use crate::support::cli::{Place, eventually};
 use crate::support::http_mock::{Answer, Mock, Seen};
@@ -149,67 +149,75 @@ fn an_answer_is_no_longer_than_a_token_budget_has_set_aside_and_the_only_call_ma
 
 #[test]
 fn claude_calls_at_once_are_told_to_stop_at_their_shares_of_what_a_cost_budget_leaves() {
-    let place = Place::new();
     let result = json!({"type": "result", "subtype": "success", "is_error": false, "result": "fine", "stop_reason": "end_turn",
         "total_cost_usd": 0.25, "usage": {"input_tokens": 10, "output_tokens": 5},
         "modelUsage": {"claude-sonnet-4-6": {"costUSD": 0.25}}});
-    // Each waits until both have been told, 30 s at most.
+    // Each waits until two have been told, 30 s at most.
     let together = "while [ $# -gt 0 ]; do [ \"$1\" = --max-budget-usd ] && echo \"$2\" >>\"$dir/told\"; shift; done\n\
         n=0; until [ \"$(wc -l <\"$dir/told\")\" -ge 2 ] || [ $n -ge 3000 ]; do sleep 0.01; n=$((n + 1)); done\n\
         cat \"$dir/events\"";
-    let stub = Stub::doing("claude", "2.1.329 (Claude Code)", together);
-    stub.events(&[result]);
-    place.file(
-        "two.js",
-        "export const meta = { name: 'two', description: 'd' }\n\
-         return await parallel([() => agent('First', { tools: [] }), () => agent('Second', { tools: [] })])\n",
-    );
-    let args = ["run", "two.js", "--provider", "claude", "--model", "claude-sonnet-4-6", "--json"];
-    let view = stub.json(&place, &[&args[..], &["--budget-cost-usd", "1"]].concat());
-    assert_eq!(view["output"], json!(["fine", "fine"]), "{view}");
-    let told = std::fs::read_to_string(stub.path().join("told")).unwrap();
-    assert_eq!(told.lines().collect::<Vec<_>>(), ["0.5", "0.5"]);
+    // Two at once have half of it each, and leave a third that waits for its turn as much as they have.
+    for (calls, told_first) in [(2, "0.5"), (3, "0.333333")] {
+        let mut stub = Stub::doing("claude", "2.1.329 (Claude Code)", together);
+        stub.vars.push(("OWF_PROVIDER_CLAUDE_CONCURRENCY".to_owned(), "2".to_owned()));
+        stub.events(std::slice::from_ref(&result));
+        let place = Place::new();
+        place.file(
+            "some.js",
+            &format!(
+                "export const meta = {{ name: 'some', description: 'd' }}\n\
+                 return await parallel(['a', 'b', 'c'].slice(0, {calls}).map(p => () => agent(p, {{ tools: [] }})))\n"
+            ),
+        );
+        let args = ["run", "some.js", "--provider", "claude", "--model", "claude-sonnet-4-6", "--json"];
+        let view = stub.json(&place, &[&args[..], &["--budget-cost-usd", "1"]].concat());
+        assert_eq!(view["output"], json!(vec!["fine"; calls]), "{view}");
+        let told = std::fs::read_to_string(stub.path().join("told")).unwrap();
+        assert_eq!(told.lines().take(2).collect::<Vec<_>>(), [told_first; 2], "{told}");
+        assert_eq!(told.lines().count(), calls);
+    }
 }
 
 #[test]
 fn what_a_further_request_of_a_loop_may_cost_is_on_record_before_it_is_made() {
+    const TURNS: usize = 12;
     let place = Place::new();
-    crate::http_tools::workflow(&place, "{ readScope: '.' }");
+    workflow(&place, "{ readScope: '.' }");
     let home = place.home();
-    let mut first = calls(&[("list_files", json!({}))]);
-    let usage = json!({"prompt_tokens": 10_000, "completion_tokens": 0});
-    let mut body: Value = serde_json::from_slice(&first.parts[0].1).unwrap();
-    body["usage"] = usage;
-    first.parts[0].1 = body.to_string().into_bytes();
-    let recorded = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let recorded = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&recorded);
     let mock = Mock::new(move |seen: &Seen| {
         let store = Store::open(&home, OpenMode::ReadOnly).unwrap();
         let newest = store.runs(&RunFilter::default()).unwrap().rows.remove(0);
         let events = store.events(&newest.run_id, 0, 1_000).unwrap();
-        let raised = events.iter().find_map(|record| match record.event {
+        let raised = events.iter().filter_map(|record| match record.event {
             Event::AttemptRaised { reserve_nanos, .. } => Some(reserve_nanos),
             _ => None,
         });
-        told.lock().unwrap().push(raised);
-        if seen.number == 0 { first.clone() } else { text("done") }
+        told.lock().unwrap().push(raised.collect::<Vec<u64>>());
+        // Every request takes 10,000 tokens, which are 0.0075 dollars.
+        let mut answer = if seen.number + 1 < TURNS { calls(&[("list_files", json!({}))]) } else { text("done") };
+        let mut body: Value = serde_json::from_slice(&answer.parts[0].1).unwrap();
+        body["usage"] = json!({"prompt_tokens": 10_000, "completion_tokens": 0});
+        answer.parts[0].1 = body.to_string().into_bytes();
+        answer
     });
-    let view = run_loop(&place, &mock);
-    assert_eq!(view["output"], "done", "{view}");
-    let events = crate::http_tools::owf(&place, &mock, &["events", "latest"]).out;
-    let started = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let aside =
-        started.into_iter().find(|event| event["type"] == "attempt_started").unwrap()["data"]["reserve_nanos"].as_u64();
-    // 10,000 tokens were sent, which are 0.0075 dollars; the next request sends them again, what the tool gave, and its own estimate.
-    let raised = recorded.lock().unwrap().clone();
-    assert_eq!(raised.len(), 2);
-    assert_eq!(raised[0], None, "a single request is recorded with its start");
-    let least = 2 * 7_500_000 + aside.unwrap();
-    assert!(raised[1].is_some_and(|raised| (least..least + 100_000).contains(&raised)), "{raised:?} {least}");
-}
-
-/// The run of the loop under a cost budget.
-fn run_loop(place: &Place, mock: &Mock) -> Value {
     let args = ["run", "w.js", "--provider", "openai", "--model", "gpt-5.4-mini", "--budget-cost-usd", "1", "--json"];
-    crate::http_tools::owf(place, mock, &args).json()
+    let view = owf(&place, &mock, &args).json();
+    assert_eq!(view["output"], "done", "{view}");
+    let events = owf(&place, &mock, &["events", "latest"]).out;
+    let mut events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let started = events.find(|event| event["type"] == "attempt_started").unwrap();
+    let aside = started["data"]["reserve_nanos"].as_u64().unwrap();
+    // A single request is recorded with its start. Each further one sends again what the last one took and what a tool gave,
+    // and has its own estimate beside what was used before.
+    let recorded = recorded.lock().unwrap();
+    assert_eq!(recorded.len(), TURNS);
+    for (turn, raised) in recorded.iter().enumerate() {
+        assert_eq!(raised.len(), turn, "before request {}: {raised:?}", turn + 1);
+        for (n, nanos) in (2..).zip(raised) {
+            let least = n * 7_500_000 + aside;
+            assert!((least..least + 100_000).contains(nanos), "{raised:?} {least}");
+        }
+    }
 }
