@@ -220,6 +220,25 @@ tasks:
     assert_eq!((scene.lines("notes"), scene.lines("deployed"), scene.mock.seen().len()), (1, 1, 2));
 }
 
+#[test]
+fn a_run_does_not_pause_for_a_person_while_who_waits_for_a_key_can_go_on() {
+    let scene = Scene::new(
+        "name: x
+tasks:
+  ask: {expr: 1, approval: {message: 'Well?'}}
+  t: {for_each: [1, 1], run: [sh, -c, 'echo x >> begun; until test -e go; do sleep 0.01; done; echo made'], idempotency_key: k}
+  next: {after: t, run: [sh, -c, 'echo x >> after']}
+",
+    );
+    let child = scene.spawn(RUN);
+    eventually(2 * SECOND, "the first has begun", || scene.lines("begun") == 1);
+    scene.place.file("go", "");
+    let output = child.wait_with_output().unwrap();
+    let paused: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reasons(&paused), json!(["paused", "approval"]), "{paused}");
+    assert_eq!((scene.lines("begun"), scene.lines("after")), (1, 1));
+}
+
 const COMMANDS: &str = "name: x
 on_failure: best_effort
 tasks:

@@ -294,7 +294,7 @@ fn an_agent_in_a_worktree_does_not_get_what_a_server_could_change_and_gets_what_
     );
     crate::support::git::Repo::new(place.path(), &[]);
     let config = std::fs::read_to_string(place.path().join("user.toml")).unwrap();
-    let looks = "[tools.looks]\nmcp = { server = \"tracker\", tool = \"add\" }\nread_only = true\n";
+    let looks = "[tools.looks]\nmcp = { server = \"tracker\", tool = \"add\" }\nread_only = true\ndescription = \"Looks.\"\nschema = { type = \"object\" }\n";
     place.file("user.toml", &format!("{config}{looks}"));
     let looks = crate::http_tools::calls(&[("looks", json!({"a": 1}))]);
     let mock = crate::support::http_mock::Mock::of(vec![looks, crate::http_tools::text("done")]);

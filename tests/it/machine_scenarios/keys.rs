@@ -132,3 +132,21 @@ fn a_run_that_is_to_pause_does_not_wait_for_a_key() {
     assert_eq!(sim.prepared(1), [pauses(StatusReason::User)]);
     assert_eq!(sim.taken_over(&setup).requests(&agents(1)), [prepare(1)]);
 }
+
+#[test]
+fn who_has_waited_for_a_key_and_was_asked_about_it_waits_no_more_when_it_is_taken_up_again() {
+    let mut sim = Setup::new().start();
+    sim.requests(&agents(1));
+    sim.on(busy(1, true));
+    let question = ApprovalAsk {
+        message: "Run it?".to_owned(),
+        metadata: None,
+        decider: Decider::Any,
+        expires_in_ms: None,
+        on_timeout: Decision::Deny,
+    };
+    let effects = sim.on(Input::Prepared { call_id: CallId(1), plan: Plan::AskToRepeat(Box::new(question)) });
+    assert_eq!(effects.last(), Some(&pauses(StatusReason::Repeat)));
+    assert_eq!(sim.decides(1, Decision::Approve), [prepare(1), Effect::Waiting { waits: None }]);
+    assert_eq!(sim.machine.waits(), None);
+}
