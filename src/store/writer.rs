@@ -423,6 +423,8 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use std::future::Future as _;
     use std::pin::pin;
