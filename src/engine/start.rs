@@ -291,7 +291,7 @@ pub(crate) fn check_inputs(kind: WorkflowKind, text: &str, args: Option<&Value>)
         let failure =
             invalid(problems.into_iter().map(|message| json!({"path": "/args", "message": message})).collect());
         if is_text {
-            failure.hint("a value that is no text is passed as JSON: --arg NAME:=JSON at a terminal")
+            failure.hint("a value that is no text is passed as JSON, at a terminal --arg NAME:=JSON")
         } else {
             failure
         }

@@ -103,13 +103,16 @@ fn args_that_do_not_fit_are_told_by_name_with_what_they_must_be() {
         let messages: Vec<String> = errors.iter().map(|e| e["message"].as_str().unwrap().to_owned()).collect();
         (messages, failure.hint.unwrap_or_default())
     };
-    let json_hint = "a value that is no text is passed as JSON: --arg NAME:=JSON at a terminal".to_owned();
-    assert_eq!(refused(json!({})), (vec!["input `items` is missing".to_owned()], String::new()));
+    let json_hint = "a value that is no text is passed as JSON, at a terminal --arg NAME:=JSON".to_owned();
+    assert_eq!(refused(json!({})), (vec!["input `items` is missing: a list".to_owned()], String::new()));
     let (mut typo, _) = refused(json!({"itms": []}));
     typo.sort();
     assert_eq!(
         typo,
-        ["input `items` is missing; `itms` is none of them", "there is no input `itms`; declared are items, mode"]
+        [
+            "input `items` is missing: a list; `itms` is none of them",
+            "there is no input `itms`; declared are items, mode"
+        ]
     );
     let text = vec!["input `items` must be a list, not \"a\"".to_owned()];
     assert_eq!(refused(json!({"items": "a"})), (text, json_hint));
@@ -229,4 +232,16 @@ fn every_kind_of_event_can_be_asked_for_by_a_sink() {
     known.sort_unstable();
     types.sort_unstable();
     assert_eq!(types, known);
+}
+
+#[test]
+fn a_question_of_a_document_says_what_the_answers_mean_there() {
+    let place = Place::new();
+    place.file("flow.yaml", "name: x\ntasks:\n  a: {approval: 'Go?'}\n");
+    let view = place.owf(&["run", "flow.yaml", "--no-input", "--json"]).json();
+    let means = json!(["the task goes on", "the task fails, or takes its route `deny`"]);
+    let row = place.json(&["approvals", "--json"])["approvals"][0].clone();
+    for row in [&view["approvals"][0], &row] {
+        assert_eq!(json!([row["approve_means"], row["deny_means"]]), means, "{row}");
+    }
 }

@@ -140,7 +140,8 @@ impl Query<'_> {
     /// What the store says.
     pub(crate) fn approval(&self, run: &RunId, id: ApprovalId) -> Result<Option<ApprovalRow>, Failure> {
         let all = self.store.approvals(Some(run), None)?;
-        Ok(all.iter().find(|asked| asked.note.approval_id == id).map(|q| super::approvals::row(q, self.env.now)))
+        let found = all.into_iter().find(|asked| asked.note.approval_id == id);
+        Ok(self.asked(found.as_slice())?.pop())
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::plan::Plan;
 use super::progress::brief;
 use super::report::Report;
-use super::shape::type_words;
+use super::shape::{type_words, words_of};
 use super::types::Document;
 use crate::core::located::{At, Node};
 use crate::front::script::close;
@@ -98,7 +98,9 @@ fn told(error: &ValidationError<'_>, args: &Value, schema: &Value) -> String {
             let mut unknown = unknown.filter(|given| name.is_empty() && !declared.contains(given));
             let meant = unknown.find(|given| close(given, [property]).is_some());
             let meant = meant.map(|given| format!("; `{given}` is none of them")).unwrap_or_default();
-            format!("input `{whole}` is missing{meant}")
+            let kind = schema.pointer(&format!("/properties/{property}/type")).and_then(Value::as_str);
+            let kind = kind.filter(|_| name.is_empty()).map(|kind| format!(": {}", words_of(kind))).unwrap_or_default();
+            format!("input `{whole}` is missing{kind}{meant}")
         }
         Kind::Type { .. } if !name.is_empty() => {
             format!("input `{name}` must be {}, not {}", type_words(error), got())

@@ -179,20 +179,24 @@ fn meant_by(error: &ValidationError<'_>) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
+/// A type of JSON Schema in the words of people.
+pub(super) fn words_of(kind: &str) -> &str {
+    match kind {
+        "string" => "a text",
+        "array" => "a list",
+        "object" => "a map",
+        "boolean" => "true or false",
+        "integer" => "a whole number",
+        "number" => "a number",
+        other => other,
+    }
+}
+
 pub(super) fn type_words(error: &ValidationError<'_>) -> String {
-    let word = |kind: &str| match kind {
-        "string" => "a text".to_owned(),
-        "array" => "a list".to_owned(),
-        "object" => "a map".to_owned(),
-        "boolean" => "true or false".to_owned(),
-        "integer" => "a whole number".to_owned(),
-        "number" => "a number".to_owned(),
-        other => other.to_owned(),
-    };
     match error.kind() {
-        Kind::Type { kind: TypeKind::Single(one) } => word(one.as_str()),
+        Kind::Type { kind: TypeKind::Single(one) } => words_of(one.as_str()).to_owned(),
         Kind::Type { kind: TypeKind::Multiple(many) } => {
-            many.iter().map(|one| word(one.as_str())).collect::<Vec<_>>().join(" or ")
+            many.iter().map(|one| words_of(one.as_str())).collect::<Vec<_>>().join(" or ")
         }
         _ => "something else".to_owned(),
     }
