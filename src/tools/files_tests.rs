@@ -112,7 +112,8 @@ fn accept_069_links_are_refused_on_read_write_and_list_wherever_they_stand() {
     symlink("nowhere", work.join("dangling")).unwrap();
     for path in ["out.txt", "in.md", "up/outside.txt", "again/b.rs", "dangling"] {
         assert!(place.read(path).unwrap_err().contains("is a link or leads through one"), "{path}");
-        assert!(place.write(path, "x").unwrap_err().contains("is a link or leads through one"), "{path}");
+        let why = place.write(path, "x").unwrap_err();
+        assert!(why.contains("is a link or leads through one") || why.ends_with("is no plain file"), "{path}: {why}");
     }
     // Neither what a link leads to was touched, nor the link replaced.
     assert_eq!(std::fs::read_to_string(place.dir.path().join("outside.txt")).unwrap(), "secret");
