@@ -119,7 +119,7 @@ fn work(queue: &Receiver<Job>) {
         match job {
             // The run may be another process's by now: so are its files.
             Job::Write { .. } if !ours => {}
-            Job::After(ticket) => ours = ours && ticket.wait().is_ok(),
+            Job::After(ticket) => ours = ours && ticket.wait_until_written().is_ok(),
             Job::Write { path, bytes } => {
                 if let Err(error) = write(&path, &bytes) {
                     tracing::warn!(%error, path = %path.display(), "file of a run not written");
@@ -135,10 +135,14 @@ fn work(queue: &Receiver<Job>) {
 /// Writes a file by way of a temporary one beside it, directories included.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or(path);
-    if !dir.is_dir() {
-        std::fs::create_dir_all(dir)?;
-    }
-    let mut file = tempfile::Builder::new().prefix(".owf-").tempfile_in(dir)?;
+    let temporary = || tempfile::Builder::new().prefix(".owf-").tempfile_in(dir);
+    let mut file = match temporary() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(dir)?;
+            temporary()
+        }
+        file => file,
+    }?;
     file.write_all(bytes)?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())

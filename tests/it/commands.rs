@@ -77,6 +77,8 @@ tasks:
         json!(["command", "command", "bypassed", "printf '<%s>' '1; touch hacked' 'b c' '$HOME' '*'"]),
         "{shown}"
     );
+    let spent = ["input_tokens", "output_tokens", "cost_usd", "cost_source"];
+    assert!(spent.iter().all(|field| detail.get(field).is_none()), "it is no agent: {shown}");
 }
 
 #[test]

@@ -22,6 +22,10 @@ mod approvals;
 mod budget;
 #[path = "machine_scenarios/ends.rs"]
 mod ends;
+#[path = "machine_scenarios/keys.rs"]
+mod keys;
+#[path = "machine_scenarios/keys_random.rs"]
+mod keys_random;
 #[path = "machine_scenarios/lost.rs"]
 mod lost;
 #[path = "machine_scenarios/pause.rs"]

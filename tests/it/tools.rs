@@ -416,6 +416,47 @@ fn accept_100_an_undo_whose_process_ended_is_repeated_only_when_that_is_said() {
 }
 
 #[test]
+fn accept_100_an_undo_that_was_broken_off_is_unclear_and_one_that_failed_is_not() {
+    let place =
+        place("name: x\ntasks:\n  a: {tool: slow}\n  b: {tool: killed}\n  c: {tool: talks}\n  d: {tool: fails}\n");
+    let tool = |name: &str, undo: &str| {
+        format!("[tools.{name}]\ncommand = [\"true\"]\nundo = [\"sh\", \"-c\", \"test -e go || {undo}\"]\n")
+    };
+    let config = [
+        tool("slow", "sleep 300") + "timeout_seconds = 1\n",
+        tool("killed", "kill -9 $$"),
+        tool("talks", "while echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; do :; done"),
+        tool("fails", "exit 3"),
+    ];
+    place.file("user.toml", &config.concat());
+    let id = run(&place)["run_id"].as_str().unwrap().to_owned();
+    let undo = |call: &str, more: &[&str]| owf(&place, &[&["undo", &id, call, "--json"], more].concat());
+    for (call, why) in [
+        ("c0001", "no end in 1 s"),
+        ("c0002", "`sh` ended with signal 9"),
+        ("c0003", "`sh` printed more than 64 KB and was ended"),
+    ] {
+        let broken = undo(call, &[]).json()["error"].clone();
+        let message = format!("taking {id}/{call} back was broken off, and nobody knows how far it came: {why}");
+        assert_eq!(json!([broken["code"], broken["message"]]), json!(["undo_failed", message]), "{broken}");
+        let again = undo(call, &[]).json()["error"].clone();
+        let said = again["message"].as_str().unwrap();
+        assert!(said.starts_with(&format!("{id}/{call} may have been taken back: that was begun at ")), "{again}");
+        assert!(again["hint"].as_str().unwrap().contains("`--repeat`"), "{again}");
+    }
+    for _ in 0..2 {
+        let failed = undo("c0004", &[]).json()["error"].clone();
+        assert_eq!(failed["message"], json!(format!("taking {id}/c0004 back failed: `sh` ended with exit code 3")));
+    }
+    place.file("go", "");
+    for (call, more) in
+        [("c0001", &["--repeat"][..]), ("c0002", &["--repeat"]), ("c0003", &["--repeat"]), ("c0004", &[])]
+    {
+        assert_eq!(undo(call, more).code, 0, "{call}");
+    }
+}
+
+#[test]
 fn what_was_only_invented_is_not_taken_back() {
     let place = place("name: x\ntasks:\n  p: {tool: publish}\n");
     place.file("answers.yaml", "owf_fixtures: 1\nrules:\n  - match: {tool: publish}\n    json: {id: 7}\n");

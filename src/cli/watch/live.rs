@@ -197,6 +197,7 @@ impl Live {
                 self.phase(title);
             }
             Event::AttemptProgress { .. }
+            | Event::AttemptRaised { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
             | Event::CancelRequested { .. }

@@ -76,6 +76,7 @@ pub fn lines(record: &EventRecord, live: &Live, home: &str) -> String {
         Event::RunFinished { .. }
         | Event::CallRequested { .. }
         | Event::AttemptStarted { .. }
+        | Event::AttemptRaised { .. }
         | Event::ToolFinished { .. }
         | Event::Pinned { .. } => {
             return String::new();

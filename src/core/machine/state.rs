@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::core::budget::{Charge, Ledger};
-use crate::core::call::{ApprovalAsk, CallSpec};
+use crate::core::call::{ApprovalAsk, CallKind, CallSpec};
 use crate::core::event::{ApprovalKind, CacheRecord, Event};
 use crate::core::history::History;
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
@@ -15,7 +15,7 @@ use crate::core::outcome::{CacheNote, CostSource, DecisionNote, Outcome, Usage};
 use crate::core::run::{RunOutcome, StatusReason};
 use crate::core::time::Millis;
 
-use super::api::{Effect, GoingOn, Input, MachineConfig, Reuse, Step};
+use super::api::{Effect, GoingOn, Input, MachineConfig, Reuse, Step, Waits};
 
 /// Where a requested call stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +75,10 @@ pub(super) struct Call {
     pub(super) note: CacheNote,
     pub(super) record: Option<CacheRecord>,
     pub(super) child_run: Option<RunId>,
-    /// Set while a child run only waits for a person.
-    pub(super) child_waits: Option<StatusReason>,
+    /// Set while a child run only waits.
+    pub(super) child_waits: Option<Waits>,
+    /// Set while it only waits for another call of the tree, which is at work for its idempotency key.
+    pub(super) key_waits: bool,
     /// Set while its last attempt winds down: what to tell a reader, and whether nobody awaited it.
     pub(super) ending: Option<(String, bool)>,
     /// Whether some attempt may have been billed for more than is known.
@@ -135,7 +137,7 @@ pub struct RunMachine {
     pub(super) phases: usize,
     pub(super) swallowed: usize,
     pub(super) warned: HashSet<(String, String)>,
-    pub(super) waiting: Option<StatusReason>,
+    pub(super) waiting: Option<Waits>,
     pub(super) gaps: u64,
     pub(super) now: Millis,
     pub(super) step: Step,
@@ -219,6 +221,11 @@ impl RunMachine {
                     self.emit(Event::PolicyDecided { call_id, policy, verdict, reason });
                 }
             }
+            Input::Raised { call_id, attempt, reserve_nanos } => {
+                if self.is_running(call_id, attempt) {
+                    self.emit(Event::AttemptRaised { call_id, attempt, reserve_nanos });
+                }
+            }
             Input::ToolStarted { call_id, attempt, number, tool, target, args } => {
                 if self.is_running(call_id, attempt) {
                     self.emit(Event::ToolStarted { call_id, attempt, number, tool, target, args });
@@ -234,11 +241,13 @@ impl RunMachine {
                 self.cancel_asked(call_id, by, reason, ledger);
             }
             Input::Pause { reason } => self.pause(reason, None),
-            Input::ChildWaiting { call_id, reason } => {
+            Input::ChildWaiting { call_id, waits } => {
                 if let Some(call) = self.call_mut(call_id) {
-                    call.child_waits = reason;
+                    call.child_waits = waits;
                 }
             }
+            Input::KeyBusy { call_id, by, ours } => self.key_busy(call_id, &by, ours),
+            Input::Look => {}
             Input::ChildPaused { call_id, reason, message } => self.child_paused(call_id, reason, message, ledger),
         }
         self.advance(ledger);
@@ -259,6 +268,15 @@ impl RunMachine {
     /// What is set aside for a call.
     pub fn reserved(&self, call_id: CallId) -> Charge {
         self.call(call_id).and_then(|c| c.reserved).unwrap_or_default()
+    }
+
+    /// Agent calls that were requested and have yet to start.
+    pub fn yet_to_start(&self) -> u64 {
+        let waits = |call: &&Call| {
+            let on_its_way = matches!(call.state, CallState::Held | CallState::Preparing | CallState::WaitingForPermit);
+            on_its_way && call.spec.kind == CallKind::Agent
+        };
+        self.unsettled.iter().filter_map(|id| self.call(CallId(*id))).filter(waits).count() as u64
     }
 
     /// The request of a call.
@@ -309,6 +327,11 @@ impl RunMachine {
     /// Calls requested so far.
     pub fn requested(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Whether the run is to pause, whatever it could still do.
+    pub fn is_pausing(&self) -> bool {
+        matches!(self.course, Course::Pausing { .. })
     }
 
     /// Whether the run has ended, is about to, or has gone over to another run: nothing is delivered any more.

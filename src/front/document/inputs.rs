@@ -89,14 +89,14 @@ fn told(error: &ValidationError<'_>, args: &Value, schema: &Value) -> String {
         let properties = schema.get("properties").and_then(Value::as_object);
         properties.into_iter().flat_map(|p| p.keys()).map(String::as_str).collect()
     };
-    let got = || args.pointer(&path).map(|got| brief(got)).unwrap_or_default();
+    let got = || args.pointer(&path).map(brief).unwrap_or_default();
     match error.kind() {
         Kind::Required { property } => {
             let property = property.as_str().unwrap_or_default();
             let whole = if name.is_empty() { property.to_owned() } else { format!("{name}.{property}") };
             let unknown = args.as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str);
             let mut unknown = unknown.filter(|given| name.is_empty() && !declared.contains(given));
-            let meant = unknown.find(|given| close(given, [property].into_iter()).is_some());
+            let meant = unknown.find(|given| close(given, [property]).is_some());
             let meant = meant.map(|given| format!("; `{given}` is none of them")).unwrap_or_default();
             let kind = schema.pointer(&format!("/properties/{property}/type")).and_then(Value::as_str);
             let kind = kind.filter(|_| name.is_empty()).map(|kind| format!(": {}", words_of(kind))).unwrap_or_default();
