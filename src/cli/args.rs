@@ -125,6 +125,8 @@ pub enum Command {
     Prices(commands::prices::PricesArgs),
     /// List the providers as they are configured here
     Providers(commands::providers::ProvidersArgs),
+    /// List the tools as they are configured here
+    Tools(commands::tools::ToolsArgs),
     /// Let the configuration file of a project count, as it is now
     Trust(commands::trust::TrustArgs),
     /// Check the home, git and the providers

@@ -108,6 +108,7 @@ fn run(ctx: &mut Context, command: Command) -> Outcome {
         Command::Usage(args) => commands::usage::run(ctx, args),
         Command::Prices(args) => commands::prices::run(ctx, args),
         Command::Providers(args) => commands::providers::run(ctx, &args),
+        Command::Tools(args) => commands::tools::run(ctx, &args),
         Command::Trust(args) => commands::trust::run(ctx, &args),
         Command::Doctor(args) => commands::doctor::run(ctx, &args),
         // Dispatched before an engine is wired.

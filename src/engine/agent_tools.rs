@@ -326,7 +326,7 @@ impl ToolBox for AgentTools {
     }
 
     fn acted(&self) -> bool {
-        // What an earlier attempt did counts, too: going on is the only way.
+        // What an earlier attempt did is not done again by another one, which goes on from there as this one does.
         self.acted.load(Ordering::SeqCst) || self.files.as_ref().is_some_and(|files| files.acted())
     }
 

@@ -66,6 +66,8 @@ impl RunLoop {
             | Message::Written
             | Message::Planned { .. }
             | Message::Once { .. }
+            | Message::KeyBusy { .. }
+            | Message::Look
             | Message::Described { .. }
             | Message::Allowed { .. }
             | Message::Permit(_)

@@ -167,7 +167,7 @@ impl Commands {
             .map_err(|message| CallError::new(ErrorClass::Policy, message))?;
         let stdout =
             printed(&self.env, Call { asked, env, cwd, marker: request.marker.clone() }, &context.stop, MOST_OUTPUT);
-        Ok(Reply::new(ReplyAnswer::Text(stdout.await?)))
+        Ok(Reply::new(ReplyAnswer::Text(stdout.await.map_err(CallError::from)?)))
     }
 }
 
@@ -180,21 +180,41 @@ pub(crate) struct Call<'a> {
     pub(crate) marker: String,
 }
 
+/// Why a program brought nothing.
+#[derive(Debug)]
+pub(crate) struct Unwell {
+    pub(crate) error: CallError,
+    /// Whether it was broken off: nobody knows how far it came.
+    pub(crate) broken_off: bool,
+}
+
+impl From<CallError> for Unwell {
+    fn from(error: CallError) -> Self {
+        Self { error, broken_off: false }
+    }
+}
+
+impl From<Unwell> for CallError {
+    fn from(unwell: Unwell) -> Self {
+        unwell.error
+    }
+}
+
 /// Runs a program to its end; what it prints, without the last line's end.
 ///
 /// # Errors
 /// It is not there, printed more than `most` bytes, ended with another code than 0, or was ended.
-pub(crate) async fn printed(env: &Environment, call: Call<'_>, stop: &Stop, most: usize) -> Result<String, CallError> {
+pub(crate) async fn printed(env: &Environment, call: Call<'_>, stop: &Stop, most: usize) -> Result<String, Unwell> {
     let Call { asked, env: variables, cwd, marker } = call;
     let Some((name, args)) = asked.argv.split_first().filter(|(name, _)| !name.is_empty()) else {
-        return Err(CallError::new(ErrorClass::BadRequest, "the command has no program"));
+        return Err(CallError::new(ErrorClass::BadRequest, "the command has no program").into());
     };
     // A name with a slash is a file of the directory it runs in, any other a program of the user's.
     let path = if name.contains('/') { cwd.join(name).display().to_string() } else { name.clone() };
     let Some(path) = find_program(&path, env.get("PATH").unwrap_or_default()) else {
         let message =
             format!("there is no program `{name}` {}", if name.contains('/') { "there" } else { "on the PATH" });
-        return Err(CallError::new(ErrorClass::NotInstalled, message));
+        return Err(CallError::new(ErrorClass::NotInstalled, message).into());
     };
     let input = asked.input.clone().unwrap_or_default();
     let program = Program { path, args: args.to_vec(), env: variables, cwd, input, marker };
@@ -217,16 +237,18 @@ pub(crate) async fn printed(env: &Environment, call: Call<'_>, stop: &Stop, most
     .await
     .map_err(|error| CallError::new(ErrorClass::Other, format!("`{name}` could not be run: {error}")))?;
     let out = String::from_utf8_lossy(&out);
+    let broken_off = |error| Unwell { error, broken_off: true };
     if enough.is_stopped() || finished.too_much {
         let message = format!("`{name}` printed more than {} KB and was ended", most >> 10);
-        return Err(CallError::new(ErrorClass::Other, message));
+        return Err(broken_off(CallError::new(ErrorClass::Other, message)));
     }
     if finished.ended_by_us || stop.is_stopped() {
-        return Err(CallError::new(ErrorClass::Cancelled, "ended on request"));
+        return Err(broken_off(CallError::new(ErrorClass::Cancelled, "ended on request")));
     }
     match finished.exit {
         Exit::Code(0) => Ok(out.trim_end_matches('\n').to_owned()),
-        Exit::Code(_) | Exit::Signal(_) => Err(failed(name, &finished, &out)),
+        Exit::Code(_) => Err(failed(name, &finished, &out).into()),
+        Exit::Signal(_) => Err(broken_off(failed(name, &finished, &out))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What reaches a run loop from outside: attempts, permits, timers, the inbox, child runs.
 
 use crate::core::ids::CallId;
-use crate::core::machine::{AttemptReport, DecisionInput, Plan};
+use crate::core::machine::{AttemptReport, DecisionInput, Plan, Waits};
 use crate::core::run::{RunError, StatusReason};
 
 use super::hooks::{Judged, Judging, PolicyNote};
@@ -152,12 +152,23 @@ pub(crate) enum Message {
         /// The answer.
         decision: DecisionInput,
     },
-    /// A child run has nothing left to do but wait for a person, or goes on.
+    /// Another call is at work for the idempotency key of a call.
+    KeyBusy {
+        /// What is to be claimed, and for which call.
+        claim: Box<crate::store::OnceClaim>,
+        /// Who is at work.
+        by: crate::core::outcome::CallRef,
+        /// Whether that is a call of this tree.
+        ours: bool,
+    },
+    /// What came of a look at keys may be another by now.
+    Look,
+    /// A child run has nothing left to do but wait, or goes on.
     ChildWaiting {
         /// The call that started it.
         call_id: CallId,
         /// What it waits for.
-        reason: Option<StatusReason>,
+        waits: Option<Waits>,
     },
     /// A child run's loop ended.
     ChildEnded {

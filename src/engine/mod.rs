@@ -59,6 +59,7 @@ mod supervise;
 mod tool_runner;
 mod toolbox;
 mod tools;
+mod tools_view;
 mod tree;
 mod undo;
 mod validate;

@@ -10,8 +10,10 @@ use crate::core::call::{ApprovalAsk, CallSpec, Decider, Decision, OnLost, OnceAs
 use crate::core::failure::Failure;
 use crate::core::ids::{CallId, Hash};
 use crate::core::json::canonical;
-use crate::core::machine::Plan;
+use crate::core::machine::{Input, Plan, Waits};
+use crate::core::op::DriverState;
 use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallRef, ErrorClass, Outcome, ReasonCode};
+use crate::core::run::{RunError, RunErrorCode};
 use crate::providers::ProviderKind;
 use crate::store::{CacheHit, Once, OnceClaim, StoreError};
 
@@ -21,8 +23,10 @@ use super::message::Message;
 use super::prepare::taken_over;
 use super::run_loop::RunLoop;
 
-/// How often one who waits for another looks whether it has answered.
-const POLL: Duration = Duration::from_millis(20);
+/// After how long one who waits for another looks for the first time whether it has answered.
+const FIRST_POLL: Duration = Duration::from_millis(20);
+/// How long it waits between two looks at most: many may wait, and for long.
+const LAST_POLL: Duration = Duration::from_millis(320);
 
 /// Keys that are looked up at once.
 static ASKING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(64);
@@ -54,7 +58,7 @@ impl RunLoop {
         if !real || simulated {
             // Instant answers are taken in the order of their calls.
             match self.tree.store.claim_once(&claim, super::journal::now()) {
-                Ok(Once::Busy) => {}
+                Ok(Once::Busy { .. }) => {}
                 found => {
                     self.once_found(claim, plan, found);
                     return None;
@@ -63,6 +67,7 @@ impl RunLoop {
         }
         let (store, to) = (self.tree.store.clone(), self.to_self.clone());
         let task = self.tree.services.runtime.spawn(async move {
+            let (mut wait, mut told) = (FIRST_POLL, None);
             let found = loop {
                 let claimed = {
                     let _turn = ASKING.acquire().await;
@@ -70,7 +75,15 @@ impl RunLoop {
                     tokio::task::spawn_blocking(move || store.claim_once(&claim, super::journal::now())).await
                 };
                 match claimed {
-                    Ok(Ok(Once::Busy)) => tokio::time::sleep(POLL).await,
+                    Ok(Ok(Once::Busy { by, ours })) => {
+                        if told.as_ref() != Some(&(by.clone(), ours)) {
+                            told = Some((by.clone(), ours));
+                            // A loop that has ended no longer needs to know.
+                            let _ = to.send(Message::KeyBusy { claim: Box::new(claim.clone()), by, ours });
+                        }
+                        tokio::time::sleep(wait).await;
+                        wait = (wait * 2).min(LAST_POLL);
+                    }
                     Ok(found) => break found,
                     Err(_) => break Err(StoreError::Io("the look at an idempotency key broke off".to_owned())),
                 }
@@ -82,9 +95,77 @@ impl RunLoop {
         None
     }
 
+    /// Takes note of whom a call waits for.
+    pub(super) fn key_busy(&mut self, claim: OnceClaim, by: CallRef, ours: bool) {
+        let (place, call_id) = ((self.run.clone(), claim.call_id), claim.call_id);
+        if ours {
+            self.tree.key_waits().insert(place, claim);
+        } else {
+            self.tree.key_waits().remove(&place);
+        }
+        self.feed(Input::KeyBusy { call_id, by, ours });
+    }
+
+    /// Whether a call of the tree waits for another one that is not at work for its key any more: the tree has something to do.
+    fn a_key_is_free(&self) -> bool {
+        let waiting: Vec<OnceClaim> = self.tree.key_waits().values().cloned().collect();
+        // What cannot be looked up stands as it stood.
+        !waiting.is_empty() && self.tree.store.any_free(waiting, super::journal::now()).unwrap_or(false)
+    }
+
+    /// Whether nothing in the tree but a person, or a key, has the next word, as this root believes.
+    pub(super) fn is_idle(&mut self) -> bool {
+        // In this order: who is not listed any more has said before what it does.
+        if self.a_key_is_free() {
+            return false;
+        }
+        self.drain_inbox();
+        self.end.is_none() && self.machine.waits().is_some()
+    }
+
+    /// Looks in a moment whether the tree is idle by then: whoever could go on hears of that meanwhile.
+    pub(super) fn look_again(&self) {
+        let to = self.to_self.clone();
+        self.tree.services.runtime.spawn(async move {
+            tokio::time::sleep(FIRST_POLL).await;
+            // A loop that has ended has no need to.
+            let _ = to.send(Message::Look);
+        });
+    }
+
+    pub(super) fn look(&mut self) {
+        self.feed(Input::Look);
+        if self.machine.waits() == Some(Waits::Key) {
+            self.end_a_deadlock();
+        }
+    }
+
+    /// Ends a run tree whose calls wait for one another in a circle.
+    pub(super) fn end_a_deadlock(&mut self) {
+        if !self.is_idle() {
+            return self.look_again();
+        }
+        if self.machine.waits() == Some(Waits::Key) {
+            let message = "calls wait for one another: each is at work for an idempotency key that the other asks for";
+            let error = RunError::new(RunErrorCode::Deadlock, message);
+            self.feed(Input::Ran { ops: Vec::new(), state: DriverState::Failed(error) });
+        }
+    }
+
+    /// Takes calls off the list of those that wait for a key, once everybody has been told what they do.
+    pub(super) fn forget_keys(&mut self) {
+        for call_id in self.keys_found.drain(..) {
+            self.tree.key_waits().remove(&(self.run.clone(), call_id));
+        }
+    }
+
     /// Goes on with a call by what there is for its key.
     pub(super) fn once_found(&mut self, claim: OnceClaim, plan: Plan, found: Result<Once, StoreError>) {
         let call_id = claim.call_id;
+        self.keys_found.push(call_id);
+        if self.parent.is_none() {
+            self.forget_keys();
+        }
         let Some(spec) = self.machine.spec(call_id).cloned() else { return };
         let Some(asked) = &spec.ask.once else { return };
         let plan = match found {
@@ -94,14 +175,25 @@ impl RunLoop {
             }
             Ok(Once::Done(hit)) => self.taken(call_id, &spec, *hit),
             // Whoever waits asks again.
-            Ok(Once::Busy) => return,
-            Ok(Once::Lost(from)) => match spec.on_lost {
+            Ok(Once::Busy { .. }) => return,
+            Ok(Once::Lost { from, pauses }) => match spec.on_lost {
                 OnLost::Fail => {
-                    let message = format!("{} {from} was at work for it and was broken off", named(asked));
-                    Plan::Refuse(CallError::new(ErrorClass::Crashed, message))
+                    let how = if pauses {
+                        "is at work for it, and its run is paused"
+                    } else {
+                        "was at work for it and was broken off"
+                    };
+                    Plan::Refuse(CallError::new(ErrorClass::Crashed, format!("{} {from} {how}", named(asked))))
                 }
-                OnLost::Ask | OnLost::Rerun => Plan::AskToRepeat(Box::new(question(&spec, asked, &from))),
+                OnLost::Ask | OnLost::Rerun => Plan::AskToRepeat(Box::new(question(&spec, asked, &from, pauses))),
             },
+            Ok(Once::Above(above)) => {
+                let message =
+                    format!("{} {above} is at work for it, and this call is a part of that one", named(asked));
+                let mut error = CallError::new(ErrorClass::Policy, message);
+                error.hint = Some("give calls inside of it another key".to_owned());
+                Plan::Refuse(error)
+            }
             Ok(Once::Other(from)) => {
                 let message = format!("{} it stands for another request already, that of {from}", named(asked));
                 let mut error = CallError::new(ErrorClass::Policy, message);
@@ -145,11 +237,19 @@ fn named(asked: &OnceAsk) -> String {
 }
 
 /// What a person is asked when nobody knows whether the request was carried out.
-fn question(spec: &CallSpec, asked: &OnceAsk, from: &CallRef) -> ApprovalAsk {
+fn question(spec: &CallSpec, asked: &OnceAsk, from: &CallRef, pauses: bool) -> ApprovalAsk {
     let (label, key) = (&spec.label, clip(&asked.key, 80));
-    let message = format!(
-        "`{label}` may have been carried out: {from} was at work for the same idempotency key \"{key}\" and was broken off. Run it?"
-    );
+    let message = if pauses {
+        format!(
+            "`{label}` may have been carried out in part: {from} is at work for the same idempotency key \"{key}\", and its run is \
+             paused. Run it all the same?"
+        )
+    } else {
+        format!(
+            "`{label}` may have been carried out: {from} was at work for the same idempotency key \"{key}\" and was broken off. \
+             Run it?"
+        )
+    };
     ApprovalAsk {
         message,
         metadata: Some(json!({"idempotency_key": asked.key, "lost": from.to_string()})),

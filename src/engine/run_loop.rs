@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::core::event::{ApprovalNote, Event};
 use crate::core::failure::Failure;
 use crate::core::ids::{CallId, Hash, RunId};
-use crate::core::machine::{AttemptReport, Effect, Input, RunMachine, Step};
+use crate::core::machine::{AttemptReport, Effect, Input, RunMachine, Step, Waits};
 use crate::core::op::{DriverState, Op};
 use crate::core::outcome::{CallStatus, ErrorClass};
 use crate::core::run::{RunError, RunErrorCode, RunSpec, StatusReason};
@@ -62,6 +62,8 @@ pub(crate) struct RunLoop {
     pub(super) begun: Vec<CallId>,
     /// Calls that are carried out here for an idempotency key.
     pub(super) once: HashMap<CallId, Hash>,
+    /// Calls that wait for a key no more, of which the rest of the tree may have yet to hear.
+    pub(super) keys_found: Vec<CallId>,
     /// Set when the run is to end and waits for its children.
     pub(super) cancelling: Option<super::cancel::Cancelling>,
     /// Tells the parent's loop that this child waits for a person.
@@ -81,6 +83,7 @@ impl RunLoop {
             if let Some(end) = self.end.take() {
                 return self.leave(end);
             }
+            self.forget_keys();
             self.hand_over();
             let message = self.next();
             self.message(message);
@@ -216,10 +219,12 @@ impl RunLoop {
                 }
                 Effect::Finished { outcome } => self.end = Some(RunEnd::Finished(outcome)),
                 Effect::Pause { reason, message } => self.try_pause(reason, message),
-                Effect::Waiting { reason } => {
+                Effect::Waiting { waits } => {
                     if let Some((parent, call_id)) = &self.parent {
                         // A parent that is gone needs no word.
-                        let _ = parent.send(Message::ChildWaiting { call_id: *call_id, reason });
+                        let _ = parent.send(Message::ChildWaiting { call_id: *call_id, waits });
+                    } else if waits == Some(Waits::Key) {
+                        self.end_a_deadlock();
                     }
                 }
                 Effect::Diverged { detail } => self.end = Some(RunEnd::Diverged(detail)),
@@ -382,6 +387,9 @@ impl RunLoop {
     }
 
     fn try_pause(&mut self, reason: StatusReason, message: Option<String>) {
+        if self.parent.is_none() && !self.machine.is_pausing() && !self.is_idle() {
+            return self.look_again();
+        }
         if self.parent.is_none() && !self.children.is_empty() {
             // Children pause first; their loops answer, and the machine asks again.
             self.tree.send_children(|| Message::Pause { row: None, reason });
@@ -458,7 +466,7 @@ impl RunLoop {
     }
 
     /// Takes what has arrived without waiting.
-    fn drain_inbox(&mut self) {
+    pub(super) fn drain_inbox(&mut self) {
         while self.end.is_none()
             && let Ok(message) = self.inbox.try_recv()
         {
@@ -512,6 +520,8 @@ impl RunLoop {
                 }
                 self.planned(call_id, *plan);
             }
+            Message::KeyBusy { claim, by, ours } => self.key_busy(*claim, by, ours),
+            Message::Look => self.look(),
             Message::Once { claim, plan, found } => {
                 self.attempts.remove(&claim.call_id);
                 self.once_found(*claim, *plan, found);
@@ -542,7 +552,7 @@ impl RunLoop {
                 self.consumed.extend(row);
                 self.feed(Input::Decided(decision));
             }
-            Message::ChildWaiting { call_id, reason } => self.feed(Input::ChildWaiting { call_id, reason }),
+            Message::ChildWaiting { call_id, waits } => self.feed(Input::ChildWaiting { call_id, waits }),
             Message::ChildEnded { call_id, end } => self.child_ended(call_id, *end),
             Message::Interrupt => self.end = Some(RunEnd::Interrupted),
             Message::StoreFailed => self.store_failed(),

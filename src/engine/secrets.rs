@@ -117,6 +117,7 @@ impl Secrets {
         }
         if let Some(tool) = &mut ask.tool {
             self.value(&mut tool.args);
+            self.option(&mut tool.mode);
         }
         if let Some(command) = &mut ask.command {
             command.argv.iter_mut().for_each(|word| self.text(word));
@@ -183,6 +184,8 @@ impl Secrets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::call::{Ask, CallKind, OnceAsk};
+    use crate::core::work::{CommandAsk, ToolAsk};
     use serde_json::json;
 
     #[test]
@@ -206,5 +209,34 @@ mod tests {
         report.notices.push(("code".to_owned(), key()));
         secrets.report(&mut report);
         assert!(!format!("{report:?}").contains(&key()), "{report:?}");
+    }
+
+    #[test]
+    fn no_text_of_a_request_keeps_a_secret_not_even_its_idempotency_key_or_its_mode() {
+        let env = Environment::new([("OPENAI_API_KEY".to_owned(), "sk-0123456789".to_owned())]);
+        let secrets = Secrets::new(Redactor::of(&env, ["OPENAI_API_KEY"]));
+        let key = || "of sk-0123456789".to_owned();
+        let ask = Ask {
+            prompt: Some(key()),
+            system: Some(key()),
+            schema: Some(json!({"title": key()})),
+            once: Some(OnceAsk { task: "t".to_owned(), key: key() }),
+            tool: Some(ToolAsk { name: "t".to_owned(), args: json!({"a": key()}), mode: Some(key()) }),
+            command: Some(CommandAsk { argv: vec![key()], input: Some(key()), ..CommandAsk::default() }),
+            ..Ask::default()
+        };
+        let spec = CallSpec {
+            label: key(),
+            phase: Some(key()),
+            mode: Some(key()),
+            metadata: Some(json!({"a": key()})),
+            ..CallSpec::new(CallKind::Agent, ask)
+        };
+        let mut ops = [Op::Request(Box::new(spec))];
+        secrets.ops(&mut ops, &mut DriverState::Waiting);
+        assert!(!format!("{ops:?}").contains("sk-0123456789"), "{ops:?}");
+        let Op::Request(spec) = &ops[0] else { unreachable!("{ops:?}") };
+        let told = Some("of [OPENAI_API_KEY]");
+        assert_eq!((spec.ask.once.as_ref().map(|once| once.key.as_str()), spec.mode.as_deref()), (told, told));
     }
 }

@@ -121,7 +121,7 @@ impl Runner {
         let cwd = super::commands::directory(around.cwd, None)
             .map_err(|message| CallError::new(ErrorClass::Policy, message))?;
         let call = Call { asked: &asked, env, cwd, marker: around.marker.to_owned() };
-        printed(&self.services.env, call, around.stop, MOST_OUTPUT).await.map(result)
+        Ok(result(printed(&self.services.env, call, around.stop, MOST_OUTPUT).await?))
     }
 
     /// A tool of an MCP server. One that is asked to end is not waited for: its server is told that nobody does.

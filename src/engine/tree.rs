@@ -17,7 +17,7 @@ use crate::core::outcome::CallError;
 use crate::core::run::Settings;
 use crate::providers::Registry;
 use crate::providers::schema::{CompiledSchema, compile};
-use crate::store::Store;
+use crate::store::{OnceClaim, Store};
 
 use super::files::Files;
 use super::gates::Gates;
@@ -56,6 +56,8 @@ pub(crate) struct Tree {
     loops: Mutex<HashMap<RunId, LoopHandle>>,
     occurrences: Mutex<HashMap<Hash, u32>>,
     mutations: Arc<Mutations>,
+    /// Calls that wait for another one of the tree, which is at work for their idempotency key.
+    key_waits: Mutex<HashMap<(RunId, CallId), OnceClaim>>,
     /// States of the workspace seen a moment ago, by scope.
     looked: Mutex<Vec<Looked>>,
     /// Attempts that may still be winding down after their end was asked for: one copy each.
@@ -143,6 +145,7 @@ impl Tree {
             loops: Mutex::default(),
             occurrences: Mutex::default(),
             mutations: Arc::default(),
+            key_waits: Mutex::default(),
             looked: Mutex::default(),
             winding: Arc::default(),
             schemas: Mutex::default(),
@@ -166,6 +169,12 @@ impl Tree {
     pub(crate) fn unregister(&self, run: &RunId) {
         self.loops().remove(run);
         self.gates.release_run(run);
+        self.key_waits().retain(|(waiting, _), _| waiting != run);
+    }
+
+    /// The calls that wait for another one of the tree, which is at work for their idempotency key.
+    pub(crate) fn key_waits(&self) -> MutexGuard<'_, HashMap<(RunId, CallId), OnceClaim>> {
+        self.key_waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until no loop of the tree runs, at most `patience`; whether that is so.

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -15,12 +17,15 @@ use crate::process::{passed, sweep};
 use crate::providers::Stop;
 use crate::store::Store;
 
-use super::commands::{Call, directory, printed};
+use super::commands::{Call, Unwell, directory, printed};
 use super::journal::now;
 use super::services::Services;
 use super::tool_runner::locked;
+use super::tools::time_limit;
 use super::view::UndoView;
 
+/// How long an undo may take when nothing is configured for its tool.
+const TIMEOUT: Duration = Duration::from_mins(10);
 /// The most an undo may print.
 const MOST_OUTPUT: usize = 64 << 10;
 
@@ -28,8 +33,8 @@ fn refused(message: String) -> Failure {
     Failure::new(Code::UndoRefused, message)
 }
 
-/// Takes a call back. One whose process ended meanwhile may have been taken back: that is said, and it is tried again only when
-/// `repeat` says so. With `nth` it is that use of a tool by the call's agent that is taken back, from 1 in the order of its journal.
+/// Takes a call back. One that was broken off meanwhile, with its process or by it, may have been taken back: that is said, and it
+/// is tried again only when `repeat` says so. With `nth` it is that use of a tool by the call's agent that is taken back, from 1 in the order of its journal.
 ///
 /// # Errors
 /// `undo_refused`, `undo_failed`, store errors.
@@ -50,7 +55,7 @@ pub(crate) fn undo(
         Some(nth) => used(store, &run, call, nth)?,
         None => called(store, &run, call)?,
     };
-    let tool = services.config.tools.get(&name).map_err(refused)?;
+    let tool = services.config.tools.get(&name).map_err(refused)?.clone();
     let Some(argv) = tool.undo.clone() else {
         return Err(refused(format!("the tool `{name}` has no `undo`")));
     };
@@ -81,7 +86,7 @@ pub(crate) fn undo(
         }
         if let Some(at) = begun(&dir, &records).filter(|_| !repeat) {
             let message = format!(
-                "{of} may have been taken back: that was begun at {at}, and its process ended before it said how"
+                "{of} may have been taken back: that was begun at {at}, and was broken off before it said how it ended"
             );
             return Err(refused(message).hint("look whether it was; if it was not, `--repeat` does it again"));
         }
@@ -89,12 +94,23 @@ pub(crate) fn undo(
         sweep(&marker);
         let unwritten = |error| failed(format!("nothing was done, as its beginning could not be recorded: {error}"));
         write(&dir, &records.begun(), &json!({"tool": name, "begun_at": now().rfc3339()})).map_err(unwritten)?;
-        let out = printed(&services.env, Call { asked: &asked, env, cwd, marker }, &stop, MOST_OUTPUT).await;
-        let mut out = out.map_err(|mut error| {
-            // It has ended, and not well: that is known.
-            forget(&dir, &records);
+        let limit = time_limit(&tool, &services.config.tools).map_or(TIMEOUT, Duration::from_millis);
+        let work = printed(&services.env, Call { asked: &asked, env, cwd, marker }, &stop, MOST_OUTPUT);
+        let (out, in_time) = within(limit, &stop, work).await;
+        let mut out = out.map_err(|unwell| {
+            let Unwell { mut error, broken_off } = unwell;
             services.secrets.text(&mut error.message);
-            failed(error.message)
+            if !broken_off {
+                // It has ended, and not well: that is known.
+                forget(&dir, &records);
+                return failed(error.message);
+            }
+            let why = if in_time { error.message } else { format!("no end in {} s", limit.as_secs_f64()) };
+            Failure::new(
+                Code::UndoFailed,
+                format!("taking {of} back was broken off, and nobody knows how far it came: {why}"),
+            )
+            .hint("look whether it was taken back; if it was not, `--repeat` does it again")
         })?;
         services.secrets.text(&mut out);
         let done = json!({"tool": name, "undone_at": now().rfc3339(), "output": out});
@@ -105,6 +121,16 @@ pub(crate) fn undo(
         let output = (!out.is_empty()).then_some(out);
         Ok(UndoView { run_id: run.clone(), call_id: call.to_string(), tool: name.clone(), used: nth, output })
     })
+}
+
+/// Does work that is asked to end after some time, and whether it ended in that time.
+async fn within<T>(limit: Duration, stop: &Stop, work: impl Future<Output = T>) -> (T, bool) {
+    let mut work = pin!(work);
+    if let Ok(done) = tokio::time::timeout(limit, &mut work).await {
+        return (done, true);
+    }
+    stop.stop();
+    (work.await, false)
 }
 
 /// What is to be taken back.

@@ -1,5 +1,6 @@
 //! A program that is talked with line by line for as long as it is needed, and ended politely with everything it started.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Talk {
     started: Started,
     /// None when its input is closed.
     to: Option<UnboundedSender<String>>,
+    /// Bytes that were said, and that it has yet to read.
+    unread: Arc<AtomicUsize>,
     from: Lines<ChildStdout>,
     /// The last line of its diagnostics.
     last: Arc<Mutex<String>>,
@@ -67,12 +70,15 @@ impl Talk {
             return Err(std::io::Error::other("the program has no pipes"));
         };
         let (to, mut lines) = unbounded_channel::<String>();
+        let unread = Arc::new(AtomicUsize::new(0));
+        let written = Arc::clone(&unread);
         // Apart from the reading: a program that waits until it is read must not keep us from reading.
         tokio::spawn(async move {
             while let Some(line) = lines.recv().await {
                 if stdin.write_all(line.as_bytes()).await.is_err() {
                     return;
                 }
+                written.fetch_sub(line.len(), Ordering::Relaxed);
             }
         });
         let last = Arc::new(Mutex::new(String::new()));
@@ -97,15 +103,21 @@ impl Talk {
                 }
             }
         });
-        Ok(Self { started, to: Some(to), from: Lines::new(stdout, most), last, reader })
+        Ok(Self { started, to: Some(to), unread, from: Lines::new(stdout, most), last, reader })
     }
 
     /// Says a line. What a program does not read it is not told.
     pub fn say(&self, line: &str) {
         if let Some(to) = &self.to {
+            self.unread.fetch_add(line.len() + 1, Ordering::Relaxed);
             // A program that has closed its input is about to end, which is heard.
             let _ = to.send(format!("{line}\n"));
         }
+    }
+
+    /// How many bytes it was told and has yet to read, beside those that its system keeps for it.
+    pub fn unread(&self) -> usize {
+        self.unread.load(Ordering::Relaxed)
     }
 
     /// What it says next. Nothing is lost when this is dropped.

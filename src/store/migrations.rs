@@ -39,6 +39,11 @@ pub(super) enum State {
 
 /// Reads the format.
 pub(super) fn state(db: &Connection) -> Result<State, StoreError> {
+    state_for(db, FORMAT)
+}
+
+/// What a program makes of the database that knows the formats up to `known`.
+fn state_for(db: &Connection, known: u32) -> Result<State, StoreError> {
     // Tables first: another process may commit both between the two questions, and a table without the id is foreign.
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables == 0 {
@@ -53,11 +58,11 @@ pub(super) fn state(db: &Connection) -> Result<State, StoreError> {
         text.parse().map_err(|_| StoreError::Corrupt(format!("meta {key} is {text}")))
     };
     let format = number("format")?;
-    if format <= FORMAT {
+    if format <= known {
         return Ok(State::Known(format));
     }
-    let newer = NewerStore { format, known: FORMAT, written_by: text(db, "written_by")?.unwrap_or_default() };
-    Ok(if number("lowest_reader")? <= FORMAT { State::Newer(newer) } else { State::TooNew(newer) })
+    let newer = NewerStore { format, known, written_by: text(db, "written_by")?.unwrap_or_default() };
+    Ok(if number("lowest_reader")? <= known { State::Newer(newer) } else { State::TooNew(newer) })
 }
 
 /// The format of a store, and nothing else about it.
@@ -105,6 +110,19 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn a_program_that_knows_only_an_older_format_does_not_even_read() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        for known in 1..FORMAT {
+            // It would not understand what a reason of format 5 says, nor a row of an idempotency key.
+            let newer = NewerStore { format: FORMAT, known, written_by: env!("CARGO_PKG_VERSION").to_owned() };
+            assert_eq!(state_for(&db, known).unwrap(), State::TooNew(newer));
+        }
+        assert_eq!(state_for(&db, FORMAT).unwrap(), State::Known(FORMAT));
+        assert_eq!(state_for(&db, FORMAT + 1).unwrap(), State::Known(FORMAT));
+    }
 
     #[test]
     fn migrating_twice_changes_nothing_and_every_index_serves_the_query_its_comment_names() {

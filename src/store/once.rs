@@ -1,5 +1,7 @@
 //! Idempotency keys: who is at work for one, what was given for it, and whether what a lost process did for it is known.
 
+use std::path::Path;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::core::event::Event;
@@ -35,10 +37,22 @@ pub enum Once {
     Claimed,
     /// It was carried out before, and this is the answer.
     Done(Box<CacheHit>),
-    /// Another call is at work for it now.
-    Busy,
+    /// Another call is at work for it.
+    Busy {
+        /// Which one.
+        by: CallRef,
+        /// Whether it is of the same run tree: one that is taken up again counts, too.
+        ours: bool,
+    },
     /// A call was at work for it when its process ended.
-    Lost(CallRef),
+    Lost {
+        /// Which one.
+        from: CallRef,
+        /// Whether its run is paused, and may go on.
+        pauses: bool,
+    },
+    /// The call of which this one is a part is at work for it.
+    Above(CallRef),
     /// It stands for another request.
     Other(CallRef),
 }
@@ -82,7 +96,7 @@ enum Far {
     Waits,
     /// An attempt was begun, and nothing says how it ended; or one ended in the middle, to be gone on with.
     Begun,
-    /// It was broken off after it had begun: nobody knows what it has done.
+    /// It was broken off after it had begun, also when a person did not want it repeated: nobody knows what it has done.
     Unclear,
     /// It has an outcome.
     Over,
@@ -91,9 +105,10 @@ enum Far {
 fn far(db: &Connection, run: i64, call: u32) -> Result<Far, StoreError> {
     let mut select = db.prepare_cached(
         "SELECT json_extract(body, '$.type') AS type, json_type(body, '$.kept') IS NOT NULL, \
-         json_extract(body, '$.outcome.attempts') > 0 AND \
-         json_extract(body, '$.outcome.error.class') IN ('cancelled', 'crashed', 'timeout') FROM event WHERE (id >> 32 << 32) + call_id = ?1 \
-         AND type IN ('attempt_started', 'attempt_failed', 'call_finished') ORDER BY id DESC LIMIT 1",
+         (json_extract(body, '$.outcome.attempts') > 0 AND \
+         json_extract(body, '$.outcome.error.class') IN ('cancelled', 'crashed', 'timeout')) OR \
+         (json_extract(body, '$.outcome.status') = 'skipped' AND json_extract(body, '$.outcome.decision.decision') = 'deny') \
+         FROM event WHERE (id >> 32 << 32) + call_id = ?1 AND type IN ('attempt_started', 'attempt_failed', 'call_finished') ORDER BY id DESC LIMIT 1",
     )?;
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<bool>>(2)?));
     let last: Option<(String, bool, Option<bool>)> =
@@ -103,6 +118,76 @@ fn far(db: &Connection, run: i64, call: u32) -> Result<Far, StoreError> {
         Some(("call_finished", ..)) => Far::Over,
         Some(("attempt_started", ..) | (_, true, _)) => Far::Begun,
         Some(_) | None => Far::Waits,
+    })
+}
+
+/// The run and the call of which a run is a part.
+fn above(db: &Connection, run: i64) -> Result<Option<(i64, u32)>, StoreError> {
+    let mut select = db.prepare_cached("SELECT parent, parent_call FROM run WHERE no = ?1 AND parent IS NOT NULL")?;
+    Ok(select.query_row([run], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// Whether a call is one of those of which `run` is a part.
+fn is_above(db: &Connection, (run, call): (i64, u32), mut below: i64) -> Result<bool, StoreError> {
+    while let Some(next) = above(db, below)? {
+        if next == (run, call) {
+            return Ok(true);
+        }
+        below = next.0;
+    }
+    Ok(false)
+}
+
+/// Whether whoever owns the tree takes a run of it up again: none of the calls of which it is a part has ended without it.
+fn goes_on(db: &Connection, root: i64, mut run: i64) -> Result<bool, StoreError> {
+    while run != root {
+        let Some((next, call)) = above(db, run)? else { return Ok(false) };
+        if matches!(far(db, next, call)?, Far::Over | Far::Unclear) {
+            return Ok(false);
+        }
+        run = next;
+    }
+    Ok(true)
+}
+
+fn is_paused(db: &Connection, run: i64) -> Result<bool, StoreError> {
+    let mut select = db.prepare_cached("SELECT status = 'paused' FROM run WHERE no = ?1")?;
+    Ok(select.query_row([run], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
+/// Somebody who asks, as the database knows them.
+struct Asker {
+    root: i64,
+    run: i64,
+}
+
+/// What there is for a key; none when it is free.
+fn look(db: &Connection, home: &Path, claim: &OnceClaim, by: &Asker, at: Millis) -> Result<Option<Once>, StoreError> {
+    let Some(row) = row(db, &claim.key)? else { return Ok(None) };
+    let is_same = row.params == claim.params.as_bytes();
+    if let Some((by, body)) = &row.answer {
+        let from = CallRef { run_id: run_id(by)?, call_id: call_id(u64::from(row.call_id)) };
+        return if row.until > at.0 { answer(from, body, is_same).map(Some) } else { Ok(None) };
+    }
+    if (row.run, row.call_id) == (by.run, claim.call_id.0) {
+        return Ok(None);
+    }
+    let from = CallRef { run_id: id_of(db, row.run)?, call_id: call_id(u64::from(row.call_id)) };
+    let is_alive = lease::epoch(db, row.root)? == row.epoch as u64
+        && id_of(db, row.root).is_ok_and(|root| lease::held(home, &root));
+    let far = far(db, row.run, row.call_id)?;
+    let ours = row.root == by.root;
+    Ok(match far {
+        Far::Over => None,
+        Far::Waits if !is_alive => None,
+        _ if is_above(db, (row.run, row.call_id), by.run)? => Some(Once::Above(from)),
+        Far::Begun | Far::Waits | Far::Unclear if !is_same => Some(Once::Other(from)),
+        Far::Begun | Far::Waits if is_alive => Some(Once::Busy { by: from, ours }),
+        // It was left by an earlier owner of this very tree, and is gone on with.
+        Far::Begun if ours && goes_on(db, row.root, row.run)? => Some(Once::Busy { by: from, ours }),
+        Far::Begun | Far::Waits | Far::Unclear if claim.may_repeat => None,
+        Far::Begun | Far::Waits => Some(Once::Lost { from, pauses: is_paused(db, row.root)? }),
+        Far::Unclear => Some(Once::Lost { from, pauses: false }),
     })
 }
 
@@ -142,37 +227,15 @@ impl Store {
         let (claim, home) = (claim.clone(), self.home().to_owned());
         self.write("claim idempotency key", move |tx| {
             let root = root_of(tx.db, &claim.run)?;
-            let (root, run) = (tx.number(&root)?, tx.number(&claim.run)?);
-            if let Some(row) = row(tx.db, &claim.key)? {
-                let is_same = row.params == claim.params.as_bytes();
-                if let Some((by, body)) = &row.answer {
-                    if row.until > at.0 {
-                        let from = CallRef { run_id: run_id(by)?, call_id: call_id(u64::from(row.call_id)) };
-                        return answer(from, body, is_same);
-                    }
-                } else if (row.run, row.call_id) != (run, claim.call_id.0) {
-                    let from = || {
-                        Ok::<_, StoreError>(CallRef {
-                            run_id: id_of(tx.db, row.run)?,
-                            call_id: call_id(u64::from(row.call_id)),
-                        })
-                    };
-                    let is_alive = lease::epoch(tx.db, row.root)? == row.epoch as u64
-                        && id_of(tx.db, row.root).is_ok_and(|id| lease::held(&home, &id));
-                    match (far(tx.db, row.run, row.call_id)?, is_alive) {
-                        (Far::Over, _) | (Far::Waits, false) => {}
-                        (Far::Begun | Far::Waits | Far::Unclear, _) if !is_same => return Ok(Once::Other(from()?)),
-                        (Far::Begun | Far::Waits, true) => return Ok(Once::Busy),
-                        (Far::Begun | Far::Unclear, _) if claim.may_repeat => {}
-                        (Far::Begun | Far::Unclear, _) => return Ok(Once::Lost(from()?)),
-                    }
-                }
+            let by = Asker { root: tx.number(&root)?, run: tx.number(&claim.run)? };
+            if let Some(found) = look(tx.db, &home, &claim, &by, at)? {
+                return Ok(found);
             }
             // What no longer counts goes with the next that is claimed.
             tx.db
                 .prepare_cached("DELETE FROM once WHERE until <= ?1 AND (event IS NOT NULL OR body IS NOT NULL)")?
                 .execute([at.0])?;
-            let epoch = lease::epoch(tx.db, root)?;
+            let epoch = lease::epoch(tx.db, by.root)?;
             tx.db
                 .prepare_cached(
                     "INSERT OR REPLACE INTO once (key, params, root, epoch, run, call_id, until) \
@@ -181,13 +244,31 @@ impl Store {
                 .execute(params![
                     claim.key.as_bytes(),
                     claim.params.as_bytes(),
-                    root,
+                    by.root,
                     epoch as i64,
-                    run,
+                    by.run,
                     claim.call_id.0,
                     at.0
                 ])?;
             Ok(Once::Claimed)
+        })
+    }
+
+    /// Whether one of these who wait for another call of their tree need not wait any more. It counts all that was queued before.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn any_free(&self, waiting: Vec<OnceClaim>, at: Millis) -> Result<bool, StoreError> {
+        let home = self.home().to_owned();
+        self.write("look at idempotency keys", move |tx| {
+            for claim in &waiting {
+                let root = root_of(tx.db, &claim.run)?;
+                let by = Asker { root: tx.number(&root)?, run: tx.number(&claim.run)? };
+                if !matches!(look(tx.db, &home, claim, &by, at)?, Some(Once::Busy { ours: true, .. })) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })
     }
 }

@@ -24,6 +24,8 @@ const STATELESS: &str = "2026-07-28";
 const MOST_LINE: usize = 4 << 20;
 /// Lines that are no messages, after which a server is no server.
 const MOST_GARBAGE: usize = 200;
+/// Bytes of answers that a server may leave unread while it asks on.
+const MOST_UNREAD: usize = 1 << 20;
 /// Pages of a list of tools that are asked for.
 const MOST_PAGES: usize = 50;
 
@@ -137,6 +139,11 @@ impl Server {
     /// Whether it still runs.
     pub fn is_alive(&self) -> bool {
         !self.to.is_closed()
+    }
+
+    /// All its tools, as it describes them.
+    pub fn tools(&self) -> &[Listed] {
+        &self.tools
     }
 
     /// The tool of this name, as the server describes it.
@@ -283,6 +290,9 @@ impl Converse {
                 if let Some(progressed) = self.pending.get(&id).and_then(|pending| pending.progressed.as_ref()) {
                     progressed(text);
                 }
+            }
+            Incoming::Request { .. } if self.talk.unread() > MOST_UNREAD => {
+                return Err(format!("asks and left {} KB of what it is told unread, and was ended", MOST_UNREAD >> 10));
             }
             Incoming::Request { answer } => self.talk.say(&answer),
             Incoming::Garbage => {

@@ -65,6 +65,7 @@ fn the_list_of_commands_is_the_agreed_one() {
             "usage",
             "prices",
             "providers",
+            "tools",
             "trust",
             "doctor",
             "mcp",

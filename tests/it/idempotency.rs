@@ -8,12 +8,13 @@ use owf::core::call::{Ask, CallKind, CallSpec};
 use owf::core::event::Event;
 use owf::core::ids::{CallId, Hash};
 use owf::core::outcome::{CallError, ErrorClass, Outcome};
+use owf::core::time::Millis;
 use owf::store::{Append, CacheWrite, Lease, Once, OnceClaim, Store};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::document_support::found;
-use crate::store_support::{T0, append, continued, run_id, spec, started};
+use crate::store_support::{T0, append, continued, me, run_id, spec, start, started};
 use crate::support::cli::{Place, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,6 +34,16 @@ fn view(place: &Place, more: &[&str]) -> Value {
 /// The lines of a file.
 fn lines(place: &Place, name: &str) -> Vec<String> {
     std::fs::read_to_string(place.path().join(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// A run once it has ended, in time or not at all.
+fn ended(place: &Place, run: &str) -> Value {
+    let mut view = Value::Null;
+    eventually(2 * SECOND, &format!("run {run} ends"), || {
+        view = place.json(&["status", run, "--json"]);
+        matches!(view["status"].as_str(), Some("done" | "failed" | "cancelled"))
+    });
+    view
 }
 
 /// Status, output and the message of the error of a run.
@@ -195,7 +206,7 @@ fn a_call_that_was_lost_with_its_process_is_asked_about_by_whoever_comes_next() 
     let denied = place.owf(&["deny", next["run_id"].as_str().unwrap(), "--reason", "no", "--json"]);
     assert!(matches!(denied.code, 0 | 1 | 3), "{denied:?}");
     let id = next["run_id"].as_str().unwrap().to_owned();
-    let after = place.owf(&["wait", &id, "--json"]).json();
+    let after = ended(&place, &id);
     assert_eq!(after["status"], "failed", "{after}");
     let calls = place.json(&["calls", &id, "--json"]);
     assert_eq!(calls["calls"][0]["status"], "skipped", "{calls}");
@@ -205,7 +216,7 @@ fn a_call_that_was_lost_with_its_process_is_asked_about_by_whoever_comes_next() 
     let id = third["run_id"].as_str().unwrap().to_owned();
     let approved = place.owf(&["approve", &id, "--reason", "yes", "--json"]);
     assert!(matches!(approved.code, 0 | 3), "{approved:?}");
-    let after = place.owf(&["wait", &id, "--json"]).json();
+    let after = ended(&place, &id);
     assert_eq!(end(&after), json!(["done", "made", null]), "{after}");
     assert_eq!(lines(&place, "begun").len(), 2);
     // The one that was lost goes on: it asks for itself, and gets the answer that is there by now.
@@ -213,7 +224,7 @@ fn a_call_that_was_lost_with_its_process_is_asked_about_by_whoever_comes_next() 
     assert_eq!(resumed["status_reason"], "repeat", "{resumed}");
     let approved = place.owf(&["approve", &lost, "--reason", "yes", "--json"]);
     assert!(matches!(approved.code, 0 | 3), "{approved:?}");
-    let after = place.owf(&["wait", &lost, "--json"]).json();
+    let after = ended(&place, &lost);
     assert_eq!(end(&after), json!(["done", "made", null]), "{after}");
     assert_eq!(lines(&place, "begun").len(), 2);
 }
@@ -309,6 +320,10 @@ enum Move {
     End { ok: bool },
     /// The process of a run ends.
     Die { run: usize },
+    /// Another process takes that run up.
+    Resume { run: usize },
+    /// The one who has the key asks again, as it does when its run was taken up.
+    Again,
     /// Time passes until what was given does not count any more.
     Expire,
 }
@@ -318,7 +333,9 @@ fn moves() -> impl Strategy<Value = Move> {
         6 => (0..3_usize, 0..2_u8, any::<bool>()).prop_map(|(run, params, may_repeat)| Move::Ask { run, params, may_repeat }),
         3 => Just(Move::Begin),
         2 => any::<bool>().prop_map(|ok| Move::End { ok }),
-        1 => (0..3_usize).prop_map(|run| Move::Die { run }),
+        2 => (0..3_usize).prop_map(|run| Move::Die { run }),
+        2 => (0..3_usize).prop_map(|run| Move::Resume { run }),
+        2 => Just(Move::Again),
         1 => Just(Move::Expire),
     ]
 }
@@ -327,8 +344,8 @@ fn moves() -> impl Strategy<Value = Move> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Key {
     Free,
-    Claimed { run: usize, call: u32, params: u8, begun: bool },
-    Given { run: usize, call: u32, params: u8 },
+    Claimed { life: u8, call: u32, params: u8, begun: bool, alive: bool },
+    Given { params: u8 },
 }
 
 const HOUR: u64 = 3_600_000;
@@ -351,49 +368,47 @@ fn play(moves: &[Move]) {
                 let life = lives[run];
                 calls[usize::from(life)] += 1;
                 let call = calls[usize::from(life)];
-                let ask = CallSpec::new(CallKind::Agent, Ask::default());
-                let (call_id, hash) = (CallId(call), Hash::of([*params]));
-                let asked = Event::CallRequested { call_id, key: hash, occurrence: call, spec: Box::new(ask) };
+                let (call_id, key_of) = (CallId(call), Hash::of([*params]));
+                let spec = Box::new(CallSpec::new(CallKind::Agent, Ask::default()));
+                let asked = Event::CallRequested { call_id, key: key_of, occurrence: call, spec };
                 append(&store, leases[run].as_ref().unwrap(), vec![asked]).unwrap();
-                let claim =
-                    OnceClaim { key: Hash::of("k"), params: hash, run: run_id(life), call_id, may_repeat: *may_repeat };
-                let found = match store.claim_once(&claim, time).unwrap() {
-                    Once::Claimed => "claimed",
-                    Once::Done(hit) => {
-                        assert_eq!(hit.outcome.value, Some(json!(hit.from.call_id.to_string())));
-                        "given"
-                    }
-                    Once::Busy => "busy",
-                    Once::Lost(_) => "lost",
-                    Once::Other(_) => "other",
-                };
-                let is_alive = |run: usize| run < 1000;
+                let found = ask(&store, life, call, *params, *may_repeat, time);
                 let expected = match key {
-                    Key::Free => "claimed",
-                    Key::Given { params: theirs, .. } if theirs != *params => "other",
+                    Key::Free | Key::Claimed { begun: false, alive: false, .. } => "claimed",
+                    Key::Given { params: theirs } if theirs != *params => "other",
                     Key::Given { .. } => "given",
-                    Key::Claimed { run, begun: false, .. } if !is_alive(run) => "claimed",
                     Key::Claimed { params: theirs, .. } if theirs != *params => "other",
-                    Key::Claimed { run, .. } if is_alive(run) => "busy",
+                    Key::Claimed { life: theirs, alive: true, .. } if theirs == life => "ours",
+                    Key::Claimed { alive: true, .. } => "busy",
+                    // Its own tree takes it up again, and has been taken up by now.
+                    Key::Claimed { life: theirs, .. } if theirs == life => "ours",
                     Key::Claimed { .. } if *may_repeat => "claimed",
                     Key::Claimed { .. } => "lost",
                 };
                 assert_eq!(found, expected, "{key:?} {step:?}");
                 if found == "claimed" {
-                    key = Key::Claimed { run, call, params: *params, begun: false };
+                    key = Key::Claimed { life, call, params: *params, begun: false, alive: true };
+                }
+            }
+            Move::Again => {
+                if let Key::Claimed { life, call, params, begun, .. } = key
+                    && lease_of(&leases, lives, life).is_some()
+                {
+                    assert_eq!(ask(&store, life, call, params, false, time), "claimed", "its own key is its own");
+                    key = Key::Claimed { life, call, params, begun, alive: true };
                 }
             }
             Move::Begin => {
-                if let Key::Claimed { run, call, params, begun: false } = key
-                    && let Some(Some(lease)) = leases.get(run)
+                if let Key::Claimed { life, call, params, begun: false, alive: true } = key
+                    && let Some(lease) = lease_of(&leases, lives, life)
                 {
                     append(&store, lease, vec![begins(call)]).unwrap();
-                    key = Key::Claimed { run, call, params, begun: true };
+                    key = Key::Claimed { life, call, params, begun: true, alive: true };
                 }
             }
             Move::End { ok } => {
-                if let Key::Claimed { run, call, params, begun: true } = key
-                    && let Some(Some(lease)) = leases.get(run)
+                if let Key::Claimed { life, call, params, begun: true, .. } = key
+                    && let Some(lease) = lease_of(&leases, lives, life)
                 {
                     let outcome = if *ok {
                         Outcome::done(CallId(call), Some(json!(CallId(call).to_string())))
@@ -412,15 +427,22 @@ fn play(moves: &[Move]) {
                         ended.cache.push(CacheWrite::Once { key, call_id: CallId(call), seq, until });
                     }
                     store.append(ended).wait().unwrap();
-                    key = if *ok { Key::Given { run, call, params } } else { Key::Free };
+                    key = if *ok { Key::Given { params } } else { Key::Free };
                 }
             }
             Move::Die { run } => {
                 if leases[*run].take().is_some()
-                    && let Key::Claimed { run: theirs, call, params, begun } = key
-                    && theirs == *run
+                    && let Key::Claimed { life, call, params, begun, .. } = key
+                    && life == lives[*run]
                 {
-                    key = Key::Claimed { run: 1000, call, params, begun };
+                    key = Key::Claimed { life, call, params, begun, alive: false };
+                }
+            }
+            Move::Resume { run } => {
+                if leases[*run].is_none() {
+                    let lease = store.claim(&run_id(lives[*run]), &me(), T0).unwrap();
+                    append(&store, &lease, vec![start(lease.epoch)]).unwrap();
+                    leases[*run] = Some(lease);
                 }
             }
             Move::Expire => {
@@ -430,6 +452,31 @@ fn play(moves: &[Move]) {
                 }
             }
         }
+    }
+}
+
+fn lease_of(leases: &[Option<Lease>], lives: [u8; 3], life: u8) -> Option<&Lease> {
+    leases[lives.iter().position(|other| *other == life)?].as_ref()
+}
+
+/// Asks for the key; what there is for it, in a word.
+fn ask(store: &Store, life: u8, call: u32, params: u8, may_repeat: bool, time: Millis) -> &'static str {
+    let (params, call_id) = (Hash::of([params]), CallId(call));
+    let claim = OnceClaim { key: Hash::of("k"), params, run: run_id(life), call_id, may_repeat };
+    match store.claim_once(&claim, time).unwrap() {
+        Once::Claimed => "claimed",
+        Once::Done(hit) => {
+            assert_eq!(hit.outcome.value, Some(json!(hit.from.call_id.to_string())));
+            "given"
+        }
+        Once::Busy { ours: true, .. } => "ours",
+        Once::Busy { .. } => "busy",
+        Once::Lost { pauses, .. } => {
+            assert!(!pauses);
+            "lost"
+        }
+        Once::Other(_) => "other",
+        Once::Above(_) => "above",
     }
 }
 
@@ -447,7 +494,7 @@ fn begins(call: u32) -> Event {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn whoever_asks_and_dies_in_whatever_order_a_key_is_claimed_by_one_and_its_answer_is_everybodys(
         steps in prop::collection::vec(moves(), 1..40),

@@ -22,6 +22,10 @@ mod approvals;
 mod budget;
 #[path = "machine_scenarios/ends.rs"]
 mod ends;
+#[path = "machine_scenarios/keys.rs"]
+mod keys;
+#[path = "machine_scenarios/keys_random.rs"]
+mod keys_random;
 #[path = "machine_scenarios/lost.rs"]
 mod lost;
 #[path = "machine_scenarios/pause.rs"]
@@ -87,6 +91,8 @@ impl Setup {
             hooks: Vec::new(),
             events: Vec::new(),
             notices: Vec::new(),
+            asks: None,
+            cleanups: Vec::new(),
             budget_base: Charge::default(),
         };
         let journal = vec![(Millis(0), Event::RunCreated { spec: Box::new(spec) })];

@@ -23,6 +23,7 @@ approval_message = "Deploy it?"
 
 [tools.echo]
 command = ["cat"]
+modes = []
 
 [tools.only_edit]
 command = ["sh", "-c", "echo edited >> ran"]
@@ -124,6 +125,22 @@ tasks:
     );
     assert_eq!(trace(&place), "");
     assert_eq!(place.json(&["approvals", "--json"])["approvals"], json!([]));
+    // In the mode it may be used in, where a person would be asked next, nobody is.
+    let place = self::place("name: x\nmode: edit\ntasks:\n  wrong: {tool: deploy, args: {version: 3}}\n");
+    let view = run(&place);
+    let message =
+        "task `wrong` failed: the arguments of `deploy` break its schema at /version: 3 is not of type \"string\"";
+    assert_eq!(json!([view["status"], view["error"]["message"]]), json!(["failed", message]), "{view}");
+    let types: Vec<Value> = journal(&place).iter().map(|e| e["type"].clone()).collect();
+    assert!(!types.contains(&json!("approval_asked")) && !types.contains(&json!("attempt_started")), "{types:?}");
+    assert_eq!(trace(&place), "");
+}
+
+/// The journal of the latest run.
+fn journal(place: &Place) -> Vec<Value> {
+    let store = place.store();
+    let events = store.events(&store.resolve("latest").unwrap(), 0, 1000).unwrap();
+    events.iter().map(|e| serde_json::to_value(&e.event).unwrap()).collect()
 }
 
 #[test]
@@ -139,6 +156,17 @@ fn accept_098_a_tool_of_another_mode_is_denied_and_never_runs() {
             "done 1: -",
         ]
     );
+    // On record as what it was, and never begun.
+    let events = journal(&denied);
+    let of = |kind: &str| events.iter().filter(|e| e["type"] == kind).collect::<Vec<_>>();
+    let ends: Vec<Value> = of("call_finished")
+        .iter()
+        .map(|e| json!([e["call_id"], e["outcome"]["status"], e["outcome"]["error"]["class"]]))
+        .collect();
+    let denial = |call: u32| json!([call, "denied", "tool_denied"]);
+    assert_eq!(ends, [denial(1), denial(2), json!([3, "done", null])], "{events:?}");
+    let begun: Vec<&Value> = of("attempt_started").iter().map(|e| &e["call_id"]).collect();
+    assert_eq!(begun, [&json!(3)]);
     let none = place(&format!("name: x\n{tasks}"));
     run(&none);
     assert_eq!(told(&none, "a"), "denied 0: `only_edit` may be used in mode edit, repair only; this run has no mode");
@@ -385,6 +413,47 @@ fn accept_100_an_undo_whose_process_ended_is_repeated_only_when_that_is_said() {
     assert_eq!(std::fs::read_to_string(place.path().join("ended")).unwrap(), "y\n");
     let over = owf(&place, &["undo", &id, "c0001", "--repeat", "--json"]);
     assert_eq!(over.json()["error"]["message"], json!(format!("{id}/c0001 was taken back already")));
+}
+
+#[test]
+fn accept_100_an_undo_that_was_broken_off_is_unclear_and_one_that_failed_is_not() {
+    let place =
+        place("name: x\ntasks:\n  a: {tool: slow}\n  b: {tool: killed}\n  c: {tool: talks}\n  d: {tool: fails}\n");
+    let tool = |name: &str, undo: &str| {
+        format!("[tools.{name}]\ncommand = [\"true\"]\nundo = [\"sh\", \"-c\", \"test -e go || {undo}\"]\n")
+    };
+    let config = [
+        tool("slow", "sleep 300") + "timeout_seconds = 1\n",
+        tool("killed", "kill -9 $$"),
+        tool("talks", "while echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; do :; done"),
+        tool("fails", "exit 3"),
+    ];
+    place.file("user.toml", &config.concat());
+    let id = run(&place)["run_id"].as_str().unwrap().to_owned();
+    let undo = |call: &str, more: &[&str]| owf(&place, &[&["undo", &id, call, "--json"], more].concat());
+    for (call, why) in [
+        ("c0001", "no end in 1 s"),
+        ("c0002", "`sh` ended with signal 9"),
+        ("c0003", "`sh` printed more than 64 KB and was ended"),
+    ] {
+        let broken = undo(call, &[]).json()["error"].clone();
+        let message = format!("taking {id}/{call} back was broken off, and nobody knows how far it came: {why}");
+        assert_eq!(json!([broken["code"], broken["message"]]), json!(["undo_failed", message]), "{broken}");
+        let again = undo(call, &[]).json()["error"].clone();
+        let said = again["message"].as_str().unwrap();
+        assert!(said.starts_with(&format!("{id}/{call} may have been taken back: that was begun at ")), "{again}");
+        assert!(again["hint"].as_str().unwrap().contains("`--repeat`"), "{again}");
+    }
+    for _ in 0..2 {
+        let failed = undo("c0004", &[]).json()["error"].clone();
+        assert_eq!(failed["message"], json!(format!("taking {id}/c0004 back failed: `sh` ended with exit code 3")));
+    }
+    place.file("go", "");
+    for (call, more) in
+        [("c0001", &["--repeat"][..]), ("c0002", &["--repeat"]), ("c0003", &["--repeat"]), ("c0004", &[])]
+    {
+        assert_eq!(undo(call, more).code, 0, "{call}");
+    }
 }
 
 #[test]

@@ -250,6 +250,11 @@ fn a_key_whose_agent_waits_in_the_middle_of_its_loop_is_asked_about_by_the_next(
     assert_eq!(json!([first["status"], first["status_reason"]]), json!(["paused", "approval"]), "{first}");
     let second = run(&place, &mock);
     assert_eq!(json!([second["status"], second["status_reason"]]), json!(["paused", "repeat"]), "{second}");
+    let from = first["run_id"].as_str().unwrap();
+    let message = format!(
+        "`t` may have been carried out in part: {from}/c0001 is at work for the same idempotency key \"k\", and its run is paused. Run it all the same?"
+    );
+    assert_eq!(second["approvals"][0]["message"], json!(message), "{second}");
     assert_eq!((read(&place, "notes").lines().count(), mock.seen().len()), (1, 1));
 }
 

@@ -28,17 +28,21 @@ while IFS= read -r line; do
   *'"method":"server/discover"'*) answer '{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}' ;;
   *'"method":"notifications/initialized"'*) echo greeted >> diary ;;
   *'"method":"notifications/cancelled"'*) echo cancelled >> diary ;;
-  *'"method":"tools/list"'*'"cursor":"more"'*) answer "{\"tools\":[$(tool die),$(tool slow),$(tool noise),$(tool flood),$(tool long),$(tool token),$(tool far)]}" ;;
+  *'"method":"tools/list"'*'"cursor":"more"'*) answer "{\"tools\":[$(tool die),$(tool slow),$(tool noise),$(tool flood),$(tool long),$(tool chatter),$(tool often),$(tool pings),$(tool token),$(tool far)]}" ;;
   *'"method":"tools/list"'*)
     answer "{\"tools\":[$(tool add ',"required":["a"],"additionalProperties":false,"properties":{"a":{"type":"integer"},"b":{"type":"integer"}}'),$(tool fail)],\"nextCursor\":\"more\"}" ;;
   *'"name":"add"'*)
     echo "asked $line" >> diary
+    pwd > where
     answer '{"content":[{"type":"text","text":"the sum is 3"}],"structuredContent":{"sum":3}}' ;;
   *'"name":"fail"'*) answer '{"isError":true,"content":[{"type":"text","text":"no such issue"}]}' ;;
   *'"name":"die"'*) echo "out of memory" >&2; exit 3 ;;
   *'"name":"slow"'*) echo slow >> diary ;;
   *'"name":"noise"'*) say "Listening on stdio"; text "through the noise" ;;
   *'"name":"flood"'*) while say "Loading module"; do :; done ;;
+  *'"name":"chatter"'*) i=0; while [ $i -lt 1000 ]; do say "Loading module"; i=$((i + 1)); done; text "after the chatter" ;;
+  *'"name":"often"'*) i=0; while [ $i -lt 150 ]; do say "Loading module"; i=$((i + 1)); done; text "after some" ;;
+  *'"name":"pings"'*) while say "{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"ping\"}"; do :; done ;;
   *'"name":"long"'*) head -c 5000000 /dev/zero | tr '\0' x; say "" ;;
   *'"name":"token"'*) text "it is $TRACKER_TOKEN, and ${OTHER_TOKEN:-no other}" ;;
   *'"name":"far"'*)
@@ -60,7 +64,9 @@ fn place_with(document: &str, server: &str) -> Place {
     place.file("flow.yaml", document);
     place.file("server.sh", SERVER);
     let mut config = format!("[mcp_servers.tracker]\ncommand = \"sh\"\n{server}\n");
-    for name in ["add", "fail", "die", "slow", "noise", "flood", "long", "token", "far", "gone"] {
+    for name in
+        ["add", "fail", "die", "slow", "noise", "flood", "long", "chatter", "often", "pings", "token", "far", "gone"]
+    {
         config.push_str(&format!("[tools.{name}]\nmcp = {{ server = \"tracker\" }}\n"));
     }
     config.push_str("[tools.sum]\nmcp = { server = \"tracker\", tool = \"add\" }\nfixed_args = { b = 2 }\n");
@@ -184,7 +190,7 @@ steps:
             "failed: `fail` of the MCP server `tracker` failed: no such issue",
             "failed: the MCP server `tracker` ended with exit code 3: out of memory",
             "done: -",
-            "failed: the MCP server `tracker` has no tool `gone`; it has add, fail, die, slow, noise, flood, long, token, far",
+            "failed: the MCP server `tracker` has no tool `gone`; it has add, fail, die, slow, noise, flood, long, chatter, often, pings, token, far",
         ],
         "{view}"
     );
@@ -226,6 +232,90 @@ result: {noise: '{{ tasks.noise }}'}
             "done: -",
         ]
     );
+}
+
+#[test]
+fn lines_on_end_that_are_no_messages_end_a_server_and_those_between_messages_do_not() {
+    let place = place(
+        "name: x
+steps:
+  - {id: one, tool: often}
+  - {id: two, tool: often}
+  - {id: chatter, tool: chatter, allow_failure: true}
+",
+    );
+    let view = run(&place);
+    assert_eq!(
+        ["one", "two", "chatter"].map(|label| told(&place, label)),
+        [
+            "done: -",
+            "done: -",
+            "failed: the MCP server `tracker` printed 200 lines that are no messages and was ended: Loading module",
+        ],
+        "{view}"
+    );
+}
+
+#[test]
+fn a_server_that_asks_on_and_reads_nothing_of_what_it_is_told_is_ended() {
+    let place = place_with(
+        "name: x\nsteps:\n  - {id: pings, tool: pings, allow_failure: true}\n  - {id: after, tool: add, args: {a: 1}}\n",
+        "args = [\"server.sh\"]\ntimeout_seconds = 20\n",
+    );
+    run(&place);
+    assert_eq!(
+        ["pings", "after"].map(|label| told(&place, label)),
+        ["failed: the MCP server `tracker` asks and left 1024 KB of what it is told unread, and was ended", "done: -",]
+    );
+}
+
+#[test]
+fn a_server_works_in_the_workspace_of_its_run_from_wherever_that_was_started() {
+    let place = place("name: x\ntasks:\n  t: {tool: add, args: {a: 1}}\n");
+    crate::support::git::Repo::new(place.path(), &[]);
+    std::fs::create_dir(place.path().join("sub")).unwrap();
+    let config = std::fs::read_to_string(place.path().join("user.toml")).unwrap();
+    let server = place.path().join("server.sh").display().to_string();
+    place.file("user.toml", &config.replace("server.sh", &server));
+    let mut command = place.command(&["run", "../flow.yaml", "--no-input", "--json"]);
+    command.current_dir(place.path().join("sub")).env("OWF_CONFIG", place.path().join("user.toml"));
+    let view = printed(&command.env("TRACKER_TOKEN", "token-0123456789").output().unwrap()).json();
+    assert_eq!(view["status"], json!("done"), "{view}");
+    let top = std::fs::read_to_string(place.path().join("where")).unwrap_or_else(|_| {
+        panic!("it worked elsewhere: {:?}", std::fs::read_to_string(place.path().join("sub/where")))
+    });
+    assert_eq!(std::path::Path::new(top.trim()), place.path().canonicalize().unwrap());
+}
+
+#[test]
+fn an_agent_in_a_worktree_does_not_get_what_a_server_could_change_and_gets_what_only_looks() {
+    let place = place(
+        "name: x\nagents:\n  a: {tools: [add, looks]}\ntasks:\n  t: {agent: a, prompt: hi, isolation: worktree}\n",
+    );
+    crate::support::git::Repo::new(place.path(), &[]);
+    let config = std::fs::read_to_string(place.path().join("user.toml")).unwrap();
+    let looks = "[tools.looks]\nmcp = { server = \"tracker\", tool = \"add\" }\nread_only = true\ndescription = \"Looks.\"\nschema = { type = \"object\" }\n";
+    place.file("user.toml", &format!("{config}{looks}"));
+    let looks = crate::http_tools::calls(&[("looks", json!({"a": 1}))]);
+    let mock = crate::support::http_mock::Mock::of(vec![looks, crate::http_tools::text("done")]);
+    let run = || {
+        let mut command = place.command(&["run", "flow.yaml", "--provider", "openai", "--no-input", "--json"]);
+        command.env("OWF_CONFIG", place.path().join("user.toml")).env("OPENAI_API_KEY", crate::http_tools::KEY);
+        command.env("TRACKER_TOKEN", "token-0123456789").env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1"));
+        printed(&command.output().unwrap()).json()
+    };
+    let refused = run();
+    let why = "task `t`: `add` belongs to an MCP server and may change the workspace: no worktree keeps that apart";
+    assert_eq!(refused["error"]["message"], json!(why), "{refused}");
+    assert_eq!(mock.seen().len(), 0);
+    let document = std::fs::read_to_string(place.path().join("flow.yaml")).unwrap();
+    place.file("flow.yaml", &document.replace("[add, looks]", "[looks]"));
+    let view = run();
+    assert_eq!(json!([view["status"], view["output"]]), json!(["done", "done"]), "{view}");
+    assert_eq!(mock.seen()[0].body["tools"][0]["function"]["name"], json!("looks"));
+    // The server is the run's, and not the agent's.
+    let top = std::fs::read_to_string(place.path().join("where")).unwrap();
+    assert_eq!(std::path::Path::new(top.trim()), place.path().canonicalize().unwrap());
 }
 
 #[test]
@@ -340,6 +430,102 @@ fn servers_are_the_users_and_none_of_a_project_is_started_before_it_is_trusted()
     assert_eq!(owf(&place, &["trust", "."]).code, 0);
     assert_eq!(run(&place)["status"], json!("done"));
     assert_eq!(diary(&place), ["started", "greeted", "ended"]);
+}
+
+#[test]
+fn tools_are_listed_with_their_rules_and_on_request_with_what_their_servers_offer() {
+    let place = Place::new();
+    place.file("server.sh", SERVER);
+    place.file(
+        "user.toml",
+        r#"
+[mcp_servers.tracker]
+command = "sh"
+args = ["server.sh"]
+env = ["TRACKER_TOKEN"]
+[mcp_servers.gone]
+command = "no-such-server"
+[tools.add]
+mcp = { server = "tracker" }
+[tools.sum]
+description = "Adds up."
+mcp = { server = "tracker", tool = "add" }
+read_only = true
+[tools.deploy]
+description = "Deploys."
+command = ["./deploy", "--now"]
+modes = ["release", "fix"]
+lock = true
+requires_approval = true
+undo = ["./undo"]
+[tools.look]
+builtin = "read_file"
+[tools.review]
+workflow = "review.yaml"
+[tools.wrong]
+"#,
+    );
+    let row = |name: &str, kind: &str, handler: &str| {
+        json!({"name": name, "kind": kind, "handler": handler, "lock": false, "requires_approval": false, "undo": false,
+            "read_only": false})
+    };
+    let with = |mut row: Value, more: Value| {
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        row
+    };
+    let said = json!({"description": "Does add."});
+    let why = "the tool `wrong` is configured wrongly: it needs one handler: `command`, `builtin`, `mcp` or `workflow`";
+    let mut wrong = with(row("wrong", "", ""), json!({"message": why}));
+    wrong.as_object_mut().unwrap().retain(|key, _| key != "kind" && key != "handler");
+    let deploy = json!({"description": "Deploys.", "modes": ["release", "fix"], "lock": true, "requires_approval": true, "undo": true});
+    let tools = |add: Value| {
+        json!([
+            add,
+            with(row("deploy", "command", "./deploy"), deploy.clone()),
+            with(row("look", "builtin", "read_file"), json!({"read_only": true})),
+            row("review", "workflow", "review.yaml"),
+            with(row("sum", "mcp", "tracker/add"), json!({"description": "Adds up.", "read_only": true})),
+            wrong,
+        ])
+    };
+    let listed = owf(&place, &["tools", "--json"]).json();
+    let servers = json!([{"name": "gone", "command": "no-such-server"}, {"name": "tracker", "command": "sh"}]);
+    assert_eq!(listed, json!({"tools": tools(row("add", "mcp", "tracker/add")), "servers": servers}), "{listed:#}");
+    assert_eq!(diary(&place), Vec::<String>::new(), "nobody is asked");
+    let asked = owf(&place, &["tools", "--ask", "--json"]).json();
+    assert_eq!(asked["tools"], tools(with(row("add", "mcp", "tracker/add"), said)), "{asked:#}");
+    let gone = "there is no program `no-such-server`, the MCP server `gone`";
+    assert_eq!(asked["servers"][0], json!({"name": "gone", "command": "no-such-server", "message": gone}));
+    let offers = asked["servers"][1]["offers"].as_array().unwrap();
+    assert_eq!(offers[0], json!({"name": "add", "description": "Does add.", "configured_as": ["add", "sum"]}));
+    assert_eq!(offers[1], json!({"name": "fail", "description": "Does fail."}));
+    assert_eq!(diary(&place), ["started", "greeted", "ended"]);
+    let text = owf(&place, &["tools"]).out;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "add     mcp       tracker/add",
+            "deploy  command   ./deploy     mode release, fix  asks  one at a time  undo  Deploys.",
+            "look    builtin   read_file    reads only",
+            "review  workflow  review.yaml",
+            "sum     mcp       tracker/add  reads only  Adds up.",
+            &format!("wrong   problem: {why}"),
+            "server gone  no-such-server",
+            "server tracker  sh",
+        ]
+    );
+    let text = owf(&place, &["tools", "--ask"]).out;
+    assert!(
+        text.contains(
+            "server tracker  offers 12\n  add      as add, sum  Does add.\n  fail     not configured  Does fail.\n"
+        ),
+        "{text}"
+    );
+    // Nothing is configured, and that is said.
+    let none = place.owf(&["tools"]);
+    assert_eq!((none.code, none.out.as_str()), (0, ""));
+    assert!(none.err.contains("no tool is configured"), "{none:?}");
 }
 
 /// Runs the example of a tool of a server.

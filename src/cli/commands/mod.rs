@@ -33,6 +33,7 @@ pub mod runs;
 pub mod schema;
 pub mod status;
 pub mod supervise;
+pub mod tools;
 pub mod trust;
 pub mod undo;
 pub mod usage;

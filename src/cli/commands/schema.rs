@@ -69,6 +69,7 @@ fn schemas() -> Map<String, Value> {
     add("usage", output_schema::<view::UsageReport>());
     add("prices", output_schema::<view::PricesView>());
     add("providers", output_schema::<view::ProvidersView>());
+    add("tools", output_schema::<view::ToolsView>());
     add("trust", output_schema::<view::TrustView>());
     add("batch", output_schema::<view::BatchView>());
     add("batch_results", output_schema::<view::BatchResultsView>());

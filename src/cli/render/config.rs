@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::{Paint, clean, pad, width};
-use crate::engine::view::{ProviderDetail, ProvidersView, TrustView};
+use crate::engine::view::{OfferedTool, ProviderDetail, ProvidersView, ToolRow, ToolsView, TrustView};
 
 /// `name  kind  state  model  concurrency  where`, problems below.
 pub fn providers(view: &ProvidersView, paint: &Paint) -> String {
@@ -52,6 +52,71 @@ fn details(row: &ProviderDetail) -> Vec<String> {
     }
     parts.extend(row.message.clone());
     parts
+}
+
+/// `name  kind  handler  what is special about it  description`, then the servers with what they offer.
+pub fn tools(view: &ToolsView, paint: &Paint) -> String {
+    let mut out = String::new();
+    let names = view.tools.iter().map(|tool| width(&tool.name)).max().unwrap_or(0);
+    let handlers = view.tools.iter().filter_map(|tool| tool.handler.as_deref()).map(width).max().unwrap_or(0);
+    for tool in &view.tools {
+        let name = pad(&clean(&tool.name), names);
+        if let Some(problem) = &tool.message {
+            let _ = writeln!(out, "{name}  {} {}", paint.red("problem:"), clean(problem));
+            continue;
+        }
+        let kind = pad(tool.kind.as_deref().unwrap_or("-"), 8);
+        let _ = write!(out, "{name}  {kind}  {}", pad(&clean(tool.handler.as_deref().unwrap_or("-")), handlers));
+        for part in rules(tool).into_iter().chain(tool.description.clone()) {
+            let _ = write!(out, "  {}", clean(&part));
+        }
+        out.push('\n');
+    }
+    for server in &view.servers {
+        let _ = write!(out, "server {}", clean(&server.name));
+        match (&server.message, &server.offers) {
+            (Some(problem), _) => {
+                let _ = writeln!(out, "  {} {}", paint.red("problem:"), clean(problem));
+            }
+            (None, None) => {
+                let _ = writeln!(out, "  {}", clean(server.command.as_deref().unwrap_or("-")));
+            }
+            (None, Some(offers)) => {
+                let _ = writeln!(out, "  offers {}", offers.len());
+                let names = offers.iter().map(|offer| width(&offer.name)).max().unwrap_or(0);
+                for offer in offers {
+                    let _ = writeln!(out, "  {}  {}", pad(&clean(&offer.name), names), clean(&offer_line(offer)));
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Under which rules a tool is used.
+fn rules(tool: &ToolRow) -> Vec<String> {
+    let mut rules = Vec::new();
+    if !tool.modes.is_empty() {
+        rules.push(format!("mode {}", tool.modes.join(", ")));
+    }
+    let flags = [
+        (tool.requires_approval, "asks"),
+        (tool.lock, "one at a time"),
+        (tool.undo, "undo"),
+        (tool.read_only, "reads only"),
+    ];
+    rules.extend(flags.into_iter().filter(|(is, _)| *is).map(|(_, word)| word.to_owned()));
+    rules
+}
+
+fn offer_line(offer: &OfferedTool) -> String {
+    let here = if offer.configured_as.is_empty() {
+        "not configured".to_owned()
+    } else {
+        format!("as {}", offer.configured_as.join(", "))
+    };
+    let line = offer.description.lines().next().unwrap_or_default();
+    if line.is_empty() { here } else { format!("{here}  {line}") }
 }
 
 /// `state  directory`.

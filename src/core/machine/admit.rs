@@ -5,7 +5,7 @@ use crate::core::call::{ApprovalAsk, CallKind, OnLost};
 use crate::core::event::{ApprovalKind, Event};
 use crate::core::history::RecordedCall;
 use crate::core::ids::CallId;
-use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallStatus, ErrorClass, Outcome, ReasonCode};
+use crate::core::outcome::{CacheNote, CacheStatus, CallError, CallRef, CallStatus, ErrorClass, Outcome, ReasonCode};
 
 use super::api::{Effect, Plan};
 use super::state::{CallState, Course, RunMachine};
@@ -107,6 +107,20 @@ impl RunMachine {
         }
     }
 
+    /// Notes whom a call waits for that has to be the only one at work for its idempotency key.
+    pub(super) fn key_busy(&mut self, call_id: CallId, by: &CallRef, ours: bool) {
+        let Some(call) = self.call_mut(call_id).filter(|call| call.state == CallState::Preparing) else { return };
+        call.key_waits = ours;
+        if ours {
+            return;
+        }
+        let label = &call.spec.label;
+        let message = format!("`{label}` ({call_id}) waits for {by}, which is at work for the same idempotency key");
+        if self.warned.insert(("waits_for_key".to_owned(), message.clone())) {
+            self.emit(Event::Warning { code: "waits_for_key".to_owned(), message });
+        }
+    }
+
     fn start_timer(&mut self, call_id: CallId, ms: u64) {
         let now = self.now;
         let recorded = self.history.call(call_id).and_then(|r| r.due_at);
@@ -142,6 +156,7 @@ impl RunMachine {
         if call.state != CallState::Preparing {
             return;
         }
+        call.key_waits = false;
         if pausing {
             call.state = CallState::Held;
             self.held.insert(call_id.0);

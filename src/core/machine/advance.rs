@@ -10,8 +10,18 @@ use crate::core::ids::CallId;
 use crate::core::outcome::Outcome;
 use crate::core::run::{RunError, RunErrorCode, StatusReason};
 
-use super::api::{BudgetView, Effect};
+use super::api::{BudgetView, Effect, Waits};
 use super::state::{CallState, Course, RunMachine};
+
+/// Where a run stands that can deliver and start nothing.
+enum Standing {
+    /// Something is under way.
+    Works,
+    /// Nothing is, and somebody else has the next word.
+    Waits(Waits),
+    /// Nothing is, and nothing will be.
+    Stuck,
+}
 
 impl RunMachine {
     /// Delivers the requested call whose recorded outcome stands earliest; when none is left, starts the held calls in request
@@ -105,9 +115,31 @@ impl RunMachine {
         self.effect(Effect::Deliver { call_id, outcome, budget });
     }
 
-    /// Nothing can be delivered or started: the run waits for attempts, for a person, or for nothing.
+    /// Nothing can be delivered or started: the run waits for attempts, for a person, for a key, or for nothing.
     fn idle(&mut self, ledger: &mut Ledger) {
-        let mut person = None;
+        match self.standing() {
+            Standing::Works => self.now_waiting(None),
+            Standing::Waits(waits) if self.config.linger => self.now_waiting(Some(waits)),
+            Standing::Waits(Waits::Person(reason)) => self.effect(Effect::Pause { reason, message: None }),
+            // Who has the key is of this tree, and knows for what it waits itself.
+            Standing::Waits(Waits::Key) => self.now_waiting(Some(Waits::Key)),
+            Standing::Stuck => {
+                let message = "the script waits for a promise that nothing can settle";
+                self.failed(RunError::new(RunErrorCode::Deadlock, message), ledger);
+            }
+        }
+    }
+
+    /// What the run waits for when it has nothing else to do; none when it has.
+    pub fn waits(&self) -> Option<Waits> {
+        match self.standing() {
+            Standing::Waits(waits) if !self.driver_runs && !self.is_over() => Some(waits),
+            Standing::Waits(_) | Standing::Works | Standing::Stuck => None,
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let (mut person, mut key) = (None, false);
         for call in self.unsettled.iter().filter_map(|index| self.call(CallId(*index))) {
             match call.state {
                 CallState::Asking(_) => {
@@ -118,9 +150,11 @@ impl RunMachine {
                     };
                     person.get_or_insert(reason);
                 }
-                CallState::Running if call.child_waits.is_some() => {
-                    person = person.or(call.child_waits);
-                }
+                CallState::Running if call.child_waits.is_some() => match call.child_waits {
+                    Some(Waits::Person(reason)) => person = person.or(Some(reason)),
+                    Some(Waits::Key) | None => key = true,
+                },
+                CallState::Preparing if call.key_waits => key = true,
                 CallState::Running
                 | CallState::Ending
                 | CallState::Preparing
@@ -129,27 +163,21 @@ impl RunMachine {
                 | CallState::Held
                 | CallState::Recorded
                 | CallState::Reusable
-                | CallState::Settled => {
-                    self.now_waiting(None);
-                    return;
-                }
+                | CallState::Settled => return Standing::Works,
                 CallState::Over => {}
             }
         }
         match person {
-            Some(reason) if self.config.linger => self.now_waiting(Some(reason)),
-            Some(reason) => self.effect(Effect::Pause { reason, message: None }),
-            None => {
-                let message = "the script waits for a promise that nothing can settle";
-                self.failed(RunError::new(RunErrorCode::Deadlock, message), ledger);
-            }
+            Some(reason) => Standing::Waits(Waits::Person(reason)),
+            None if key => Standing::Waits(Waits::Key),
+            None => Standing::Stuck,
         }
     }
 
-    fn now_waiting(&mut self, reason: Option<StatusReason>) {
-        if self.waiting != reason {
-            self.waiting = reason;
-            self.effect(Effect::Waiting { reason });
+    fn now_waiting(&mut self, waits: Option<Waits>) {
+        if self.waiting != waits {
+            self.waiting = waits;
+            self.effect(Effect::Waiting { waits });
         }
     }
 

@@ -126,13 +126,24 @@ pub enum Input {
         /// Why.
         reason: StatusReason,
     },
-    /// A child run has nothing left to do but wait for a person, or goes on again.
+    /// A child run has nothing left to do but wait, or goes on again.
     ChildWaiting {
         /// The call that started it.
         call_id: CallId,
         /// What it waits for; none = it goes on.
-        reason: Option<StatusReason>,
+        waits: Option<Waits>,
     },
+    /// Another call is at work for the idempotency key of a call that is being prepared.
+    KeyBusy {
+        /// The call.
+        call_id: CallId,
+        /// Who is at work.
+        by: CallRef,
+        /// Whether that is a call of the same run tree: when that one waits for a person, this one has nothing else to wait for.
+        ours: bool,
+    },
+    /// To look again where the run stands, which may have been looked at too early.
+    Look,
     /// A child run has paused: its call is unfinished and starts again when this run is resumed.
     ChildPaused {
         /// The call that started it.
@@ -142,6 +153,15 @@ pub enum Input {
         /// What a provider said.
         message: Option<String>,
     },
+}
+
+/// What a run waits for that has nothing left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// For a person.
+    Person(StatusReason),
+    /// For an idempotency key, at which another call of its tree is at work.
+    Key,
 }
 
 /// A decision as it came out of the inbox.
@@ -369,10 +389,10 @@ pub enum Effect {
         /// What a provider said.
         message: Option<String>,
     },
-    /// Whether a lingering run has nothing left to do but wait for a person changed.
+    /// Whether a lingering run has nothing left to do but wait changed.
     Waiting {
         /// What it waits for; none = it goes on.
-        reason: Option<StatusReason>,
+        waits: Option<Waits>,
     },
     /// The replay left its journal: nothing live was started. The run goes on as a new run.
     Diverged {

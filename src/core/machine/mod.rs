@@ -12,6 +12,6 @@ mod state;
 
 pub use api::{
     Answer, AttemptReport, BudgetView, DecisionInput, Effect, GoingOn, Input, MachineConfig, PinNote, Plan, RetryWaits,
-    Reuse, ReusedCall, Step,
+    Reuse, ReusedCall, Step, Waits,
 };
 pub use state::RunMachine;

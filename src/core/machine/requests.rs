@@ -132,6 +132,7 @@ impl RunMachine {
             record: None,
             child_run: None,
             child_waits: None,
+            key_waits: false,
             ending: None,
             unclear: false,
             over_cap,

@@ -15,7 +15,7 @@ use crate::core::outcome::{CacheNote, CostSource, DecisionNote, Outcome, Usage};
 use crate::core::run::{RunOutcome, StatusReason};
 use crate::core::time::Millis;
 
-use super::api::{Effect, GoingOn, Input, MachineConfig, Reuse, Step};
+use super::api::{Effect, GoingOn, Input, MachineConfig, Reuse, Step, Waits};
 
 /// Where a requested call stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +75,10 @@ pub(super) struct Call {
     pub(super) note: CacheNote,
     pub(super) record: Option<CacheRecord>,
     pub(super) child_run: Option<RunId>,
-    /// Set while a child run only waits for a person.
-    pub(super) child_waits: Option<StatusReason>,
+    /// Set while a child run only waits.
+    pub(super) child_waits: Option<Waits>,
+    /// Set while it only waits for another call of the tree, which is at work for its idempotency key.
+    pub(super) key_waits: bool,
     /// Set while its last attempt winds down: what to tell a reader, and whether nobody awaited it.
     pub(super) ending: Option<(String, bool)>,
     /// Whether some attempt may have been billed for more than is known.
@@ -135,7 +137,7 @@ pub struct RunMachine {
     pub(super) phases: usize,
     pub(super) swallowed: usize,
     pub(super) warned: HashSet<(String, String)>,
-    pub(super) waiting: Option<StatusReason>,
+    pub(super) waiting: Option<Waits>,
     pub(super) gaps: u64,
     pub(super) now: Millis,
     pub(super) step: Step,
@@ -239,11 +241,13 @@ impl RunMachine {
                 self.cancel_asked(call_id, by, reason, ledger);
             }
             Input::Pause { reason } => self.pause(reason, None),
-            Input::ChildWaiting { call_id, reason } => {
+            Input::ChildWaiting { call_id, waits } => {
                 if let Some(call) = self.call_mut(call_id) {
-                    call.child_waits = reason;
+                    call.child_waits = waits;
                 }
             }
+            Input::KeyBusy { call_id, by, ours } => self.key_busy(call_id, &by, ours),
+            Input::Look => {}
             Input::ChildPaused { call_id, reason, message } => self.child_paused(call_id, reason, message, ledger),
         }
         self.advance(ledger);
@@ -323,6 +327,11 @@ impl RunMachine {
     /// Calls requested so far.
     pub fn requested(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Whether the run is to pause, whatever it could still do.
+    pub fn is_pausing(&self) -> bool {
+        matches!(self.course, Course::Pausing { .. })
     }
 
     /// Whether the run has ended, is about to, or has gone over to another run: nothing is delivered any more.

@@ -15,6 +15,7 @@ mod output;
 mod prices;
 mod run;
 mod runs;
+mod tools;
 mod undo;
 mod usage;
 mod validate;
@@ -44,6 +45,7 @@ pub use run::{
     UsageView, Woke, WorktreeRow,
 };
 pub use runs::{OwnerView, RunFacts, RunRow, RunsView};
+pub use tools::{OfferedTool, ToolRow, ToolServerRow, ToolsView};
 pub use undo::UndoView;
 pub use usage::{UsageBy, UsageReport, UsageSum};
 pub use validate::{Diagnostic, Severity, ValidateView, WorkflowMeta};

@@ -150,8 +150,11 @@ fn a_lingering_run_says_that_it_waits_and_does_not_pause() {
     setup.config.linger = true;
     let mut sim = setup.start();
     let effects = sim.requests(&[approval("ship?", None)]);
-    assert_eq!(effects[1..], [Effect::Waiting { reason: Some(StatusReason::Approval) }]);
+    assert_eq!(
+        effects[1..],
+        [Effect::Waiting { waits: Some(owf::core::machine::Waits::Person(StatusReason::Approval)) }]
+    );
     let effects = sim.decides(1, Decision::Approve);
-    assert_eq!(effects[0], Effect::Waiting { reason: None });
+    assert_eq!(effects[0], Effect::Waiting { waits: None });
     assert_eq!(delivered(&effects), Some((1, CallStatus::Done)));
 }
