@@ -26,7 +26,7 @@ const MOST_OUTPUT: usize = 1 << 20;
 /// Characters of its diagnostics that an error quotes, from the end.
 const QUOTED: usize = 600;
 /// How long a command that was asked to end may take, until nothing of it is left.
-const WIND_DOWN: Duration = Duration::from_secs(9);
+pub(crate) const WIND_DOWN: Duration = Duration::from_secs(9);
 
 /// Whether a run may execute commands: its user's configuration says so, or a person did when the run was started.
 pub(crate) fn allowed(services: &Services, settings: &Settings) -> bool {

@@ -16,7 +16,7 @@ use crate::providers::{
 };
 use crate::tools::{Bounds, Files, Grant, Kind, McpTool};
 
-use super::commands::{Call, printed};
+use super::commands::{Call, WIND_DOWN, printed};
 use super::servers::Servers;
 use super::services::Services;
 use super::tools::Admitted;
@@ -25,8 +25,6 @@ use super::tools::Admitted;
 const LOCK_POLL: Duration = Duration::from_millis(20);
 /// The most a tool may print.
 const MOST_OUTPUT: usize = 1 << 20;
-/// How long a tool that was asked to end may take.
-const WIND_DOWN: Duration = Duration::from_secs(9);
 
 /// The file whose lock the users of a tool take turns by.
 pub(crate) fn lock_file(home: &Path, name: &str) -> PathBuf {

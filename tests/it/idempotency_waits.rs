@@ -44,6 +44,39 @@ workflow = "one.yaml"
 workflow = "other.yaml"
 "#;
 
+/// A command under way. A test that ends without it ends it.
+struct Going(Option<Child>);
+
+impl Going {
+    fn printed(mut self) -> String {
+        let going = self.0.as_mut().unwrap();
+        eventually(2 * SECOND, "the command ends", || going.try_wait().unwrap().is_some());
+        let child = self.0.take().unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    fn json(self) -> Value {
+        let printed = self.printed();
+        serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{printed}"))
+    }
+
+    fn kill(mut self) {
+        let mut child = self.0.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // One that has ended needs no end.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// A place, and a service whose model takes a note, deploys, and is done.
 struct Scene {
     place: Place,
@@ -62,23 +95,16 @@ impl Scene {
         Self { place, mock }
     }
 
-    fn spawn(&self, args: &[&str]) -> Child {
+    fn spawn(&self, args: &[&str]) -> Going {
         let mut command = self.place.command(args);
         command.env("OWF_CONFIG", self.place.path().join("user.toml")).env("OPENAI_API_KEY", KEY);
         command.env("OWF_PROVIDER_OPENAI_BASE_URL", self.mock.url("/v1")).env("OWF_NESTING", "3");
-        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+        Going(Some(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()))
     }
 
     /// What a command prints, which ends in time or not at all.
     fn json(&self, args: &[&str]) -> Value {
-        let mut child = self.spawn(args);
-        let mut ended = None;
-        eventually(2 * SECOND, &format!("owf {args:?} ends"), || {
-            ended = child.try_wait().unwrap();
-            ended.is_some()
-        });
-        let output = child.wait_with_output().unwrap();
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{args:?}: {ended:?} {output:?}"))
+        self.spawn(args).json()
     }
 
     fn run(&self) -> Value {
@@ -108,8 +134,7 @@ impl Scene {
 
     /// The kinds of the questions that were asked in a run.
     fn asked(&self, view: &Value) -> Vec<Value> {
-        let output = self.spawn(&["events", view["run_id"].as_str().unwrap()]).wait_with_output().unwrap();
-        let all = String::from_utf8(output.stdout).unwrap();
+        let all = self.spawn(&["events", view["run_id"].as_str().unwrap()]).printed();
         let all = all.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         all.filter(|e| e["type"] == "approval_asked").map(|e| e["data"]["approval"]["kind"].clone()).collect()
     }
@@ -161,8 +186,7 @@ echo '{"verdict": "allow"}'
     let child = scene.spawn(RUN);
     eventually(2 * SECOND, "the second call asks", || scene.lines("notes") == 1);
     scene.place.file("go", "");
-    let output = child.wait_with_output().unwrap();
-    let paused: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let paused = child.json();
     assert_eq!(reasons(&paused), json!(["paused", "approval"]), "{paused}");
     scene.decide("approve", &paused);
     // Two of the first start, and two of the second.
@@ -233,8 +257,7 @@ tasks:
     let child = scene.spawn(RUN);
     eventually(2 * SECOND, "the first has begun", || scene.lines("begun") == 1);
     scene.place.file("go", "");
-    let output = child.wait_with_output().unwrap();
-    let paused: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let paused = child.json();
     assert_eq!(reasons(&paused), json!(["paused", "approval"]), "{paused}");
     assert_eq!((scene.lines("begun"), scene.lines("after")), (1, 1));
 }
@@ -248,10 +271,9 @@ tasks:
 /// A run whose first call was lost with its process, taken up again.
 fn lost() -> (Scene, Value) {
     let scene = Scene::new(COMMANDS);
-    let mut child = scene.spawn(RUN);
+    let child = scene.spawn(RUN);
     eventually(2 * SECOND, "the first has begun", || scene.lines("begun") == 1);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
     scene.place.file("go", "");
     let id = scene.json(&["runs", "--json"])["runs"][0]["run_id"].as_str().unwrap().to_owned();
     let paused = scene.json(&["resume", &id, "--no-input", "--json"]);
@@ -327,7 +349,7 @@ fn who_waits_for_another_process_says_for_whom() {
     });
     scene.place.file("go", "");
     for child in [first, second] {
-        let view: Value = serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap();
+        let view = child.json();
         assert_eq!(json!([view["status"], view["output"]]), json!(["done", ["made"]]), "{view}");
     }
     assert_eq!(scene.lines("begun"), 1);

@@ -223,6 +223,24 @@ fn a_person_is_asked_in_the_middle_of_a_loop_and_nothing_before_it_is_done_again
 }
 
 #[test]
+fn an_attempt_that_goes_on_and_does_nothing_of_its_own_may_be_tried_again_and_begins_where_it_did() {
+    let retry = "prompt: Do it, retry: {max_attempts: 3, on: [transport, overloaded, other]}";
+    let place = place(&document("note, deploy").replace("prompt: Do it", retry));
+    let mock = Mock::new(|seen| match seen.number {
+        0 => calls(&[("note", json!({"text": "one"})), ("deploy", json!({"v": 1}))]),
+        1 => Answer::text(500, "broken"),
+        _ => text("done"),
+    });
+    let id = run(&place, &mock)["run_id"].as_str().unwrap().to_owned();
+    decide(&place, &mock, "deny", &id, &["--reason", "no"]);
+    until(&place, &mock, &id, "done");
+    assert_eq!((read(&place, "notes").lines().count(), read(&place, "deployed").as_str()), (1, ""));
+    let told = results(&mock.seen());
+    assert!(told[0] == "noted" && told[1].ends_with(": no"), "{told:?}");
+    assert_eq!(mock.seen().len(), 3);
+}
+
+#[test]
 fn a_yes_is_about_what_was_asked_and_about_nothing_else() {
     let place = place(&document("note, deploy"));
     let mock = Mock::of(vec![calls(&[("deploy", json!({"v": 1}))]), text("done")]);

@@ -241,11 +241,13 @@ fn play(seed: u64) {
     let rng = &mut Rng::new(seed);
     let mut shell = Shell::new(rng);
     let (mut deaths, mut idle) = (0, 0);
+    // Some answer at any time, and some only when the run has paused for them.
+    let eager = rng.chance(50);
     for _ in 0..2_000 {
         if shell.finished {
             break;
         }
-        let decides = shell.paused || rng.chance(15);
+        let decides = shell.paused || (eager && rng.chance(15));
         let asked = if decides { shell.asking.pop_first() } else { None };
         let decision = asked.map(|(approval, _)| {
             decision_of(approval, if rng.chance(50) { Decision::Approve } else { Decision::Deny })
