@@ -84,8 +84,10 @@ pub fn trust(env: &Environment, cwd: &Path, ask: &Ask) -> Result<TrustView, Fail
         Ask::Add(project) => {
             let full = cwd.join(project);
             let found = project::read(&full).ok_or_else(|| {
-                let place = full.join(project::FILE);
-                Failure::new(Code::NotFound, format!("there is no {}", place.display())).with("what", "file")
+                let place = full.canonicalize().unwrap_or_else(|_| full.clone()).join(project::FILE);
+                Failure::new(Code::NotFound, format!("there is no {}", place.display()))
+                    .hint("trust is for a directory whose project has a configuration file of its own")
+                    .with("what", "file")
             })?;
             project::whole(&found).map_err(|what| {
                 Failure::new(Code::InvalidArguments, format!("{} is wrong in {what}", found.path.display()))

@@ -164,11 +164,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Reserves `more` for a call that was started.
+    /// Reserves `more` for a further request of a call that was started and has spent `spent` so far.
     ///
     /// # Errors
-    /// The limit of tokens or cost that would be exceeded.
-    pub fn raise(&mut self, more: Charge) -> Result<(), Refusal> {
+    /// The limit of tokens or cost that would be exceeded. As with [`Self::reserve`], the only call in flight may always make a
+    /// request while less than the total of tokens is spent.
+    pub fn raise(&mut self, more: Charge, spent: Charge) -> Result<(), Refusal> {
         if let Some(limit) = self.limits.cost_nanos {
             let committed = self.settled.cost_nanos + self.reserved.cost_nanos;
             if more.cost_nanos > 0 && committed + more.cost_nanos > limit {
@@ -177,7 +178,8 @@ impl Ledger {
         }
         if let Some(limit) = self.limits.tokens {
             let committed = self.settled.tokens + self.reserved.tokens;
-            if more.tokens > 0 && committed + more.tokens > limit {
+            let lone = self.in_flight == 1 && self.settled.tokens + spent.tokens < limit;
+            if !lone && more.tokens > 0 && committed + more.tokens > limit {
                 return Err(Refusal::Tokens { limit, committed, need: more.tokens });
             }
         }
@@ -201,6 +203,21 @@ impl Ledger {
     pub fn left_nanos(&self, own: Charge) -> Option<u64> {
         let others = self.reserved.cost_nanos.saturating_sub(own.cost_nanos);
         Some(self.limits.cost_nanos?.saturating_sub(self.settled.cost_nanos).saturating_sub(others))
+    }
+
+    /// What a token budget leaves beside everything that is set aside; none without one.
+    pub fn left_tokens(&self) -> Option<u64> {
+        Some(self.limits.tokens?.saturating_sub(self.settled.tokens).saturating_sub(self.reserved.tokens))
+    }
+
+    /// What a cost budget lets a call come to that is not heard of before it ends, and for which `own` is set aside: that, and its
+    /// share of what nobody has set aside. Those in flight beside it have theirs, and each of those `waiting` for their start
+    /// will need about as much as it does.
+    pub fn share_nanos(&self, own: Charge, waiting: u64) -> Option<u64> {
+        let left = self.left_nanos(own)?;
+        let sure = own.cost_nanos.min(left);
+        let free = (left - sure).saturating_sub(own.cost_nanos.saturating_mul(waiting));
+        Some(sure + free / self.in_flight.max(1).saturating_add(waiting))
     }
 
     /// What is settled.
@@ -250,6 +267,38 @@ mod tests {
         assert_eq!((ledger.reserve(cost(10)), ledger.reserve(cost(25))), (Ok(()), Ok(())));
         assert_eq!((ledger.left_nanos(cost(10)), ledger.left_nanos(cost(25))), (Some(45), Some(60)));
         assert_eq!(Ledger::new(Limits::default(), 1000).left_nanos(cost(1)), None);
+    }
+
+    #[test]
+    fn what_nobody_has_set_aside_is_shared_by_those_in_flight_and_those_that_wait() {
+        let cost = |cost_nanos| Charge { tokens: 0, cost_nanos, calls: 1 };
+        let mut ledger = Ledger::new(Limits { cost_nanos: Some(100), ..Limits::default() }, 1000);
+        assert_eq!(ledger.reserve(cost(10)), Ok(()));
+        assert_eq!(ledger.share_nanos(cost(10), 0), Some(100), "it is alone");
+        // Three more will each need as much: 60 are left for four.
+        assert_eq!(ledger.share_nanos(cost(10), 3), Some(25));
+        for waiting in [2, 1, 0] {
+            assert_eq!(ledger.reserve(cost(10)), Ok(()));
+            assert_eq!(ledger.share_nanos(cost(10), waiting), Some(25), "together no more than there is");
+        }
+        // Where those that wait need everything, what is set aside for it remains.
+        assert_eq!(ledger.share_nanos(cost(10), 50), Some(10));
+        assert_eq!(Ledger::new(Limits::default(), 1000).share_nanos(cost(1), 0), None);
+    }
+
+    #[test]
+    fn the_only_call_in_flight_may_ask_again_while_less_than_the_total_of_tokens_is_spent() {
+        let mut ledger = Ledger::new(Limits { tokens: Some(100), ..Limits::default() }, 1000);
+        assert_eq!(ledger.reserve(tokens(60)), Ok(()));
+        assert_eq!(ledger.raise(tokens(90), tokens(60)), Ok(()));
+        let refused = Refusal::Tokens { limit: 100, committed: 150, need: 90 };
+        assert_eq!(ledger.raise(tokens(90), tokens(100)), Err(refused), "it has spent everything itself");
+        ledger.settle(tokens(150), tokens(10));
+        assert_eq!((ledger.reserve(tokens(30)), ledger.reserve(tokens(30))), (Ok(()), Ok(())));
+        let refused = Refusal::Tokens { limit: 100, committed: 70, need: 31 };
+        assert_eq!(ledger.raise(tokens(31), tokens(0)), Err(refused), "beside another it has to fit");
+        assert_eq!(ledger.raise(tokens(30), tokens(0)), Ok(()));
+        assert_eq!(ledger.left_tokens(), Some(0));
     }
 
     #[test]

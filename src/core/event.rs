@@ -139,6 +139,15 @@ pub enum Event {
         /// One short sentence.
         message: String,
     },
+    /// More was set aside for a running attempt than at its start. On disk before it is spent.
+    AttemptRaised {
+        /// The call.
+        call_id: CallId,
+        /// The attempt.
+        attempt: u32,
+        /// Billionths of a US dollar set aside for it in all: what it counts for from now on when its owner dies.
+        reserve_nanos: u64,
+    },
     /// A tool of a running attempt is about to change something. On disk before it does.
     ToolStarted {
         /// The call.
@@ -260,7 +269,7 @@ pub enum Event {
 
 impl Event {
     /// All the words of [`Event::kind`].
-    pub const TYPES: [&str; 19] = [
+    pub const TYPES: [&str; 22] = [
         "run_created",
         "run_started",
         "settings_changed",
@@ -271,6 +280,9 @@ impl Event {
         "attempt_started",
         "attempt_failed",
         "attempt_progress",
+        "attempt_raised",
+        "tool_started",
+        "tool_finished",
         "call_finished",
         "approval_asked",
         "approval_decided",
@@ -295,6 +307,7 @@ impl Event {
             Self::AttemptStarted { .. } => "attempt_started",
             Self::AttemptFailed { .. } => "attempt_failed",
             Self::AttemptProgress { .. } => "attempt_progress",
+            Self::AttemptRaised { .. } => "attempt_raised",
             Self::ToolStarted { .. } => "tool_started",
             Self::ToolFinished { .. } => "tool_finished",
             Self::CallFinished { .. } => "call_finished",
@@ -316,6 +329,7 @@ impl Event {
             | Self::AttemptStarted { call_id, .. }
             | Self::AttemptFailed { call_id, .. }
             | Self::AttemptProgress { call_id, .. }
+            | Self::AttemptRaised { call_id, .. }
             | Self::PolicyDecided { call_id, .. }
             | Self::ToolStarted { call_id, .. }
             | Self::ToolFinished { call_id, .. }

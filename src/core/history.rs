@@ -259,6 +259,11 @@ impl History {
                     call.charge += Charge { tokens: usage.output_tokens, cost_nanos, calls: 0 };
                 }
             }
+            Event::AttemptRaised { call_id, reserve_nanos, .. } => {
+                if let Some(call) = self.call_mut(*call_id) {
+                    call.reserve_nanos = *reserve_nanos;
+                }
+            }
             Event::ToolStarted { call_id, number, tool, target, args, .. } => {
                 if let Some(call) = self.call_mut(*call_id) {
                     // A file is written or not; what a program did before it failed nobody knows.

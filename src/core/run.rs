@@ -339,12 +339,29 @@ pub struct RunSpec {
     /// Configured hooks that its document names beside those that judge every call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<String>,
+    /// Configured cleanups that its tasks name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleanups: Vec<String>,
     /// Configured event sinks that its document names beside those that hear of every run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,
+    /// The providers that its calls name, where every one of them does; absent = the run's own may be asked, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Vec<String>>,
     /// What a child run's script reads as spent before its first call.
     #[serde(default, skip_serializing_if = "crate::core::call::is_default")]
     pub budget_base: crate::core::budget::Charge,
+}
+
+impl RunSpec {
+    /// The providers that may answer its calls under these settings; none = it asks no agent.
+    pub fn answerers(&self, settings: &Settings) -> Vec<String> {
+        match &self.asks {
+            // A rule of a fixture file may answer a program or a tool, too.
+            Some(asks) if settings.fixtures.is_none() => asks.clone(),
+            Some(_) | None => vec![settings.provider.clone()],
+        }
+    }
 }
 
 /// The call that started a run.

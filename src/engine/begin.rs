@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::core::ids::CallId;
 use crate::core::machine::AttemptReport;
 use crate::core::outcome::{CallError, ErrorClass};
-use crate::providers::{Budgeted, Progress, ProviderKind, Stop};
+use crate::providers::{Progress, ProviderKind, Stop};
 use crate::store::Ticket;
 
 use super::breaker::Rule;
@@ -81,13 +81,13 @@ impl RunLoop {
         }
         let progress = self.progress(call_id, attempt);
         let lent = self.lent(call_id);
+        let budget = self.budgeted(call_id);
         let Some(prepared) = self.prepared.get_mut(&call_id) else { return };
         let mut request = prepared.request.clone();
         request.attempt = attempt;
         request.marker = format!("{}/{}/{call_id}/{attempt}", self.tree.root, self.run);
         request.feedback = prepared.feedback.take();
-        let aside = self.machine.reserved(call_id);
-        request.budget = self.tree.ledger().left_nanos(aside).map(|left_nanos| Budgeted { aside, left_nanos });
+        request.budget = budget;
         let committed = barrier || prepared.provider.wants_commit(&request);
         let mutation = self.tree.mutation(barrier);
         let ticket = if committed { self.journal.barrier() } else { None };

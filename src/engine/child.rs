@@ -137,9 +137,9 @@ impl RunLoop {
             let checked = check(&source, &origin);
             let meta = checked.meta.unwrap_or_default();
             // A child is judged by everything that judges its parent.
-            let own = checked.script.map(|script| script.policies.hooks).unwrap_or_default();
+            let (own, asks) = checked.script.map(|script| (script.policies, script.asks)).unwrap_or_default();
             let mut hooks = self.spec.hooks.clone();
-            hooks.extend(own.into_iter().filter(|name| !self.spec.hooks.contains(name)));
+            hooks.extend(own.hooks.into_iter().filter(|name| !self.spec.hooks.contains(name)));
             let child_spec = RunSpec {
                 format: JOURNAL_FORMAT,
                 workflow_name: meta.name,
@@ -167,6 +167,8 @@ impl RunLoop {
                 hooks,
                 events: self.spec.events.clone(),
                 notices: Vec::new(),
+                asks,
+                cleanups: own.cleanups,
                 budget_base: self.machine.spent(),
             };
             match store.create_run(&child, &child_spec, &source, now())? {

@@ -67,13 +67,48 @@ impl Effects {
 }
 
 impl Allowance for Effects {
-    fn raise(&self, total: Charge) -> BoxFuture<'_, Result<(), CallError>> {
+    fn raise(&self, used: Charge, next: Charge) -> BoxFuture<'_, Result<(), CallError>> {
         Box::pin(async move {
             let (granted, answer) = oneshot::channel();
             let gone = || CallError::new(ErrorClass::Cancelled, ENDED);
-            let message = Message::Raise { call_id: self.call_id, attempt: self.attempt, total, granted };
+            let message = Message::Raise { call_id: self.call_id, attempt: self.attempt, used, next, granted };
             self.to.send(message).map_err(|_| gone())?;
-            answer.await.map_err(|_| gone())?
+            match answer.await.map_err(|_| gone())?? {
+                None => Ok(()),
+                Some(recorded) => recorded.committed().await.map_err(|_| gone()),
+            }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn more_may_be_spent_only_when_it_is_on_record() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let lost = StoreError::NoStore { home: "gone".to_owned() };
+        for (recorded, granted) in [
+            (None, Ok(())),
+            (Some(Ticket::settled(Ok(()))), Ok(())),
+            (Some(Ticket::settled(Err(lost))), Err(ErrorClass::Cancelled)),
+        ] {
+            let (to, loop_of_run) = std::sync::mpsc::channel();
+            let answers = std::thread::spawn(move || match loop_of_run.recv().unwrap() {
+                Message::Raise { used, next, granted, .. } => {
+                    granted.send(Ok(recorded)).unwrap();
+                    (used.tokens, next.tokens)
+                }
+                other => panic!("{other:?}"),
+            });
+            let effects = Effects::new(to, CallId(1), 1);
+            let tokens = |tokens| Charge { tokens, ..Charge::default() };
+            let raised = runtime.block_on(effects.raise(tokens(1), tokens(2)));
+            assert_eq!(raised.map_err(|error| error.class), granted);
+            assert_eq!(answers.join().unwrap(), (1, 2));
+        }
     }
 }

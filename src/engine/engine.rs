@@ -224,7 +224,13 @@ impl Engine {
     /// `not_found`, `ambiguous`, `invalid_arguments`.
     pub fn validate(&self, params: &ValidateParams) -> Result<ValidateView, Failure> {
         let (cwd, _) = directories(&self.services, params.workspace.as_deref());
-        super::validate::validate(params, &cwd, self.services.user_home.as_deref(), &self.services.registry)
+        super::validate::validate(
+            params,
+            &cwd,
+            self.services.user_home.as_deref(),
+            &self.services.registry,
+            Some(&self.services),
+        )
     }
 
     /// Executes a workflow in memory with generated answers; records nothing.

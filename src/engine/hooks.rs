@@ -18,6 +18,7 @@ use crate::core::machine::{Answer, AttemptReport, Input, Plan};
 use crate::core::outcome::{CallError, ErrorClass, Outcome};
 use crate::core::run::{RunSpec, RunStatus};
 use crate::core::work::ToolAsk;
+use crate::front::script::Policies;
 use crate::process::{Exit, Program, find_program, passed, run};
 
 use super::begin::Running;
@@ -94,20 +95,68 @@ pub(crate) struct Judged {
     pub(crate) refused: Option<CallError>,
 }
 
+/// What a document names of the user's configuration.
+pub(crate) struct Named<'a> {
+    /// Hooks.
+    pub(crate) hooks: &'a [String],
+    /// Cleanups.
+    pub(crate) cleanups: &'a [String],
+    /// Event sinks.
+    pub(crate) events: &'a [String],
+}
+
+impl<'a> Named<'a> {
+    /// By a run.
+    pub(crate) fn by(spec: &'a RunSpec) -> Self {
+        Self { hooks: &spec.hooks, cleanups: &spec.cleanups, events: &spec.events }
+    }
+
+    /// By a document that has no run.
+    pub(crate) fn written(policies: &'a Policies) -> Self {
+        Self { hooks: &policies.hooks, cleanups: &policies.cleanups, events: &policies.events }
+    }
+}
+
 /// Refuses a run whose document names a policy that is not configured here: without it nothing may run.
 ///
 /// # Errors
 /// `invalid_arguments`, with the configured names.
-pub(crate) fn check(services: &Services, spec: &RunSpec) -> Result<(), Failure> {
+pub(crate) fn check(services: &Services, spec: &Named<'_>) -> Result<(), Failure> {
     let hooks: Vec<String> = services.config.hooks.iter().map(|h| h.name.clone()).collect();
     let sinks: Vec<String> = services.config.sinks.iter().map(|s| s.name.clone()).collect();
-    for (what, named, known) in [("hook", &spec.hooks, hooks), ("event sink", &spec.events, sinks)] {
+    let named =
+        [("hook", spec.hooks, hooks.clone()), ("cleanup", spec.cleanups, hooks), ("event sink", spec.events, sinks)];
+    for (what, named, known) in named {
         if let Some(missing) = named.iter().find(|name| !known.contains(name)) {
             let message = format!("the document names the {what} `{missing}`, which is not configured here");
             return Err(Failure::new(Code::InvalidArguments, message)
                 .hint("it stands in the user's configuration, or in that of a project the user trusts")
                 .allowed(known));
         }
+    }
+    Ok(())
+}
+
+/// Refuses a document that names a judge as a cleanup, or a cleanup as a judge: neither would do what is meant.
+///
+/// # Errors
+/// `invalid_arguments`, with what to write instead.
+pub(crate) fn in_their_place(services: &Services, spec: &Named<'_>) -> Result<(), Failure> {
+    let is_cleanup = |name: &String| {
+        let hook = services.config.hooks.iter().find(|hook| hook.name == *name);
+        hook.map(|hook| (hook.place == HookPlace::Cleanup, hook.place.word()))
+    };
+    if let Some(name) = spec.hooks.iter().find(|name| is_cleanup(name).is_some_and(|(is, _)| is)) {
+        return Err(Failure::new(Code::InvalidArguments, format!("`hooks` names `{name}`, which is a cleanup"))
+            .hint(format!("a task names it: cleanup: {name}")));
+    }
+    let judge = spec.cleanups.iter().find_map(|name| Some((name, is_cleanup(name).filter(|(is, _)| !is)?.1)));
+    if let Some((name, place)) = judge {
+        return Err(Failure::new(
+            Code::InvalidArguments,
+            format!("`cleanup` names `{name}`, which judges calls (at = \"{place}\")"),
+        )
+        .hint("a cleanup is a hook with at = \"cleanup\""));
     }
     Ok(())
 }
@@ -270,7 +319,8 @@ impl RunLoop {
     pub(super) fn ask_before(&mut self, call_id: CallId) -> bool {
         let configured = &self.tree.services.config.hooks;
         // Also here: a run may be taken up by a process that is configured otherwise.
-        if let Some(missing) = self.spec.hooks.iter().find(|name| configured.iter().all(|h| h.name != **name)) {
+        let mut named = self.spec.hooks.iter().chain(&self.spec.cleanups);
+        if let Some(missing) = named.find(|name| configured.iter().all(|h| h.name != **name)) {
             let message = format!("the document names the hook `{missing}`, which is not configured here");
             let error = CallError::new(ErrorClass::Policy, message);
             self.feed(Input::Prepared { call_id, plan: Plan::Refuse(error) });

@@ -51,10 +51,12 @@ pub(crate) enum Message {
         call_id: CallId,
         /// Its attempt.
         attempt: u32,
-        /// What is to be set aside in all.
-        total: crate::core::budget::Charge,
-        /// Where the word goes; dropped when the attempt is not wanted any more.
-        granted: tokio::sync::oneshot::Sender<Result<(), crate::core::outcome::CallError>>,
+        /// What it has used.
+        used: crate::core::budget::Charge,
+        /// What its next request may need.
+        next: crate::core::budget::Charge,
+        /// Where the word goes, with what to wait for before anything is spent; dropped when the attempt is not wanted any more.
+        granted: tokio::sync::oneshot::Sender<Result<Option<crate::store::Ticket>, crate::core::outcome::CallError>>,
     },
     /// It has changed it, or has not.
     ToolFinished {

@@ -6,23 +6,40 @@ use crate::core::ids::CallId;
 use crate::core::machine::AttemptReport;
 use crate::core::outcome::{CallError, ErrorClass};
 use crate::providers::estimate::Asked;
-use crate::providers::{Provider, ProviderKind, estimate};
+use crate::providers::{Budgeted, Provider, ProviderKind, estimate};
 
 use super::journal::now;
 use super::prepare::Prepared;
 use super::run_loop::RunLoop;
 
-/// How many calls like it a cost budget must have left for one to be given room for a long answer: to ask twice costs more than
+/// How many calls like it a budget must have left for one to be given room for a long answer: to ask twice costs more than
 /// to set aside, and others must find room all the same.
 const AMPLE: u64 = 32;
 
 impl RunLoop {
-    /// What is set aside for a call at its start: its high estimate, and room for a long answer where a cost budget has plenty left.
+    /// What is set aside for a call at its start: its high estimate, and room for a long answer where the budgets that bound its
+    /// answer have plenty left.
     pub(super) fn set_aside(&self, prepared: &Prepared) -> Charge {
         let need = prepared.reserve();
-        let left = self.tree.ledger().left_nanos(Charge::default());
-        let is_ample = left.is_some_and(|left| need.cost_nanos > 0 && need.cost_nanos.saturating_mul(AMPLE) <= left);
+        let (nanos, tokens) = {
+            let ledger = self.tree.ledger();
+            (ledger.left_nanos(Charge::default()).filter(|_| need.cost_nanos > 0), ledger.left_tokens())
+        };
+        let is_bound = nanos.or(tokens).is_some();
+        let has_plenty = |need: u64, left: Option<u64>| left.is_none_or(|left| need.saturating_mul(AMPLE) <= left);
+        let is_ample = is_bound && has_plenty(need.cost_nanos, nanos) && has_plenty(need.tokens, tokens);
         if is_ample { prepared.provider.reserve_long(&prepared.request) } else { need }
+    }
+
+    /// What the budgets of the run leave an attempt that is about to start; none where nothing is limited.
+    pub(super) fn budgeted(&self, call_id: CallId) -> Option<Budgeted> {
+        let aside = self.machine.reserved(call_id);
+        let limits = self.tree.ledger().limits;
+        if limits.cost_nanos.is_none() && limits.tokens.is_none() {
+            return None;
+        }
+        let left_nanos = self.tree.ledger().share_nanos(aside, self.machine.yet_to_start());
+        Some(Budgeted { aside, left_nanos, limits_tokens: limits.tokens.is_some() })
     }
 
     /// Refuses a call whose price is not known under a cost budget, unless that is allowed: nothing could be reserved for it.

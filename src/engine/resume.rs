@@ -131,7 +131,7 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     new_spec.diverged = None;
     new_spec.started_by.clone_from(&services.started_by);
     new_spec.principal = services.principal.clone().or_else(|| spec.principal.clone());
-    super::hooks::check(services, &new_spec)?;
+    super::hooks::check(services, &super::hooks::Named::by(&new_spec))?;
     new_spec.request_key = params.request_key.as_ref().map(|key| {
         let what = format!("{run_id} {} {}", new_spec.source_hash, text(new_spec.args.as_ref()));
         (key.clone(), Hash::of(what))

@@ -499,8 +499,13 @@ impl RunLoop {
                     }
                 }
             }
-            Message::Raise { call_id, attempt, total, granted } => {
-                let answer = self.machine.raise(call_id, attempt, total, &mut self.tree.ledger());
+            Message::Raise { call_id, attempt, used, next, granted } => {
+                let raised = self.machine.raise(call_id, attempt, used, next, &mut self.tree.ledger());
+                let answer = raised.map(|raised| {
+                    let reserve_nanos = raised?;
+                    self.feed(Input::Raised { call_id, attempt, reserve_nanos });
+                    self.journal.barrier()
+                });
                 // Who does not wait any more does not spend either.
                 let _ = granted.send(answer);
             }

@@ -245,7 +245,7 @@ impl Worker {
                     Job::Done(done) => waiting.push(done),
                     Job::Events { run, ticket, records } => {
                         // What is not on disk did not happen, and the run may be another process's by now.
-                        ours = ours && ticket.is_none_or(|ticket| ticket.wait().is_ok());
+                        ours = ours && ticket.is_none_or(|ticket| ticket.wait_until_written().is_ok());
                         for record in records.iter().filter(|_| ours) {
                             self.sort(&run, record, &mut lines);
                         }

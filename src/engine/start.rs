@@ -252,7 +252,9 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     // What was asked for, before it is cut to what is left of another run's budget.
     spec.request_key = params.request_key.as_ref().map(|key| (key.clone(), request_hash(&spec)));
     let turn = super::nested::below(&mut spec, &services.env, store)?;
-    super::hooks::check(services, &spec)?;
+    let named = super::hooks::Named::by(&spec);
+    super::hooks::check(services, &named)?;
+    super::hooks::in_their_place(services, &named)?;
     if spec.parent.is_some() {
         check_price(services, &spec.settings)?;
     }
@@ -284,7 +286,15 @@ pub(crate) fn check_inputs(kind: WorkflowKind, text: &str, args: Option<&Value>)
         return Ok(());
     }
     crate::front::document::check_args(text, args).map_err(|problems| {
-        invalid(problems.into_iter().map(|message| json!({"path": "/args", "message": message})).collect())
+        // A text where something else is meant is how a terminal passes it.
+        let is_text = problems.iter().any(|message| message.contains(", not \""));
+        let failure =
+            invalid(problems.into_iter().map(|message| json!({"path": "/args", "message": message})).collect());
+        if is_text {
+            failure.hint("a value that is no text is passed as JSON, at a terminal --arg NAME:=JSON")
+        } else {
+            failure
+        }
     })
 }
 
@@ -318,8 +328,10 @@ pub(crate) fn spec_of(
         metadata: script.policies.metadata.clone(),
         principal: services.principal.clone(),
         hooks: script.policies.hooks.clone(),
+        cleanups: script.policies.cleanups.clone(),
         events: script.policies.events.clone(),
         notices: workflow.notices.iter().map(|n| (n.code.clone(), n.message.clone())).collect(),
+        asks: script.asks.clone(),
         budget_base: Charge::default(),
     }
 }

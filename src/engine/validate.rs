@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use super::params::ValidateParams;
+use super::services::Services;
 use super::source::{BUNDLED, Reference, Workflow, diagnostics, load, require};
 use super::view::{Diagnostic, ErrorView, Severity, ValidateView, WorkflowMeta};
+use super::{commands, hooks};
 use crate::core::call::WorkflowTarget;
 use crate::core::failure::Failure;
+use crate::core::run::{Settings, WorkflowKind};
 use crate::front::script::{FindError, Meta, Script, close, find};
 use crate::providers::Registry;
 
@@ -19,19 +22,27 @@ pub(crate) fn validate(
     cwd: &Path,
     user_home: Option<&Path>,
     registry: &Registry,
+    services: Option<&Services>,
 ) -> Result<ValidateView, Failure> {
     let cwd = params.workspace.as_ref().map_or_else(|| cwd.to_path_buf(), |dir| cwd.join(dir));
     let reference = Reference::new(params.path.as_ref(), params.name.as_ref(), params.script.as_ref());
     let workflow = load(&reference, &cwd, user_home)?;
-    Ok(view(&workflow, &cwd, user_home, registry))
+    Ok(view(&workflow, &cwd, user_home, registry, services))
 }
 
-fn view(workflow: &Workflow, cwd: &Path, user_home: Option<&Path>, registry: &Registry) -> ValidateView {
+fn view(
+    workflow: &Workflow,
+    cwd: &Path,
+    user_home: Option<&Path>,
+    registry: &Registry,
+    services: Option<&Services>,
+) -> ValidateView {
     let checked = &workflow.checked;
     let mut found = diagnostics(checked);
     let file = workflow.script_path();
     if let Some(script) = &checked.script {
         found.extend(missing_names(script, file.as_ref(), cwd, user_home, registry));
+        found.extend(services.into_iter().flat_map(|services| not_configured(script, file.as_ref(), services)));
     }
     found.extend(workflow.notices.iter().map(|notice| Diagnostic {
         severity: Severity::Warning,
@@ -88,7 +99,7 @@ fn missing_names(
 ) -> Vec<Diagnostic> {
     let mut out = Vec::new();
     let mut warn = |code: &str, named: &str, message: String, hint: Option<String>| {
-        let (line, column, excerpt) = place(&script.body, named);
+        let (line, column, excerpt) = place(&script.body, named, script.kind == WorkflowKind::Document);
         let (code, file) = (code.to_owned(), file.cloned());
         out.push(Diagnostic { severity: Severity::Warning, code, message, file, line, column, excerpt, hint });
     };
@@ -123,16 +134,52 @@ fn missing_names(
     out
 }
 
+/// Warnings for what a document names of the user's configuration and that is not there, or is something else: a run would be
+/// refused here, and may do elsewhere.
+fn not_configured(script: &Script, file: Option<&String>, services: &Services) -> Vec<Diagnostic> {
+    let named = hooks::Named::written(&script.policies);
+    // Whether commands are allowed is said when a run is asked for.
+    let settings = Settings { allow_commands: true, ..Settings::default() };
+    let refused = [
+        hooks::check(services, &named),
+        hooks::in_their_place(services, &named),
+        commands::check(script.kind, &script.body, services, &settings),
+    ];
+    refused
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|failure| {
+            let quoted = failure.message.split('`').skip(1).step_by(2);
+            let at = quoted.map(|name| place(&script.body, name, true)).find(|at| !at.2.is_empty());
+            let (line, column, excerpt) = at.unwrap_or((1, 1, String::new()));
+            let (severity, code) = (Severity::Warning, "not_configured".to_owned());
+            let known = (!failure.allowed.is_empty()).then(|| format!("configured are {}", failure.allowed.join(", ")));
+            let hint: Vec<String> = known.into_iter().chain(failure.hint).collect();
+            let hint = (!hint.is_empty()).then(|| hint.join("; "));
+            Diagnostic { severity, code, message: failure.message, file: file.cloned(), line, column, excerpt, hint }
+        })
+        .collect()
+}
+
 /// Line, column and source line of the first string literal that says `named`; the beginning when there is none.
-fn place(body: &str, named: &str) -> (u32, u32, String) {
+fn place(body: &str, named: &str, document: bool) -> (u32, u32, String) {
     for (index, line) in body.lines().enumerate() {
         let quoted = ['\'', '"', '`'].iter().find_map(|quote| line.find(&format!("{quote}{named}{quote}")));
-        if let Some(at) = quoted {
+        if let Some(at) = quoted.or_else(|| plain(line, named).filter(|_| document)) {
             let column = line[..at].chars().count() as u32 + 1;
             return (index as u32 + 1, column, super::answer::clip(line.trim(), 160));
         }
     }
     (1, 1, String::new())
+}
+
+/// Where a plain value of a document says it.
+fn plain(line: &str, named: &str) -> Option<usize> {
+    line.match_indices(named).map(|(at, _)| at).find(|at| {
+        let before = line[..*at].trim_end().chars().next_back();
+        let after = line[at + named.len()..].trim_start().chars().next();
+        matches!(before, Some(':' | '[' | ',' | '-')) && matches!(after, None | Some(',' | ']' | '}' | '#'))
+    })
 }
 
 #[cfg(test)]
@@ -142,7 +189,6 @@ mod tests {
 
     use super::*;
     use crate::core::failure::Code;
-    use crate::core::run::WorkflowKind;
     use crate::providers::fake::FakeProvider;
 
     fn registry() -> Registry {
@@ -152,7 +198,7 @@ mod tests {
     fn validated(script: &str) -> ValidateView {
         let params = ValidateParams { script: Some(script.to_owned()), ..ValidateParams::default() };
         let dir = tempfile::tempdir().unwrap();
-        validate(&params, dir.path(), None, &registry()).unwrap()
+        validate(&params, dir.path(), None, &registry(), None).unwrap()
     }
 
     #[test]
@@ -197,6 +243,7 @@ mod tests {
             models_named: Vec::new(),
             agent_types_named: Vec::new(),
             workflows_named: vec![WorkflowTarget::Path("none.js".into())],
+            asks: None,
             policies: crate::front::script::Policies::default(),
         };
         let found = missing_names(&script, None, Path::new("/nowhere"), None, &registry());

@@ -209,7 +209,7 @@ pub(crate) mod tests {
     use crate::core::event::ApprovalKind;
 
     pub(crate) fn row() -> ApprovalRow {
-        let (approve, deny) = ApprovalRow::meanings(ApprovalKind::Approve);
+        let (approve, deny) = ApprovalRow::meanings(ApprovalKind::Approve, crate::core::run::WorkflowKind::Script);
         ApprovalRow {
             approval_id: "a1".into(),
             run_id: "20260528-143201-k7q2mvx4".parse().unwrap(),

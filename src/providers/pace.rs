@@ -127,14 +127,14 @@ mod tests {
 
     #[test]
     fn nobody_waits_while_the_service_answers() {
-        run(async {
+        // Without a timer nothing can wait.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
             let pace = Pace::default();
-            let began = Instant::now();
             for _ in 0..1000 {
                 pace.turn("x", CEILING).await.unwrap();
                 pace.answered();
             }
-            assert!(began.elapsed() < Duration::from_millis(500));
         });
     }
 

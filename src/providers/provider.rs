@@ -74,13 +74,15 @@ impl AttemptRequest {
     }
 }
 
-/// What a cost budget leaves an attempt.
+/// What the budgets of a run leave an attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budgeted {
     /// What was set aside for it at the start.
     pub aside: Charge,
-    /// That, and what nobody has set aside: billionths of a US dollar.
-    pub left_nanos: u64,
+    /// Where cost is limited: that, and its share of what nobody has set aside, in billionths of a US dollar.
+    pub left_nanos: Option<u64>,
+    /// Whether output tokens are limited.
+    pub limits_tokens: bool,
 }
 
 /// An agent persona: a system prompt with defaults.
@@ -126,11 +128,12 @@ pub struct CallContext {
 
 /// What a budget allows one attempt.
 pub trait Allowance: Send + Sync {
-    /// Sets `total` aside for the whole attempt, in place of what was.
+    /// Sets aside what the attempt has `used` and what its `next` request may need, in place of what was. Returns when that is on
+    /// record.
     ///
     /// # Errors
     /// Class `budget`: so much is not left. Class `cancelled`: nobody waits for the attempt any more.
-    fn raise(&self, total: crate::core::budget::Charge) -> BoxFuture<'_, Result<(), CallError>>;
+    fn raise(&self, used: Charge, next: Charge) -> BoxFuture<'_, Result<(), CallError>>;
 }
 
 impl std::fmt::Debug for CallContext {

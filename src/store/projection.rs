@@ -143,6 +143,7 @@ impl RunFold {
             | Event::AttemptStarted { .. }
             | Event::AttemptFailed { .. }
             | Event::AttemptProgress { .. }
+            | Event::AttemptRaised { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
             | Event::CallFinished { .. }
@@ -316,6 +317,7 @@ impl CallFold {
             | Event::RunFinished { .. }
             | Event::CallRequested { .. }
             | Event::AttemptProgress { .. }
+            | Event::AttemptRaised { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
             | Event::ApprovalDecided { .. }

@@ -31,11 +31,17 @@ impl Store {
     /// Content by its hash.
     ///
     /// # Errors
-    /// What the database says.
+    /// What the database says, and content that is no longer what was pinned: nobody runs what was put in its place.
     pub fn source(&self, hash: &Hash) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(|db| {
+        let bytes: Option<Vec<u8>> = self.read(|db| {
             let mut select = db.prepare_cached("SELECT bytes FROM source WHERE hash = ?1")?;
             Ok(select.query_row([hash.as_bytes()], |row| row.get(0)).optional()?)
-        })
+        })?;
+        match bytes {
+            Some(bytes) if Hash::of(&bytes) != *hash => {
+                Err(StoreError::Corrupt(format!("the content that was pinned as {hash} was changed")))
+            }
+            other => Ok(other),
+        }
     }
 }

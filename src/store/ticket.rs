@@ -1,10 +1,11 @@
 //! A promise that something queued will be on disk: waited for by a thread or by any executor.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
 use crate::store::error::StoreError;
+use crate::store::writer::Queue;
 
 #[derive(Debug, Default)]
 struct State {
@@ -16,6 +17,8 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     settled: Condvar,
+    /// Where it was queued.
+    queue: Weak<Queue>,
 }
 
 impl Shared {
@@ -44,24 +47,37 @@ impl Shared {
 pub struct Ticket(Arc<Shared>);
 
 impl Ticket {
-    /// A ticket and the one who settles it.
-    pub(super) fn pair() -> (Self, Settler) {
-        let shared = Arc::new(Shared::default());
+    /// A ticket for something that is queued there, and the one who settles it.
+    pub(super) fn of(queue: &Arc<Queue>) -> (Self, Settler) {
+        Self::pair(Arc::downgrade(queue))
+    }
+
+    fn pair(queue: Weak<Queue>) -> (Self, Settler) {
+        let shared = Arc::new(Shared { queue, ..Shared::default() });
         (Self(Arc::clone(&shared)), Settler(shared))
     }
 
     /// A ticket that is settled already.
     pub(crate) fn settled(result: Result<(), StoreError>) -> Self {
-        let (ticket, settler) = Self::pair();
+        let (ticket, settler) = Self::pair(Weak::new());
         settler.settle(result);
         ticket
     }
 
-    /// Waits, blocking the thread.
+    /// Waits, blocking the thread, and lets it be written at once.
     ///
     /// # Errors
     /// Why it was not written.
     pub fn wait(&self) -> Result<(), StoreError> {
+        self.hurry();
+        self.wait_until_written()
+    }
+
+    /// Waits, blocking the thread, until it is written with what else comes in the next few milliseconds.
+    ///
+    /// # Errors
+    /// Why it was not written.
+    pub fn wait_until_written(&self) -> Result<(), StoreError> {
         let mut state = self.0.lock();
         loop {
             if let Some(result) = &state.result {
@@ -71,11 +87,12 @@ impl Ticket {
         }
     }
 
-    /// Waits, on any executor.
+    /// Waits, on any executor, and lets it be written at once.
     ///
     /// # Errors
     /// Why it was not written.
     pub async fn committed(&self) -> Result<(), StoreError> {
+        self.hurry();
         poll_fn(|context| {
             let mut state = self.0.lock();
             if let Some(result) = &state.result {
@@ -87,6 +104,14 @@ impl Ticket {
             Poll::Pending
         })
         .await
+    }
+
+    fn hurry(&self) {
+        if self.result().is_none()
+            && let Some(queue) = self.0.queue.upgrade()
+        {
+            queue.hurry();
+        }
     }
 
     /// The result, when there is one already.
@@ -130,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_ticket_wakes_whoever_waits_and_a_lost_settler_is_an_error() {
-        let (ticket, settler) = Ticket::pair();
+        let (ticket, settler) = Ticket::pair(Weak::new());
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);
@@ -142,7 +167,7 @@ mod tests {
         assert_eq!(waiting.as_mut().poll(&mut context), Poll::Ready(Ok(())));
         drop(settler);
         assert_eq!(ticket.wait(), Ok(()), "the first result stands");
-        let (lost, settler) = Ticket::pair();
+        let (lost, settler) = Ticket::pair(Weak::new());
         drop(settler);
         assert_eq!(lost.result(), Some(Err(StoreError::Internal("the writer has stopped".to_owned()))));
     }

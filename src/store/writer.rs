@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -20,6 +21,10 @@ use crate::store::ticket::{Settler, Ticket};
 const MAX_EVENTS: usize = 4096;
 /// Bytes of events that may wait.
 const MAX_BYTES: usize = 8 << 20;
+
+/// How long events that nobody waits for stay back after a transaction, for more to come: a transaction costs a sync of the disk,
+/// whatever is in it. The first after a while is written at once.
+const SPACING: Duration = Duration::from_millis(2);
 
 /// Events of one run, to be appended by its owner in one transaction with what goes along.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,8 +138,18 @@ struct Waiting {
     events: usize,
     bytes: usize,
     closed: bool,
+    /// Whether somebody waits for what is here.
+    hurried: bool,
     /// Whether rows that were kept from earlier transactions are read afresh in the next one.
     forget: bool,
+}
+
+impl Waiting {
+    /// How long what is here stays back, this long after the transaction before; none when it is to be written.
+    fn stays(&self, since: Duration) -> Option<Duration> {
+        let left = SPACING.checked_sub(since).filter(|left| !left.is_zero());
+        left.filter(|_| !self.hurried && !self.closed)
+    }
 }
 
 /// The way to the writer thread.
@@ -151,27 +166,46 @@ impl Queue {
     }
 
     /// Queues an append; blocks while too much waits.
-    pub(super) fn append(&self, prepared: Prepared) -> Ticket {
-        let (ticket, settler) = Ticket::pair();
+    pub(super) fn append(self: &Arc<Self>, prepared: Prepared) -> Ticket {
+        let (ticket, settler) = Ticket::of(self);
         let (events, bytes) = (prepared.bodies.len(), prepared.bytes);
         let mut waiting = self.lock();
         while waiting.events > 0 && (waiting.events + events > MAX_EVENTS || waiting.bytes + bytes > MAX_BYTES) {
+            waiting.hurried = true;
+            self.arrived.notify_one();
             waiting = self.written.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         waiting.events += events;
         waiting.bytes += bytes;
+        let first = waiting.jobs.is_empty();
         waiting.jobs.push_back(Job::Append(prepared, settler));
+        drop(waiting);
+        if first {
+            self.arrived.notify_one();
+        }
+        ticket
+    }
+
+    /// Queues a task, which is written at once.
+    pub(super) fn task(self: &Arc<Self>, name: &'static str, owner: Option<(RunId, u64)>, work: Work) -> Ticket {
+        let (ticket, settler) = Ticket::of(self);
+        let mut waiting = self.lock();
+        waiting.jobs.push_back(Job::Task { name, owner, work, settler });
+        waiting.hurried = true;
         drop(waiting);
         self.arrived.notify_one();
         ticket
     }
 
-    /// Queues a task.
-    pub(super) fn task(&self, name: &'static str, owner: Option<(RunId, u64)>, work: Work) -> Ticket {
-        let (ticket, settler) = Ticket::pair();
-        self.lock().jobs.push_back(Job::Task { name, owner, work, settler });
-        self.arrived.notify_one();
-        ticket
+    /// Lets what is here be written at once: somebody waits for it.
+    pub(super) fn hurry(&self) {
+        let mut waiting = self.lock();
+        // What is being written needs no word.
+        if !waiting.jobs.is_empty() && !waiting.hurried {
+            waiting.hurried = true;
+            drop(waiting);
+            self.arrived.notify_one();
+        }
     }
 
     /// Lets the thread end once everything is written.
@@ -185,8 +219,8 @@ impl Queue {
         self.lock().forget = true;
     }
 
-    /// What waits, and whether kept rows are forgotten before it; none at the end.
-    fn take(&self) -> Option<(VecDeque<Job>, bool)> {
+    /// What waits, and whether kept rows are forgotten before it; none at the end. `last` is when the transaction before ended.
+    fn take(&self, last: Option<Instant>) -> Option<(VecDeque<Job>, bool)> {
         let mut waiting = self.lock();
         while waiting.jobs.is_empty() {
             if waiting.closed {
@@ -194,6 +228,10 @@ impl Queue {
             }
             waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
+        while let Some(left) = last.and_then(|last| waiting.stays(last.elapsed())) {
+            (waiting, _) = self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.hurried = false;
         let forget = std::mem::take(&mut waiting.forget);
         Some((std::mem::take(&mut waiting.jobs), forget))
     }
@@ -210,7 +248,8 @@ impl Queue {
 /// The body of the writer thread.
 pub(super) fn run(mut db: Connection, queue: &Arc<Queue>) {
     let mut writer = Writer { folder: Folder::default(), ended: HashMap::new() };
-    while let Some((jobs, forget)) = queue.take() {
+    let mut last = None;
+    while let Some((jobs, forget)) = queue.take(last) {
         if forget {
             writer.folder.clear();
         }
@@ -222,6 +261,7 @@ pub(super) fn run(mut db: Connection, queue: &Arc<Queue>) {
             }
         }
         let settled = writer.group(&mut db, jobs);
+        last = Some(Instant::now());
         queue.done(events, bytes);
         for (settler, result) in settled {
             settler.settle(result);
@@ -378,5 +418,56 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use std::future::Future as _;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    fn events() -> Prepared {
+        Prepared::new(Append::new(&RunId::new(Millis(0), [0; 5]), 1, Vec::new())).unwrap()
+    }
+
+    fn stays(queue: &Queue) -> Option<Duration> {
+        queue.lock().stays(Duration::ZERO)
+    }
+
+    #[test]
+    fn events_stay_back_for_more_until_their_time_is_up_or_somebody_waits_for_them() {
+        let queue = Arc::new(Queue::default());
+        // The time of what stays back is never up.
+        let always = Some(Instant::now() + Duration::from_hours(24));
+        let ticket = queue.append(events());
+        assert_eq!(stays(&queue), Some(SPACING));
+        assert_eq!(queue.lock().stays(SPACING / 2), Some(SPACING / 2));
+        assert_eq!(queue.lock().stays(SPACING), None);
+        assert_eq!(queue.take(None).map(|(jobs, _)| jobs.len()), Some(1), "the first is written at once");
+        assert_eq!(ticket.result(), Some(Err(StoreError::Internal("the writer has stopped".to_owned()))));
+
+        let ticket = queue.append(events());
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(pin!(ticket.committed()).as_mut().poll(&mut context), Poll::Pending);
+        assert_eq!(stays(&queue), None, "somebody waits");
+        assert_eq!(queue.take(always).map(|(jobs, _)| jobs.len()), Some(1));
+        let late = queue.append(events());
+        assert!(ticket.wait().is_err(), "its writer is gone");
+        assert_eq!(stays(&queue), Some(SPACING), "what was written hurries nothing");
+
+        let waits = std::thread::spawn(move || late.wait());
+        assert_eq!(queue.take(always).map(|(jobs, _)| jobs.len()), Some(1));
+        assert!(waits.join().unwrap().is_err());
+
+        let _task = queue.task("task", None, Box::new(|_| Ok(())));
+        assert_eq!(stays(&queue), None, "whoever asks for work waits for it");
+        queue.close();
+        assert_eq!(queue.take(always).map(|(jobs, _)| jobs.len()), Some(1));
+        let _last = queue.append(events());
+        assert_eq!(stays(&queue), None, "nothing comes any more");
     }
 }

@@ -112,8 +112,16 @@ fn accept_069_links_are_refused_on_read_write_and_list_wherever_they_stand() {
     symlink("nowhere", work.join("dangling")).unwrap();
     for path in ["out.txt", "in.md", "up/outside.txt", "again/b.rs", "dangling"] {
         assert!(place.read(path).unwrap_err().contains("is a link or leads through one"), "{path}");
-        assert!(place.write(path, "x").is_err(), "{path}");
+        let said = place.write(path, "x").unwrap_err();
+        let through = path.contains('/');
+        let refused = if through { "is a link or leads through one" } else { "is there and is no plain file" };
+        assert!(said.contains(refused), "{path}: {said}");
     }
+    // Neither what a link leads to was touched, nor the link replaced.
+    assert_eq!(std::fs::read_to_string(place.dir.path().join("outside.txt")).unwrap(), "secret");
+    assert_eq!(std::fs::read_to_string(work.join("a.md")).unwrap(), "one\ntwo\nthree\n");
+    assert_eq!(std::fs::read_link(work.join("out.txt")).unwrap(), std::path::Path::new("../outside.txt"));
+    assert!(!work.join("nowhere").exists());
     assert!(place.write("up/new.txt", "x").is_err());
     assert!(place.write("again/new.rs", "x").is_err());
     assert_eq!(place.list(), "a.md\nsrc/b.rs\nsrc/deep/c.rs");
@@ -143,6 +151,12 @@ fn accept_069_endings_and_rules_hold_for_read_write_and_list() {
     assert_eq!(place.read("src/b.rs").unwrap_err(), "src/b.rs has an ending that is not allowed; allowed are md");
     assert!(place.read("notes").is_err() && place.write("x.rs", "").is_err() && place.write("x.md", "").is_ok());
     assert_eq!(place.search("two"), "a.md:2: two");
+    // Refused before anything is done: no file, and no directory on the way to it.
+    assert!(place.write("made/deep/x.rs", "x").unwrap_err().contains("ending that is not allowed"));
+    assert!(!place.work().join("made").exists() && !place.work().join("x.rs").exists());
+    assert_eq!(std::fs::read_to_string(place.work().join("notes")).unwrap(), "secret");
+    let listed = place.files().call(Kind::List, &json!({"path": "src/b.rs"}));
+    assert!(listed.as_ref().map_or(true, |text| !text.contains("b.rs")), "{listed:?}");
 }
 
 #[test]

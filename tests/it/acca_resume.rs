@@ -126,6 +126,11 @@ fn killed() -> (Place, String) {
     );
     let mut child = place.spawn(&["run", "edit.js", "--fixtures", "answers.yaml", "--no-input"]);
     eventually(Duration::from_secs(1), "three invocations", || place.log(LOG).len() == 3);
+    // An attempt that is not on disk did not happen, as far as a resume knows: the rule would take the next for the first.
+    eventually(Duration::from_secs(1), "three attempts on disk", || {
+        let calls = place.json(&["calls", "latest", "--json"])["calls"].clone();
+        calls.as_array().unwrap().iter().filter(|call| call["attempts"] == 1).count() == 3
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     let run = place.json(&["status", "--json"])["run_id"].as_str().unwrap().to_owned();

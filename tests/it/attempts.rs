@@ -12,13 +12,18 @@ use owf::engine::Execution;
 use owf::engine::params::CancelParams;
 use owf::providers::{AttemptRequest, BoxFuture, CallContext, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError};
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::dialect_lab::{Lab, Outfit, Scripted, inline};
+use crate::support::cli::eventually;
 
-/// Answers only when it is asked to end, and then takes a moment to say what it used.
+/// Answers only when it is asked to end, and then says what it used: at once, or when it is let go.
 #[derive(Default)]
 struct Winding {
     asked: AtomicBool,
+    told_to_end: AtomicBool,
+    /// What it waits for before it says what it used.
+    hold: Option<Notify>,
     wound_down: AtomicBool,
 }
 
@@ -50,7 +55,7 @@ impl Provider for Winding {
     }
 
     fn wind_down(&self) -> Duration {
-        Duration::from_secs(5)
+        Duration::from_mins(5)
     }
 
     fn schema_attempts(&self) -> Option<u32> {
@@ -72,7 +77,10 @@ impl Provider for Winding {
                 context.progress.say(format!("step {step}"));
             }
             context.stop.stopped().await;
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            self.told_to_end.store(true, Ordering::SeqCst);
+            if let Some(hold) = &self.hold {
+                hold.notified().await;
+            }
             self.wound_down.store(true, Ordering::SeqCst);
             let error = CallError::new(ErrorClass::Cancelled, "told to end");
             Err(ReplyError { usage: USED, cost_nanos: Some(11), cost_source: CostSource::Reported, ..error.into() })
@@ -104,7 +112,7 @@ fn a_timeout_ends_politely_and_keeps_what_was_used() {
 #[test]
 fn a_budget_counts_what_was_set_aside_for_an_attempt_of_unknown_cost() {
     let never = Scripted::new("slow", ProviderKind::Http, |_, _| Ok(ReplyAnswer::Text("late".to_owned())))
-        .slow(Duration::from_mins(2))
+        .until(|_| false)
         .costing(500);
     let lab = Lab::with(Outfit { providers: vec![Arc::new(never)], ..Outfit::default() });
     let ended = lab.body("return await agent('p', {provider: 'slow', timeoutMs: 40})");
@@ -121,18 +129,22 @@ fn a_budget_counts_what_was_set_aside_for_an_attempt_of_unknown_cost() {
 
 #[test]
 fn a_cancelled_attempt_is_asked_to_end_and_the_run_waits_until_it_has() {
-    let provider = Arc::new(Winding::default());
+    let provider = Arc::new(Winding { hold: Some(Notify::new()), ..Winding::default() });
     let lab = lab(&provider, Vec::new());
     let params = inline("return await agent('p', {provider: 'winding'})");
     let started = lab.engine.start(&params, Execution::InProcess { linger_on_approvals: false }).unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while !provider.asked.load(Ordering::SeqCst) {
-        assert!(std::time::Instant::now() < deadline, "the provider is not asked");
-        std::thread::yield_now();
-    }
+    eventually(Duration::from_secs(3), "the provider is asked", || provider.asked.load(Ordering::SeqCst));
+    let handle = started.handle.unwrap();
     let cancel = CancelParams { run_id: started.run_id.to_string(), ..CancelParams::default() };
-    lab.engine.cancel(&cancel, "test").unwrap();
-    assert!(started.handle.unwrap().wait_ended(Duration::from_mins(1)));
+    std::thread::scope(|scope| {
+        let cancelled = scope.spawn(|| lab.engine.cancel(&cancel, "test").unwrap());
+        let told = || provider.told_to_end.load(Ordering::SeqCst);
+        eventually(Duration::from_secs(3), "it is asked to end", told);
+        assert!(!handle.wait_ended(Duration::ZERO), "it has yet to say what it used");
+        provider.hold.as_ref().unwrap().notify_one();
+        cancelled.join().unwrap();
+    });
+    assert!(handle.wait_ended(Duration::from_mins(1)));
     assert!(provider.wound_down.load(Ordering::SeqCst), "its own end was waited for");
     assert_eq!(lab.view(started.run_id.as_str()).status.as_str(), "cancelled");
 }

@@ -688,14 +688,16 @@ fn acceptance_021_error_timeout_schema_and_missing_cli_end_calls_and_not_the_run
 fn acceptance_065_a_timeout_kills_everything_and_counts_as_an_attempt() {
     let stub = Stub::doing("claude", VERSION, "setsid sleep 300 & echo $! >>\"$dir/children\"; sleep 300");
     let place = Place::new();
-    let run = owf_run(&stub, &place, "return [await agent('x', { timeoutMs: 500 })]");
+    let run = owf_run(&stub, &place, "return [await agent('x', { timeoutMs: 2000 })]");
     assert_eq!((&run["status"], &run["gaps"][0]["status"]), (&json!("done"), &json!("timeout")), "{run}");
     assert_eq!(stub.calls(), 2);
     let call = stub.json(&place, &["calls", "latest", "1", "--json"]);
     let attempts = call["call"]["attempts_list"].as_array().unwrap().clone();
     let classes: Vec<&Value> = attempts.iter().map(|attempt| &attempt["class"]).collect();
     assert_eq!(classes, ["timeout", "timeout"], "{call}");
-    for pid in std::fs::read_to_string(stub.path().join("children")).unwrap().lines() {
+    let children = std::fs::read_to_string(stub.path().join("children")).unwrap();
+    assert_eq!(children.lines().count(), 2);
+    for pid in children.lines() {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         assert!(stat.is_empty() || stat.contains(") Z "), "{pid} is alive: {stat}");
     }
@@ -829,7 +831,16 @@ fn after_sigkill_finished_writing_calls_are_not_repeated_and_the_one_in_flight_a
     killed_when(&stub, &place, body, "the second call runs", || agent().ends_with('\n'));
     let run = stub.json(&place, &["resume", "latest", "--json"]);
     assert_eq!((&run["status"], stub.calls()), (&json!("paused"), 2), "{run}");
-    assert_eq!(run["approvals"][0]["kind"], json!("repeat"), "{run}");
+    let asked = &run["approvals"];
+    assert_eq!((asked.as_array().map(Vec::len), &asked[0]["kind"]), (Some(1), &json!("repeat")), "{run}");
+    assert!(asked[0]["message"].as_str().unwrap().contains("second"), "{run}");
+    let statuses: Vec<Value> = stub.json(&place, &["calls", "--json"])["calls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["status"].clone())
+        .collect();
+    assert_eq!(statuses[0], json!("done"), "{statuses:?}");
     let stat = || std::fs::read_to_string(format!("/proc/{}/stat", agent().trim())).unwrap_or_default();
     eventually(std::time::Duration::from_secs(1), "the agent is gone", || stat().is_empty() || stat().contains(") Z "));
 }

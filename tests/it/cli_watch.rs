@@ -41,6 +41,8 @@ fn spec() -> RunSpec {
         hooks: Vec::new(),
         events: Vec::new(),
         notices: Vec::new(),
+        asks: None,
+        cleanups: Vec::new(),
         budget_base: owf::core::budget::Charge::default(),
     }
 }

@@ -40,7 +40,7 @@ fn call(place: &Place, label: &str) -> Value {
 }
 
 /// Whether a process is there and not merely waiting to be collected.
-fn alive(pid: &str) -> bool {
+pub(crate) fn alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
@@ -77,6 +77,8 @@ tasks:
         json!(["command", "command", "bypassed", "printf '<%s>' '1; touch hacked' 'b c' '$HOME' '*'"]),
         "{shown}"
     );
+    let spent = ["input_tokens", "output_tokens", "cost_usd", "cost_source"];
+    assert!(spent.iter().all(|field| detail.get(field).is_none()), "it is no agent: {shown}");
 }
 
 #[test]
@@ -141,13 +143,18 @@ fn what_a_person_allowed_holds_for_that_source_with_those_args() {
 fn accept_065_a_timeout_counts_as_an_attempt_and_ends_everything_the_command_started() {
     let script = "sleep 300 & echo $! >> pids; sleep 300 & echo $! >> pids; wait";
     let place = place(&format!(
-        "name: x\ntasks:\n  slow: {{run: [sh, -c, '{script}'], timeout: 300ms, retry: {{max_attempts: 2, on: [timeout]}}}}\n"
+        "name: x\ntasks:\n  slow: {{run: [sh, -c, '{script}'], timeout: 1s, retry: {{max_attempts: 2, on: [timeout]}}}}\n"
     ));
     let run = view(&place, &[]);
-    assert_eq!(run["error"]["message"], json!("task `slow` failed: no answer in 300 ms"), "{run}");
+    assert_eq!(run["error"]["message"], json!("task `slow` failed: no answer in 1 s"), "{run}");
     let slow = call(&place, "slow");
     assert_eq!(json!([slow["status"], slow["attempts"]]), json!(["timeout", 2]), "{slow}");
+    let list = place.json(&["calls", "latest", "c0001", "--json"])["call"]["attempts_list"].clone();
+    let each: Vec<Value> = list.as_array().unwrap().iter().map(|a| a["class"].clone()).collect();
+    assert_eq!(each, ["timeout", "timeout"], "{list}");
+    // Each attempt had time of its own: both started their two.
     let pids = lines_of(place.path(), "pids", 4);
+    assert_eq!(pids.len(), 4);
     assert_eq!(pids.iter().filter(|pid| alive(pid)).count(), 0, "{pids:?}");
 }
 

@@ -204,6 +204,8 @@ fn trust_is_given_by_a_person_and_only_to_what_is_there() {
     let place = Place::new();
     let nothing = owf(&place, &["trust", ".", "--json"], &[]);
     assert_eq!((nothing.code, nothing.json()["error"]["code"].clone()), (2, json!("not_found")));
+    let file = place.path().canonicalize().unwrap().join(".owf/config.toml");
+    assert_eq!(nothing.json()["error"]["message"], json!(format!("there is no {}", file.display())));
     place.file(".owf/config.toml", "hooks = 1\n");
     let wrong = owf(&place, &["trust", ".", "--json"], &[]);
     assert_eq!(wrong.json()["error"]["code"], json!("invalid_arguments"), "{wrong:?}");

@@ -265,7 +265,8 @@ try { await agent('again') } catch (e) { return [first, slots.filter(Boolean).le
 fn dialect_34_at_the_ceiling_agent_throws_by_name_running_agents_finish_and_a_fan_out_says_it_once() {
     let provider = Arc::new(
         Scripted::new("scripted", ProviderKind::Http, |_, _| Ok(ReplyAnswer::Text("fine".into())))
-            .slow(Duration::from_millis(20)),
+            // Two run side by side: no answer comes before both are there.
+            .until(|provider| provider.invoked() >= 2),
     );
     let lab = lab_with(&provider);
     let body = "const slots = await parallel([1, 2, 3, 4, 5].map(n => () => agent('slot ' + n)))

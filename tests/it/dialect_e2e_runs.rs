@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use owf::core::failure::Code;
 use owf::core::run::{RunErrorCode, RunStatus};
@@ -231,11 +230,13 @@ fn dialect_61_equal_prompts_are_told_apart_by_order() {
 fn dialect_62_a_cli_provider_runs_so_many_agents_at_once_and_no_more() {
     let cpus = u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap();
     let limit = cpus.saturating_sub(2).clamp(2, 16);
-    let cli = |name| {
+    // No answer comes before as many run as may, or none is left to come.
+    let cli = |name, limit: u32, all: u32| {
         let answer = |_: u32, _: &_| Ok(ReplyAnswer::Text("fine".to_owned()));
-        Arc::new(Scripted::new(name, ProviderKind::Cli, answer).slow(Duration::from_millis(5)))
+        let provider = Scripted::new(name, ProviderKind::Cli, answer);
+        Arc::new(provider.until(move |seen| seen.running() >= limit || seen.invoked() >= all))
     };
-    let (one, other) = (cli("scripted"), cli("claude"));
+    let (one, other) = (cli("scripted", limit, 40), cli("claude", limit, 20));
     let lab =
         Lab::with(Outfit { providers: vec![Arc::clone(&one) as _, Arc::clone(&other) as _], ..Outfit::default() });
     // A child shares the limit with its parent; another provider has one of its own.
@@ -251,15 +252,15 @@ fn dialect_62_a_cli_provider_runs_so_many_agents_at_once_and_no_more() {
     lab.run(&RunParams { provider: Some("scripted".to_owned()), ..inline(body) });
     assert_eq!((one.invoked(), one.most(), other.invoked(), other.most()), (40, limit, 20, limit));
     // What is set for the run wins.
-    let lab_of = |setting| {
-        let provider = cli("scripted");
+    let lab_of = |setting, limit| {
+        let provider = cli("scripted", limit, 12);
         let env = vec![("OWF_PROVIDER_SCRIPTED_CONCURRENCY", "3")];
         let lab = Lab::with(Outfit { providers: vec![Arc::clone(&provider) as _], env, ..Outfit::default() });
         let body = "await parallel(Array.from({ length: 12 }, (_, i) => () => agent('n' + i)))";
         lab.run(&RunParams { provider: Some("scripted".to_owned()), concurrency: setting, ..inline(body) });
         provider.most()
     };
-    assert_eq!((lab_of(None), lab_of(Some(5))), (3, 5));
+    assert_eq!((lab_of(None, 3), lab_of(Some(5), 5)), (3, 5));
 }
 
 #[test]

@@ -182,6 +182,9 @@ pub(crate) fn inline(body: &str) -> RunParams {
     RunParams { script: Some(script(body)), ..RunParams::default() }
 }
 
+/// Whether an answer that is held back may be given now.
+type Enough = dyn Fn(&Scripted) -> bool + Send + Sync;
+
 pub(crate) type Answering = dyn Fn(u32, &AttemptRequest) -> Result<ReplyAnswer, CallError> + Send + Sync;
 
 /// A provider of any kind that answers as the test says; the first argument counts its invocations from 1.
@@ -191,7 +194,7 @@ pub(crate) struct Scripted {
     invoked: AtomicU32,
     running: AtomicU32,
     most: AtomicU32,
-    delay: Duration,
+    enough: Option<Box<Enough>>,
     tokens: u64,
     nanos: u64,
     answer: Box<Answering>,
@@ -209,17 +212,22 @@ impl Scripted {
             invoked: AtomicU32::new(0),
             running: AtomicU32::new(0),
             most: AtomicU32::new(0),
-            delay: Duration::ZERO,
+            enough: None,
             tokens: 10,
             nanos: 0,
             answer: Box::new(answer),
         }
     }
 
-    /// Each answer takes that long.
-    pub(crate) fn slow(mut self, delay: Duration) -> Self {
-        self.delay = delay;
+    /// Each answer is held back until that is true.
+    pub(crate) fn until(mut self, enough: impl Fn(&Self) -> bool + Send + Sync + 'static) -> Self {
+        self.enough = Some(Box::new(enough));
         self
+    }
+
+    /// Attempts whose answers are held back.
+    pub(crate) fn running(&self) -> u32 {
+        self.running.load(Ordering::SeqCst)
     }
 
     /// Each attempt may cost that many billionths of a dollar.
@@ -275,8 +283,8 @@ impl Provider for Scripted {
             let number = self.invoked.fetch_add(1, Ordering::SeqCst) + 1;
             let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(running, Ordering::SeqCst);
-            if !self.delay.is_zero() {
-                tokio::time::sleep(self.delay).await;
+            while self.enough.as_ref().is_some_and(|enough| !enough(self)) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
             self.running.fetch_sub(1, Ordering::SeqCst);
             let usage = Usage { input_tokens: 5, output_tokens: self.tokens, ..Usage::default() };

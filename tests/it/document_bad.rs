@@ -20,6 +20,9 @@ fn every_broken_document_gives_its_findings() {
         for found in &checked.diagnostics {
             let (severity, code) = (found.severity.as_str(), &found.code);
             writeln!(out, "{name}:{}:{} {severity} {code}: {}", found.line, found.column, found.message).unwrap();
+            if let Some(hint) = &found.hint {
+                writeln!(out, "    {hint}").unwrap();
+            }
         }
     }
     insta::assert_snapshot!("bad_documents", out);

@@ -43,18 +43,35 @@ fn accept_091_a_task_that_fails_by_its_outcome_ends_running_siblings_and_leaves_
     let text = "name: x
 on_failure: fail_fast
 tasks:
-  sleeper: {run: [sh, -c, 'echo $$ > pid; exec sleep 600']}
+  sleeper: {run: [sh, -c, 'sleep 600 & echo $! > pids; echo $$ >> pids; touch ready; wait']}
   check:
-    run: [sh, -c, 'while [ ! -s pid ]; do sleep 0.01; done; echo bad']
+    run: [sh, -c, 'while [ ! -e ready ]; do sleep 0.01; done; echo bad']
     outcome: \"{'outcome': 'fail', 'reason': 'it is ' ~ output}\"
+  later: {after: sleeper, expr: 1}
 ";
-    let guarded = Guarded::new(text, &[]);
-    guarded.config("commands = true\n");
-    let view = guarded.run();
-    assert_eq!(view["status"], "failed");
-    assert_eq!(view["error"]["message"], "task `check` failed: it failed by its outcome: it is bad");
-    let pid = std::fs::read_to_string(guarded.place.path().join("pid")).unwrap();
-    assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "{pid} still runs");
+    for (word, status, error) in [
+        ("fail", "failed", json!("task `check` failed: it failed by its outcome: it is bad")),
+        ("cancel", "cancelled", Value::Null),
+    ] {
+        let guarded = Guarded::new(&text.replace("'fail'", &format!("'{word}'")), &[]);
+        guarded.config("commands = true\n");
+        let view = guarded.run();
+        assert_eq!(json!([view["status"], view["error"]["message"]]), json!([status, error]), "{view}");
+        let pids = std::fs::read_to_string(guarded.place.path().join("pids")).unwrap();
+        assert_eq!(pids.lines().count(), 2);
+        for pid in pids.lines() {
+            assert!(!crate::commands::alive(pid), "{word}: {pid} still runs");
+        }
+        let calls = guarded.owf(&["calls", "latest", "--json"]).json()["calls"].clone();
+        let others: Vec<(&str, &str)> = calls
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| (c["label"].as_str().unwrap(), c["status"].as_str().unwrap()))
+            .filter(|(label, _)| *label != "check")
+            .collect();
+        assert_eq!(others, [("sleeper", "cancelled"), ("later", "cancelled")], "{word}");
+    }
 }
 
 #[test]
@@ -180,9 +197,53 @@ fn a_run_that_ended_itself_says_so_and_one_without_agents_is_not_called_fake() {
     let columns: Vec<&str> = listed.out.split_whitespace().collect();
     assert_eq!(columns[1..6], ["cancelled", "x", "-", "2", "calls"], "{listed:?}");
     place.file("fake.yaml", "name: f\ntasks:\n  a: {prompt: hi}\n");
-    assert_eq!(place.owf(&["run", "fake.yaml", "--no-input"]).code, 0);
+    let fake = place.owf(&["run", "fake.yaml", "--no-input"]);
+    assert!(fake.code == 0 && fake.err.contains("FAKE answers, good for testing only"), "{fake:?}");
     let listed = place.owf(&["runs"]);
     assert!(listed.out.lines().next().unwrap().contains("FAKE"), "{listed:?}");
+}
+
+/// Everything that is told of the latest run of a place, and of one that is started now.
+fn told(place: &crate::support::cli::Place, args: &[&str]) -> String {
+    let ran = place.owf(&[&["run", "flow.yaml", "--no-input"], args].concat());
+    let view = place.json(&["status", "latest", "--json"]);
+    let summary = std::path::Path::new(view["run_dir"].as_str().unwrap()).join("summary.md");
+    let told = [
+        ran.err,
+        place.owf(&["status", "latest"]).out,
+        place.owf(&["runs", "--limit", "1"]).out,
+        std::fs::read_to_string(summary).unwrap_or_default(),
+    ];
+    told.concat()
+}
+
+#[test]
+fn fake_is_named_where_it_may_answer_a_call_and_nowhere_else() {
+    let place = crate::support::cli::Place::new();
+    let says_fake = |text: &str| text.contains("FAKE") || text.contains("fake");
+    // No agent at all: ended, and while it waits for a person.
+    place.file("flow.yaml", "name: x\ntasks:\n  a: {run: [echo, hi]}\n  b: {after: a, expr: 1}\n");
+    let none = told(&place, &["--allow-commands"]);
+    assert!(!says_fake(&none) && none.contains("provider: -\n"), "{none}");
+    place.file("flow.yaml", "name: x\ntasks:\n  a: {approval: 'Go?'}\n");
+    let waits = told(&place, &[]);
+    assert!(!says_fake(&waits) && waits.contains("provider: -\n") && waits.contains("paused"), "{waits}");
+    // A rule of a fixture file may answer a program.
+    place.file("flow.yaml", "name: x\ntasks:\n  a: {run: [echo, hi]}\n");
+    place.file("answers.yaml", "owf_fixtures: 1\nrules:\n  - match: {command: '*'}\n    text: invented\n");
+    let ruled = told(&place, &["--fixtures", "answers.yaml"]);
+    assert!(ruled.contains("note: no provider is configured: FAKE answers") && ruled.contains("simulated:"), "{ruled}");
+    // An agent that names it, in a run of another provider; and one that names another, in a run of it.
+    let agent = |provider: &str| {
+        format!("name: x\nagents: {{w: {{provider: {provider}}}}}\ntasks:\n  a: {{agent: w, prompt: hi}}\n")
+    };
+    place.file("flow.yaml", &agent("fake"));
+    let named = told(&place, &["--provider", "claude", "--no-check-provider"]);
+    assert!(named.contains("note: FAKE answers") && named.contains("simulated:"), "{named}");
+    assert!(named.contains(" x FAKE\n") && !named.contains("claude"), "{named}");
+    place.file("flow.yaml", &agent("claude"));
+    let other = told(&place, &["--no-check-provider"]);
+    assert!(other.contains(" x claude\n") && !says_fake(&other), "{other}");
 }
 
 #[test]

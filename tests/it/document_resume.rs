@@ -72,9 +72,11 @@ tasks:
   b: {after: a, prompt: 'b {{ tasks.a }}'}
   c: {after: b, prompt: 'c {{ tasks.b }}'}
   d: {after: a, prompt: 'd {{ tasks.a }}'}
+defaults: {cache: disabled}
 ";
     let paper = Paper::answered(text, ECHO);
     paper.run();
+    assert_eq!(paper.desk.labels().len(), 4);
     paper.write(&text.replace("'b {{", "'better {{"));
     let view = paper.desk.resume(current());
     assert_eq!(view["status"], "done");
@@ -82,6 +84,23 @@ tasks:
     again.sort();
     assert_eq!(again, ["b", "c"]);
     assert_eq!(paper.output(), json!({"c": "<c <better <a>>>", "d": "<d <a>>"}));
+    // By the journal, as no cache had a part in it.
+    let rows = paper.desk.explain("latest")["calls"].clone();
+    let mut how: Vec<(&str, &str)> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["label"].as_str().unwrap(), row["cache_status"].as_str().unwrap()))
+        .collect();
+    how.sort_unstable();
+    assert_eq!(how, [("a", "replayed"), ("b", "disabled"), ("c", "disabled"), ("d", "replayed")]);
+    // A task that comes after what was edited and asks the same as before is not asked again.
+    let chain = "name: x\nsteps:\n  - {id: a, prompt: a}\n  - {id: b, prompt: b}\n  - {id: c, prompt: c}\n";
+    let paper = Paper::answered(chain, ECHO);
+    paper.run();
+    paper.write(&chain.replace("prompt: b", "prompt: better"));
+    assert_eq!(paper.desk.resume(current())["status"], "done");
+    assert_eq!(paper.desk.labels(), ["a", "b", "c", "b"]);
 }
 
 #[test]
@@ -132,6 +151,8 @@ fn settled(place: &Place, run: &str) -> Value {
 #[test]
 fn accept_082_083_and_084_a_question_outlives_its_process_and_is_decided_once() {
     let (place, run) = asked(ASK);
+    assert!(!place.store().is_live(&run.parse().unwrap()), "no process waits with it");
+    assert_eq!(crate::acca_support::labels(&place), ["before"]);
     let rows = pending(&place);
     let row = &rows[0];
     assert_eq!((&row["message"], &row["metadata"]), (&json!("Apply <before>?"), &json!({"n": 1})));
@@ -147,6 +168,81 @@ fn accept_082_083_and_084_a_question_outlives_its_process_and_is_decided_once() 
     let decided = place.json(&["approvals", "--state", "approved", "--json"])["approvals"][0].clone();
     assert_eq!((&decided["state"], &decided["decided_via"]), (&json!("approved"), &json!("cli")), "{decided}");
     assert!(decided["decided_at"].is_string(), "{decided}");
+}
+
+#[test]
+fn accept_085_a_decision_read_for_another_step_or_another_version_of_the_document_is_refused() {
+    let text = "name: x
+tasks:
+  one: {approval: 'Go on?', prompt: first}
+  two: {approval: 'Go on?', prompt: second}
+";
+    let (place, run) = asked(text);
+    let rows = pending(&place);
+    let hash = |row: &Value| row["content_hash"].as_str().unwrap().to_owned();
+    let by = |rows: &Value, id: &str| rows.as_array().unwrap().iter().find(|r| r["approval_id"] == id).unwrap().clone();
+    let (one, two) = (by(&rows, "a1"), by(&rows, "a2"));
+    let code = |printed: crate::support::cli::Printed| (printed.code, printed.json()["error"]["code"].clone());
+    let changed = || (2, json!("content_changed"));
+    // The same words, asked for two steps.
+    assert_ne!(hash(&one), hash(&two));
+    assert_eq!(code(decide(&place, "approve", &one, &hash(&two))), changed());
+    assert_eq!(code(decide(&place, "deny", &two, &hash(&one))), changed());
+    // Another version: what the step does is another matter, though the question reads the same.
+    place.file("flow.yaml", &text.replace("prompt: first", "prompt: another"));
+    let again = place.owf(&["resume", &run, "--source", "current", "--json"]).json();
+    let next = pending(&place);
+    assert_eq!(next.as_array().unwrap().len(), 2, "those of the run before are gone: {next}");
+    assert!(next.as_array().unwrap().iter().all(|row| row["run_id"] == again["run_id"]), "{next}");
+    for id in ["a1", "a2"] {
+        let row = by(&next, id);
+        assert_eq!(code(decide(&place, "approve", &row, &hash(&by(&rows, id)))), changed(), "{row}");
+        assert_eq!(decide(&place, "approve", &row, &hash(&row)).code, 0);
+    }
+    let id = again["run_id"].as_str().unwrap();
+    assert_eq!(settled(&place, id)["status"], "done");
+    let mut asked = crate::acca_support::labels(&place);
+    asked.sort();
+    assert_eq!(asked, ["one", "two"], "nothing ran before it was allowed");
+}
+
+#[test]
+fn accept_086_what_waits_is_json_in_the_store_and_changing_the_tables_around_it_changes_nothing() {
+    let text = "name: x
+state: {initial: {n: 1}}
+steps:
+  - {id: before, expr: 2, set: {n: '{{ state.n + output }}'}}
+  - {id: apply, approval: 'Apply {{ state.n }}?', prompt: 'apply {{ state.n }}'}
+  - {id: end, expr: [state.n, tasks.apply]}
+";
+    let (place, run) = asked(text);
+    let database = || rusqlite::Connection::open(place.home().join("workflow.sqlite")).unwrap();
+    let bodies: Vec<String> = {
+        let database = database();
+        let mut select = database.prepare("SELECT body FROM event").unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert!(bodies.len() > 5);
+    for body in &bodies {
+        assert!(serde_json::from_str::<Value>(body).unwrap()["type"].is_string(), "{body}");
+    }
+    // What is derived from the journal may say what it will: nothing is decided by it, and nothing runs.
+    for change in [
+        "UPDATE call SET status = 'done', label = 'changed', attempts = 7, cost_nanos = 5",
+        "UPDATE approval SET note = replace(note, 'Apply 3?', 'Apply nothing?'), state = 'approved', decision = 'approve', decided_at = 1, decided_by = 'mallory'",
+    ] {
+        assert!(database().execute(change, []).unwrap() > 0, "{change}");
+    }
+    let resumed = place.owf(&["resume", &run, "--json"]);
+    assert_eq!((resumed.code, &resumed.json()["status"]), (3, &json!("paused")), "{resumed:?}");
+    assert_eq!(crate::acca_support::labels(&place), Vec::<String>::new());
+    // The document is not run when it is no longer what was pinned.
+    let change =
+        "UPDATE source SET bytes = CAST(replace(CAST(bytes AS TEXT), 'prompt: ''apply', 'prompt: ''hack') AS BLOB)";
+    assert!(database().execute(change, []).unwrap() > 0);
+    let resumed = place.owf(&["resume", &run, "--json"]);
+    assert!(resumed.code == 4 && resumed.out.contains("was changed"), "{resumed:?}");
+    assert_eq!(crate::acca_support::labels(&place), Vec::<String>::new());
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::cli::{Place, Printed, printed};
+use crate::support::cli::{Place, Printed, eventually, printed};
 use crate::support::git::Repo;
 use crate::support::http_mock::{Answer, Mock};
 
@@ -51,7 +52,7 @@ fn accept_021_over_http_a_failure_has_its_status_and_the_run_goes_on() {
         &place,
         &format!(
             "const out = [];
-             for (const [word, options] of [['refused', {{}}], ['slow', {{ timeoutMs: 300, retry: {{ maxAttempts: 1 }} }}],
+             for (const [word, options] of [['refused', {{}}], ['slow', {{ timeoutMs: 2000, retry: {{ maxAttempts: 1 }} }}],
                  ['crooked', {{ schema: {SCHEMA} }}]]) {{
                const result = await owf.agent(word, options);
                out.push([word, result.ok, result.status, result.error?.class]);
@@ -63,7 +64,7 @@ fn accept_021_over_http_a_failure_has_its_status_and_the_run_goes_on() {
         let prompt = seen.body["messages"][0]["content"].as_str().unwrap().to_owned();
         match prompt.as_str() {
             "refused" => failure(400),
-            "slow" => text("late").after(Duration::from_secs(3)),
+            "slow" => text("late").after(Duration::from_mins(2)),
             _ => text("{\"n\": \"many\"}"),
         }
     });
@@ -112,7 +113,13 @@ fn accept_035_over_http_two_at_once_hold_for_a_run_and_its_child() {
         "return (await Promise.all([workflow({scriptPath: 'child.js'}),
            parallel(Array.from({length: 10}, (_, i) => () => agent('parent ' + i)))])).flat().length;",
     );
-    let mock = Mock::new(|_| text("ok").after(Duration::from_millis(30)));
+    // The first is answered when the second is there; each takes a moment, for a third to come if it may.
+    let asked = AtomicUsize::new(0);
+    let mock = Mock::new(move |_| {
+        asked.fetch_add(1, Ordering::SeqCst);
+        eventually(Duration::from_secs(6), "two are there", || asked.load(Ordering::SeqCst) >= 2);
+        text("ok").after(Duration::from_millis(30))
+    });
     let args = ["run", "w.js", "--provider", "openai", "--json"];
     let view = with(&place, &mock, &[("OWF_PROVIDER_OPENAI_CONCURRENCY", "2")], &args).json();
     assert_eq!(view["output"], 20, "{view}");
@@ -198,7 +205,7 @@ fn accept_036_over_http_a_write_in_a_worktree_leaves_the_users_tree_alone() {
     let place = Place::new();
     script(&place, "return await agent('Write', { isolation: 'worktree' });");
     place.file(".gitignore", "home\nuser\n");
-    Repo::new(place.path(), &[]);
+    let repo = Repo::new(place.path(), &[]);
     let arguments = json!({"path": "made/a.md", "content": "hello"}).to_string();
     let call = json!({"id": "t1", "type": "function", "function": {"name": "write_file", "arguments": arguments}});
     let mock = Mock::of(vec![
@@ -217,4 +224,12 @@ fn accept_036_over_http_a_write_in_a_worktree_leaves_the_users_tree_alone() {
     let tree = std::path::PathBuf::from(call["worktree_path"].as_str().unwrap());
     let tree = if tree.is_absolute() { tree } else { place.home().join(tree) };
     assert_eq!(std::fs::read_to_string(tree.join("made/a.md")).unwrap(), "hello");
+    // The branch that is reported is that of the tree, and the user's own stays as it was.
+    let branch = call["worktree_branch"].as_str().unwrap();
+    let listed = repo.git(&["worktree", "list", "--porcelain"]);
+    assert!(listed.contains(&format!("branch refs/heads/{branch}")), "{listed} {call}");
+    assert_eq!(
+        (repo.git(&["status", "--porcelain"]), repo.git(&["branch", "--show-current"])),
+        (String::new(), "main".to_owned())
+    );
 }

@@ -4,7 +4,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use owf::providers::{BoxFuture, CallContext, Entry, Progress, ReplyAnswer, ToolBox, ToolSpec};
+use owf::core::budget::Charge;
+use owf::core::outcome::CallError;
+use owf::providers::{
+    Allowance, AttemptRequest, BoxFuture, CallContext, Entry, Progress, ReplyAnswer, ToolBox, ToolSpec,
+};
 use serde_json::{Value, json};
 
 use crate::support::http_ask::{ask_with, at, prompt, provider, structured};
@@ -152,4 +156,55 @@ fn each_turn_of_a_loop_says_how_far_it_is() {
     let context = CallContext { progress, ..context() };
     ask_with(&provider("openai", at(mock.url("/v1"))), &request, &context).unwrap();
     assert_eq!(*words.lock().unwrap(), ["turn 1: asking m", "double", "double", "turn 2: asking m"]);
+}
+
+/// An attempt that goes on with this conversation.
+struct GoingOn(Value);
+
+impl ToolBox for GoingOn {
+    fn tools(&self) -> Vec<ToolSpec> {
+        Double.tools()
+    }
+
+    fn call<'a>(&'a self, name: &'a str, arguments: Value) -> BoxFuture<'a, Result<String, String>> {
+        Double.call(name, arguments)
+    }
+
+    fn kept(&self) -> Option<Value> {
+        Some(self.0.clone())
+    }
+}
+
+/// Grants everything, and remembers what was asked for.
+#[derive(Default)]
+struct Granting(Mutex<Vec<[Charge; 2]>>);
+
+impl Allowance for Granting {
+    fn raise(&self, used: Charge, next: Charge) -> BoxFuture<'_, Result<(), CallError>> {
+        self.0.lock().unwrap().push([used, next]);
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[test]
+fn the_first_request_of_an_attempt_that_goes_on_is_estimated_with_all_that_was_said() {
+    let mock = Mock::of(vec![Answer::json(200, &done("openai"))]);
+    let openai = provider("openai", at(mock.url("/v1")));
+    let said = json!({"role": "assistant", "content": "x".repeat(30_000)});
+    let later = json!([{"raw": said}, {"results": [{"id": "c1", "name": "double", "content": {"Ok": "y".repeat(30_000)}}]},
+        {"user": "z".repeat(30_000)}]);
+    let kept = json!({"later": later, "turn": 2, "transcript": [], "open": null});
+    let granting = Arc::new(Granting::default());
+    let context = CallContext {
+        tools: Some(Arc::new(GoingOn(kept))),
+        allowance: Some(Arc::clone(&granting) as Arc<dyn Allowance>),
+        ..CallContext::default()
+    };
+    let request = AttemptRequest { model: Some("gpt-5.4-mini".into()), ..prompt("Double 4") };
+    ask_with(&openai, &request, &context).unwrap();
+    let reserve = openai.reserve(&request);
+    let bytes = said.to_string().len() as u64 + 60_000;
+    // Three bytes are a token at the least, a thousand tokens 0.75 thousandths of a dollar.
+    let next = Charge { cost_nanos: reserve.cost_nanos + bytes / 3 * 750, ..reserve };
+    assert_eq!(*granting.0.lock().unwrap(), [[Charge::default(), next]]);
 }

@@ -84,6 +84,24 @@ fn a_loop_with_one_turn_of_unknown_cost_counts_what_is_known_and_what_was_set_as
 }
 
 #[test]
+fn a_loop_with_one_turn_that_counted_nothing_has_no_cost_that_is_known() {
+    let place = Place::new();
+    workflow(&place, "{ readScope: '.' }");
+    let mut silent = calls(&[("list_files", json!({}))]);
+    let mut body: Value = serde_json::from_slice(&silent.parts[0].1).unwrap();
+    body.as_object_mut().unwrap().remove("usage");
+    silent.parts[0].1 = body.to_string().into_bytes();
+    let mock = Mock::of(vec![silent, text("done")]);
+    let view = budgeted(&place, &mock);
+    assert_eq!(view["output"], "done", "{view}");
+    let (aside, charged) = charged(&place, &mock);
+    assert_eq!(charged, TWO_TURNS / 2 + aside);
+    let call = call(&place, &mock);
+    assert_eq!((call.get("cost_usd"), &call["cost_source"]), (None, &json!("unknown")), "{call}");
+    assert_eq!(call["usage_unknown"], json!(true), "{call}");
+}
+
+#[test]
 fn an_attempt_that_timed_out_counts_in_the_journal_with_what_was_set_aside_for_it() {
     let place = Place::new();
     workflow(&place, "{ timeoutMs: 1000 }");

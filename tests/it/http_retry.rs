@@ -91,12 +91,12 @@ fn an_error_inside_a_choice_with_status_200_is_an_error() {
 #[test]
 fn the_services_hints_reach_the_error() {
     let busy = body("rate_limit_error", "slow down");
-    let in_ten = httpdate(SystemTime::now() + Duration::from_secs(30));
+    let in_an_hour = httpdate(SystemTime::now() + Duration::from_hours(1));
     for (header, value, least, most) in [
         ("retry-after-ms", "1500", 1500, 1500),
         ("retry-after", "2", 2000, 2000),
         ("retry-after", "0.5", 500, 500),
-        ("retry-after", in_ten.as_str(), 20_000, 30_000),
+        ("retry-after", in_an_hour.as_str(), 3_000_000, 3_600_000),
     ] {
         let mock = Mock::of(vec![Answer::json(429, &busy).header(header, value)]);
         let got = error(&provider("anthropic", at(mock.url(""))), &prompt("p"));
@@ -156,20 +156,31 @@ fn an_answer_that_is_no_json_is_worth_another_try() {
     let got = error(&provider("openai", at(page.url(""))), &prompt("p"));
     assert_eq!(got.class, ErrorClass::Transport);
     assert_eq!(got.message, "openai answered with what is no JSON: <html>Bad gateway</html>");
-    let half = Mock::of(vec![Answer::text(200, "{\"choices\": [")]);
-    assert_eq!(error(&provider("openai", at(half.url(""))), &prompt("p")).class, ErrorClass::Transport);
+    // What is no answer of the dialect, too; and whatever was worked on may have been charged.
+    for body in ["{\"choices\": [", "{\"choice\": []}", "[]"] {
+        for name in ["openai", "anthropic", "gemini"] {
+            let mock = Mock::of(vec![Answer::text(200, body)]);
+            let failed = ask(&provider(name, at(mock.url(""))), &prompt("p")).unwrap_err();
+            assert_eq!(failed.error.class, ErrorClass::Transport, "{name}: {body}");
+            assert!(failed.charge_nanos.is_some(), "{name}: {body}");
+        }
+    }
     let proxy = Mock::of(vec![Answer::text(502, "<html>Bad gateway</html>")]);
     let got = error(&provider("openai", at(proxy.url(""))), &prompt("p"));
     assert_eq!(got.message, "openai answered 502: a page instead of an answer");
+    assert_eq!(ask(&provider("openai", at(proxy.url(""))), &prompt("p")).unwrap_err().charge_nanos, None);
 }
 
 #[test]
 fn a_service_that_keeps_the_connection_alive_may_take_longer_than_the_read_timeout() {
-    // Five times 400 ms against a read timeout of 1.6 s.
-    let words = ["\n", ": keep-alive\n", "\r\n", ": keep-alive\n\n", " "];
-    let slow = Answer::json(200, &chat("late")).led_by(&words, Duration::from_millis(400));
-    let mock = Mock::of(vec![slow]);
-    let read = Duration::from_millis(1_600);
+    // A word every now and then until the read timeout has passed; only a machine that stands still for all of it would be silent.
+    let read = Duration::from_secs(4);
+    let words = ["\n", ": keep-alive\n", "\r\n", ": keep-alive\n\n", " ", "\n"];
+    let mock = Mock::new(move |seen| {
+        let (over, at) = (read + read / 8, seen.at);
+        let answer = Answer::json(200, &chat("late")).led_by(&words, Duration::ZERO);
+        Answer { chunked: true, ..answer }.held_until(move || at.elapsed() > over)
+    });
     let reply = ask(&impatient_provider("deepseek", at(mock.url("")), read), &prompt("p")).unwrap();
     assert_eq!(reply.answer, ReplyAnswer::Text("late".into()));
 }
@@ -210,8 +221,6 @@ fn one_429_slows_all_siblings() {
         let waited = later.at - seen[0].at;
         assert!(waited >= Duration::from_millis(480), "{waited:?}");
     }
-    // They come one by one, not all at once.
-    assert!(seen[3].at - seen[1].at >= Duration::from_millis(10), "{:?}", seen[3].at - seen[1].at);
 }
 
 #[test]

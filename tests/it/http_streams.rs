@@ -8,55 +8,15 @@ use std::time::Duration;
 use owf::core::environment::Environment;
 use owf::core::outcome::ErrorClass;
 use owf::providers::http::Timeouts;
-use owf::providers::{AttemptRequest, BoxFuture, CallContext, Entry, Progress, Provider, Reply, ToolBox, ToolSpec};
+use owf::providers::{AttemptRequest, BoxFuture, CallContext, Entry, Progress, Reply, ToolBox, ToolSpec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::cli::{Place, printed};
-use crate::support::http_ask::{ask, ask_with, at, made, prompt, provider, runtime, structured};
+use crate::support::dialects::{DIALECTS, entry, of, said as text};
+use crate::support::http_ask::{PATIENT, ask, ask_with, made, prompt, provider, runtime, structured};
 use crate::support::http_mock::{Answer, Mock, Seen};
 use crate::support::http_stream::events;
-
-/// The four dialects: a provider's name, the path below the mock that is its base, kind.
-const DIALECTS: [(&str, &str, Option<&str>); 4] =
-    [("openai", "/v1", None), ("mine", "/v1", Some("openai-responses")), ("anthropic", "", None), ("gemini", "", None)];
-
-fn entry(mock: &Mock, path: &str, kind: Option<&str>) -> Entry {
-    Entry {
-        kind: kind.map(str::to_owned),
-        api_key_env: kind.map(|_| "OPENAI_API_KEY".to_owned()),
-        default_model: Some("m-1".to_owned()),
-        ..at(mock.url(path))
-    }
-}
-
-fn of(name: &str, mock: &Mock) -> Arc<dyn Provider> {
-    let (name, path, kind) = DIALECTS.into_iter().find(|dialect| dialect.0 == name).unwrap();
-    provider(name, entry(mock, path, kind))
-}
-
-/// The answer of a dialect: it thinks, and says a text.
-fn text(name: &str, text: &str) -> Value {
-    match name {
-        "mine" => json!({"status": "completed", "model": "m-1", "output": [{"type": "reasoning", "summary": []},
-            {"type": "message", "content": [{"type": "output_text", "text": text}]}],
-            "usage": {"input_tokens": 100, "input_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10},
-                "output_tokens": 20, "output_tokens_details": {"reasoning_tokens": 5}}}),
-        "anthropic" => json!({"type": "message", "model": "m-1", "content": [{"type": "thinking", "thinking": "hm",
-            "signature": "s"}, {"type": "text", "text": text}], "stop_reason": "end_turn",
-            "usage": {"input_tokens": 30, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 10,
-                "cache_creation": {"ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 4}, "output_tokens": 20}}),
-        "gemini" => json!({"modelVersion": "m-1", "candidates": [{"content": {"role": "model", "parts": [
-            {"text": "hm", "thought": true}, {"text": text}]}, "finishReason": "STOP"}],
-            "usageMetadata": {"promptTokenCount": 100, "cachedContentTokenCount": 60, "candidatesTokenCount": 15,
-                "thoughtsTokenCount": 5}}),
-        _ => {
-            json!({"model": "m-1", "choices": [{"message": {"role": "assistant", "reasoning_content": "hm", "content": text},
-            "finish_reason": "stop"}], "usage": {"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 60,
-                "cache_write_tokens": 10}, "completion_tokens": 20, "completion_tokens_details": {"reasoning_tokens": 5}}})
-        }
-    }
-}
 
 /// The answer of a dialect that calls a tool.
 fn call(name: &str) -> Value {
@@ -310,8 +270,7 @@ fn an_error_before_a_word_was_said_is_not_charged() {
 
 #[test]
 fn a_stream_that_falls_silent_is_given_up_sooner_than_an_answer_that_has_not_begun() {
-    let waits =
-        Timeouts { connect: Duration::from_secs(10), read: Duration::from_mins(10), idle: Duration::from_millis(200) };
+    let waits = Timeouts { idle: Duration::from_millis(200), ..PATIENT };
     for (name, path, kind) in DIALECTS {
         // The rest comes after so long that no one waits for it.
         let mock = Mock::new(move |seen| {
@@ -338,16 +297,17 @@ fn a_stream_that_falls_silent_is_given_up_sooner_than_an_answer_that_has_not_beg
 
 #[test]
 fn an_answer_that_is_complete_counts_although_its_last_word_never_comes() {
-    let waits =
-        Timeouts { connect: Duration::from_secs(10), read: Duration::from_mins(10), idle: Duration::from_millis(200) };
+    let waits = Timeouts { idle: Duration::from_millis(200), ..PATIENT };
     for breaks in [false, true] {
         let mock = Mock::new(move |seen| {
             let mut all = pieces(seen, &text("openai", "a long answer"));
             assert_eq!(all.pop().unwrap().trim(), "data: [DONE]");
+            // In one piece: what is complete comes before anyone can call it silent.
+            let all = all.concat();
             if breaks {
-                return Answer::chunks(all);
+                return Answer::chunks([all]);
             }
-            let mut answer = Answer::chunks(all.into_iter().chain(["data: {}\n\n".to_owned()]));
+            let mut answer = Answer::chunks([all, "data: {}\n\n".to_owned()]);
             answer.parts.last_mut().unwrap().0 = Duration::from_mins(1);
             answer
         });

@@ -159,6 +159,15 @@ fn accept_076_the_turn_cap_is_named_and_a_tools_error_is_told_to_the_model() {
     assert_eq!(call["error"]["class"], "max_turns", "{call}");
     assert_eq!(call["error"]["message"], "the agent used up its 25 turns");
     assert_eq!(call["status"], "provider_failed");
+    // The task of a document fails with it.
+    place.file("flow.yaml", "name: x\ntasks:\n  t: {prompt: Do it, read_scope: src}\n  u: {after: t, prompt: more}\n");
+    let ended = owf(&place, &mock, &["run", "flow.yaml", "--provider", "openai", "--json"]).json();
+    assert_eq!(
+        (&ended["status"], &ended["error"]["message"]),
+        (&json!("failed"), &json!("task `t` failed: the agent used up its 25 turns")),
+        "{ended}"
+    );
+    assert_eq!(mock.seen().len(), 50);
 }
 
 #[test]

@@ -2,49 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use owf::core::budget::Charge;
 use owf::core::call::{Ask, ChatMessage, ChatRole};
 use owf::core::outcome::{CostSource, ErrorClass, Usage};
-use owf::providers::{Entry, Reply, ReplyAnswer};
+use owf::providers::{AttemptRequest, Budgeted, Entry, Reply, ReplyAnswer};
 use serde_json::{Value, json};
 
+use crate::support::dialects::{DIALECTS, entry, said};
 use crate::support::http_ask::{KEY, ask, at, error, prompt, provider, request, structured};
 use crate::support::http_mock::{Answer, Mock, Seen};
-
-/// The four dialects: a provider's name, the path below the mock that is its base, kind.
-const DIALECTS: [(&str, &str, Option<&str>); 4] =
-    [("openai", "/v1", None), ("mine", "/v1", Some("openai-responses")), ("anthropic", "", None), ("gemini", "", None)];
-
-fn entry(mock: &Mock, path: &str, kind: Option<&str>) -> Entry {
-    Entry {
-        kind: kind.map(str::to_owned),
-        api_key_env: kind.map(|_| "OPENAI_API_KEY".to_owned()),
-        default_model: Some("m-1".to_owned()),
-        ..at(mock.url(path))
-    }
-}
-
-/// The answer of a dialect with this text.
-fn said(name: &str, text: &str) -> Value {
-    match name {
-        "mine" => json!({"status": "completed", "model": "m-1", "output": [{"type": "reasoning", "summary": []},
-            {"type": "message", "content": [{"type": "output_text", "text": text}]}],
-            "usage": {"input_tokens": 100, "input_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10},
-                "output_tokens": 20, "output_tokens_details": {"reasoning_tokens": 5}}}),
-        "anthropic" => json!({"type": "message", "model": "m-1", "content": [{"type": "thinking", "thinking": "hm"},
-            {"type": "text", "text": text}], "stop_reason": "end_turn",
-            "usage": {"input_tokens": 30, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 10,
-                "cache_creation": {"ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 4}, "output_tokens": 20}}),
-        "gemini" => json!({"modelVersion": "m-1", "candidates": [{"content": {"role": "model", "parts": [
-            {"text": "hm", "thought": true}, {"text": text}]}, "finishReason": "STOP"}],
-            "usageMetadata": {"promptTokenCount": 100, "cachedContentTokenCount": 60, "candidatesTokenCount": 15,
-                "thoughtsTokenCount": 5}}),
-        _ => {
-            json!({"model": "m-1", "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10},
-                "completion_tokens": 20, "completion_tokens_details": {"reasoning_tokens": 5}}})
-        }
-    }
-}
 
 /// Asks each dialect for `of`, answered with a text; what was sent and what was read, by provider.
 fn each(of: &Ask) -> Vec<(&'static str, Seen, Reply)> {
@@ -143,6 +109,38 @@ fn text_usage_and_model_are_read_each_token_once() {
         assert_eq!(reply.model.as_deref(), Some("m-1"), "{name}");
         // The model is in no price table.
         assert_eq!((reply.cost_nanos, reply.cost_source), (None, CostSource::Unknown), "{name}");
+    }
+}
+
+#[test]
+fn the_bound_of_a_budget_in_each_dialect() {
+    let aside = Charge { tokens: 7_200, ..Charge::default() };
+    let sent = |name: &str, path: &str, kind: Option<&str>, budget: Option<Budgeted>| {
+        let mock = Mock::of(vec![Answer::json(200, &said(name, "hello"))]);
+        let request = AttemptRequest { budget, ..prompt("p") };
+        ask(&provider(name, entry(&mock, path, kind)), &request).unwrap();
+        mock.seen().remove(0).body
+    };
+    let services = DIALECTS.into_iter().chain([("deepseek", "", None), ("openrouter", "", None), ("ollama", "", None)]);
+    let places = [
+        "/max_completion_tokens",
+        "/max_output_tokens",
+        "/max_tokens",
+        "/generationConfig/maxOutputTokens",
+        "/max_tokens",
+        "/max_tokens",
+        "/max_tokens",
+    ];
+    for ((name, path, kind), place) in services.zip(places) {
+        let bound = |budget| sent(name, path, kind, budget).pointer(place).cloned();
+        // The model has no price: cost alone bounds nothing of it.
+        let cost = Budgeted { aside, left_nanos: Some(1_000), limits_tokens: false };
+        let none = (name == "anthropic").then_some(json!(16_000));
+        assert_eq!((bound(None), bound(Some(cost))), (none.clone(), none), "{name}");
+        assert_eq!(bound(Some(Budgeted { limits_tokens: true, ..cost })), Some(json!(7_200)), "{name}");
+        // At least what a request may need by itself.
+        let little = Budgeted { aside: Charge::default(), left_nanos: None, limits_tokens: true };
+        assert_eq!(bound(Some(little)), Some(json!(1_800)), "{name}");
     }
 }
 

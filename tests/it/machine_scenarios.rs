@@ -91,6 +91,8 @@ impl Setup {
             hooks: Vec::new(),
             events: Vec::new(),
             notices: Vec::new(),
+            asks: None,
+            cleanups: Vec::new(),
             budget_base: Charge::default(),
         };
         let journal = vec![(Millis(0), Event::RunCreated { spec: Box::new(spec) })];

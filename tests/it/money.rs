@@ -14,7 +14,7 @@ use crate::support::cli::{Place, Printed, eventually, printed};
 use crate::support::http_mock::{Answer, Mock, Seen};
 
 /// A script of `n` calls at once.
-fn script(n: usize) -> String {
+pub(crate) fn script(n: usize) -> String {
     format!(
         "export const meta = {{ name: 'many', description: 'd' }}\n\
          const all = await owf.parallel([...Array({n}).keys()].map(i => () => owf.agent('Call ' + i + ' {}', {{ label: 'c' + i }})))\n\
@@ -24,7 +24,7 @@ fn script(n: usize) -> String {
 }
 
 /// One with so many tokens in and out, of a model.
-fn answer(model: &str, input: u64, output: u64) -> Value {
+pub(crate) fn answer(model: &str, input: u64, output: u64) -> Value {
     json!({"id": "c1", "model": model, "choices": [{"index": 0, "message": {"role": "assistant", "content": "fine"},
         "finish_reason": "stop"}], "usage": {"prompt_tokens": input, "completion_tokens": output}})
 }
@@ -42,7 +42,7 @@ fn owf(place: &Place, mock: &Mock, args: &[&str]) -> Printed {
     printed(&command.env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1")).output().unwrap())
 }
 
-fn run(place: &Place, mock: &Mock, more: &[&str]) -> Value {
+pub(crate) fn run(place: &Place, mock: &Mock, more: &[&str]) -> Value {
     let printed = owf(place, mock, &[&["run", "many.js", "--provider", "openai", "--json"], more].concat());
     printed.json()
 }
@@ -57,11 +57,12 @@ fn accept_048_a_price_override_is_what_calls_cost_and_an_unknown_model_costs_not
     let table = r#"{"owf_prices":1,"as_of":"2030-01-02","source":"mine","prices":[
         {"provider":"openai","models":["gpt-5.4-mini"],"rates":{"input":1000000000,"output":10000000000}}]}"#;
     place.file("mine.json", table);
-    assert_eq!(owf(&place, &mock, &["prices", "--file", "mine.json"]).code, 0);
+    place.file("older.json", &table.replace("2030", "2029"));
+    assert_eq!(owf(&place, &mock, &["prices", "--file", "older.json"]).code, 0);
     // The table before is kept beside the new one.
-    let again = owf(&place, &mock, &["prices", "--file", "mine.json", "--json"]).json();
+    let again = owf(&place, &mock, &["prices", "--refresh", "--file", "mine.json", "--json"]).json();
     let kept = std::fs::read_to_string(again["previous_path"].as_str().unwrap()).unwrap();
-    assert!(kept.contains("2030-01-02"), "{kept}");
+    assert!(kept.contains("2029-01-02") && !kept.contains("2030-01-02"), "{kept}");
     let mine = run(&place, &mock, &["--model", "gpt-5.4-mini", "--cache-policy", "refresh"]);
     assert_eq!(usage(&mine), (Some(json!(0.002)), json!("estimated")));
     let unknown = run(&place, &mock, &["--model", "gpt-99"]);
@@ -147,8 +148,10 @@ fn an_estimate_says_which_price_it_was_made_with_and_a_later_table_changes_nothi
     let usage = owf(&place, &mock, &["usage", "--json"]).json();
     assert_eq!(usage["total"]["prices_as_of"], json!(["2026-11-27", "2030-01-02"]));
     assert!(text(&["usage"]).ends_with("≈ estimated, prices of 2026-11-27 to 2030-01-02\n"));
-    // A run that takes the answer over pays nothing, so it has no price.
+    // A run that takes the answer over pays nothing, so it has no price, and nothing of it is counted.
     let again = run(&place, &mock, &["--model", "gpt-5.4-mini"]);
+    let counted = |usage: &Value| json!([usage["total"]["runs"], usage["total"]["calls"], usage["total"]["cost_usd"]]);
+    assert_eq!(counted(&owf(&place, &mock, &["usage", "--json"]).json()), counted(&usage));
     let hit = call(again["run_id"].as_str().unwrap());
     assert_eq!((&hit["cost_usd"], hit.get("prices_as_of"), hit.get("price")), (&json!(0), None, None), "{hit}");
 }
@@ -257,94 +260,6 @@ fn what_a_killed_program_used_is_unknown_and_not_nothing() {
     // A budget counts what was set aside for it.
     assert!(view["budget"]["cost_usd"]["spent"].as_f64().unwrap() > 0.01, "{view}");
     assert_eq!((view["usage"].get("cost_usd"), &view["usage"]["cost_source"]), (None, &json!("unknown")), "{view}");
-}
-
-/// A service whose answer has so many tokens, cut where the request says it may have no more; every request takes `input`.
-fn wordy(input: u64, output: u64) -> Mock {
-    Mock::new(move |seen: &Seen| {
-        let bound = seen.body["max_completion_tokens"].as_u64().unwrap_or(u64::MAX);
-        let mut body = answer("gpt-5.4-mini", input, output.min(bound));
-        if bound < output {
-            body["choices"][0]["finish_reason"] = json!("length");
-        }
-        Answer::json(200, &body)
-    })
-}
-
-fn bounds(mock: &Mock) -> Vec<Option<u64>> {
-    mock.seen().iter().map(|seen| seen.body["max_completion_tokens"].as_u64()).collect()
-}
-
-#[test]
-fn an_answer_is_no_longer_than_a_cost_budget_has_set_aside_and_asked_for_again_where_it_has_room() {
-    let place = Place::new();
-    place.file("many.js", &script(1));
-    // Without a budget nothing bounds it.
-    let mock = wordy(200, 5_000);
-    let free = run(&place, &mock, &["--model", "gpt-5.4-mini"]);
-    assert_eq!((&free["output"], bounds(&mock)), (&json!(["done"]), vec![None]));
-    // 1,800 tokens are set aside: 5,000 would pass the budget, and after the first request there is no room for more.
-    let mock = wordy(200, 5_000);
-    let tight =
-        run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.02", "--cache-policy", "refresh"]);
-    assert_eq!((&tight["output"], bounds(&mock)), (&json!(["budget_exhausted"]), vec![Some(1_800)]), "{tight}");
-    let message = tight["gaps"][0]["message"].as_str().unwrap();
-    assert!(message.starts_with("the answer was cut after 1800 tokens, all that was set aside for it"), "{message}");
-    assert_eq!(tight["usage"]["output_tokens"], json!(1_800));
-    assert!(tight["budget"]["cost_usd"]["spent"].as_f64().unwrap() <= 0.02, "{tight}");
-    // With room it is asked for again, longer, and both requests count.
-    let mock = wordy(200, 5_000);
-    let room =
-        run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.1", "--cache-policy", "refresh"]);
-    assert_eq!((&room["output"], bounds(&mock)), (&json!(["done"]), vec![Some(1_800), Some(7_200)]), "{room}");
-    assert_eq!(room["usage"]["output_tokens"], json!(6_800));
-    // With plenty of it it is given room at once.
-    let mock = wordy(200, 5_000);
-    let plenty =
-        run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "5", "--cache-policy", "refresh"]);
-    assert_eq!((&plenty["output"], bounds(&mock)), (&json!(["done"]), vec![Some(7_200)]), "{plenty}");
-}
-
-#[test]
-fn a_bound_that_follows_from_a_budget_is_no_part_of_the_key_and_what_it_cut_is_not_stored() {
-    let place = Place::new();
-    place.file("many.js", &script(1));
-    let mock = wordy(200, 2_500);
-    let cut = run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.015"]);
-    assert_eq!((&cut["output"], mock.seen().len()), (&json!(["budget_exhausted"]), 1), "{cut}");
-    let whole = run(&place, &mock, &["--model", "gpt-5.4-mini"]);
-    assert_eq!((&whole["output"], mock.seen().len()), (&json!(["done"]), 2), "{whole}");
-    // The answer that was given without a bound is the answer under one.
-    let again = run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.015"]);
-    assert_eq!((&again["output"], mock.seen().len()), (&json!(["done"]), 2), "{again}");
-    assert_eq!(again["counts"]["hit"], json!(1), "{again}");
-}
-
-#[test]
-fn claude_is_told_to_stop_at_what_a_cost_budget_leaves_it() {
-    let place = Place::new();
-    let result = json!({"type": "result", "subtype": "success", "is_error": false, "result": "fine", "stop_reason": "end_turn",
-        "total_cost_usd": 0.25, "usage": {"input_tokens": 10, "output_tokens": 5},
-        "modelUsage": {"claude-sonnet-4-6": {"costUSD": 0.25}}});
-    let stub = Stub::printing("claude", "2.1.329 (Claude Code)", &[result], 0);
-    place.file(
-        "two.js",
-        "export const meta = { name: 'two', description: 'd' }\n\
-         return [await agent('First', { tools: [] }), await agent('Second', { tools: [] })]\n",
-    );
-    let args = ["run", "two.js", "--provider", "claude", "--model", "claude-sonnet-4-6", "--json"];
-    let told = || {
-        let argv = stub.argv();
-        let at = argv.iter().position(|arg| arg == "--max-budget-usd");
-        at.map(|at| argv[at + 1].clone())
-    };
-    stub.json(&place, &args);
-    assert_eq!(told(), None, "without a budget there is no stop");
-    let view = stub.json(&place, &[&args[..], &["--budget-cost-usd", "1", "--cache-policy", "refresh"]].concat());
-    assert_eq!((&view["status"], told().as_deref()), (&json!("done"), Some("0.75")), "{view}");
-    // The stop is no part of any key.
-    let again = stub.json(&place, &[&args[..], &["--budget-cost-usd", "2"]].concat());
-    assert_eq!(again["counts"]["hit"], json!(2), "{again}");
 }
 
 #[test]

@@ -51,6 +51,12 @@ fn the_finished_calls_of_a_child_in_flight_are_reused_by_a_new_run() {
     };
     let kid_run = || place.store().children(&run).unwrap().first().map(|c| c.run_id.clone());
     eventually(Duration::from_secs(1), "the first outcome on disk", || kid_run().is_some_and(|k| finished(&k) == 1));
+    // An attempt that is not on disk did not happen, as far as a resume knows: the rule would take the next for the first.
+    let begun = |run: &owf::core::ids::RunId| {
+        let events = place.store().events(run, 0, 1000).unwrap();
+        events.iter().filter(|e| e.event.kind() == "attempt_started").count()
+    };
+    eventually(Duration::from_secs(1), "the second attempt on disk", || kid_run().is_some_and(|k| begun(&k) == 2));
     child.kill().unwrap();
     child.wait().unwrap();
     place.file("edited.js", &PARENT.replace("{child, own", "{edited: true, child, own"));

@@ -43,6 +43,8 @@ pub(crate) fn spec(name: &str) -> RunSpec {
         hooks: Vec::new(),
         events: Vec::new(),
         notices: Vec::new(),
+        asks: None,
+        cleanups: Vec::new(),
         budget_base: Charge::default(),
     }
 }

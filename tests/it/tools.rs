@@ -23,6 +23,7 @@ approval_message = "Deploy it?"
 
 [tools.echo]
 command = ["cat"]
+modes = []
 
 [tools.only_edit]
 command = ["sh", "-c", "echo edited >> ran"]
@@ -124,6 +125,22 @@ tasks:
     );
     assert_eq!(trace(&place), "");
     assert_eq!(place.json(&["approvals", "--json"])["approvals"], json!([]));
+    // In the mode it may be used in, where a person would be asked next, nobody is.
+    let place = self::place("name: x\nmode: edit\ntasks:\n  wrong: {tool: deploy, args: {version: 3}}\n");
+    let view = run(&place);
+    let message =
+        "task `wrong` failed: the arguments of `deploy` break its schema at /version: 3 is not of type \"string\"";
+    assert_eq!(json!([view["status"], view["error"]["message"]]), json!(["failed", message]), "{view}");
+    let types: Vec<Value> = journal(&place).iter().map(|e| e["type"].clone()).collect();
+    assert!(!types.contains(&json!("approval_asked")) && !types.contains(&json!("attempt_started")), "{types:?}");
+    assert_eq!(trace(&place), "");
+}
+
+/// The journal of the latest run.
+fn journal(place: &Place) -> Vec<Value> {
+    let store = place.store();
+    let events = store.events(&store.resolve("latest").unwrap(), 0, 1000).unwrap();
+    events.iter().map(|e| serde_json::to_value(&e.event).unwrap()).collect()
 }
 
 #[test]
@@ -139,6 +156,17 @@ fn accept_098_a_tool_of_another_mode_is_denied_and_never_runs() {
             "done 1: -",
         ]
     );
+    // On record as what it was, and never begun.
+    let events = journal(&denied);
+    let of = |kind: &str| events.iter().filter(|e| e["type"] == kind).collect::<Vec<_>>();
+    let ends: Vec<Value> = of("call_finished")
+        .iter()
+        .map(|e| json!([e["call_id"], e["outcome"]["status"], e["outcome"]["error"]["class"]]))
+        .collect();
+    let denial = |call: u32| json!([call, "denied", "tool_denied"]);
+    assert_eq!(ends, [denial(1), denial(2), json!([3, "done", null])], "{events:?}");
+    let begun: Vec<&Value> = of("attempt_started").iter().map(|e| &e["call_id"]).collect();
+    assert_eq!(begun, [&json!(3)]);
     let none = place(&format!("name: x\n{tasks}"));
     run(&none);
     assert_eq!(told(&none, "a"), "denied 0: `only_edit` may be used in mode edit, repair only; this run has no mode");

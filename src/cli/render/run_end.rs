@@ -213,6 +213,14 @@ fn error_lines(out: &mut String, error: &ErrorView, view: &RunView, term: &Termi
             let _ = writeln!(out, "  hint: owf resume {short} {} N goes on with more{reused}", limit_flag(view));
             return;
         }
+        if error.code == RunErrorCode::TaskFailed.as_str() {
+            // What failed may be the world's fault as well as the document's.
+            let _ = writeln!(
+                out,
+                "  hint: owf resume {short} tries it again{reused}; add --source current for an edited file"
+            );
+            return;
+        }
         let named = view.run.as_ref().is_none_or(|facts| facts.row.script_path.is_some());
         let again = if named { "--source current" } else { "FILE" };
         let _ = writeln!(out, "  hint: fix the file, then owf resume {short} {again}{reused}");

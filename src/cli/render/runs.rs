@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::{Paint, ago, clean, cost, cut_middle, pad, pad_left, plural, width};
-use crate::core::run::RunStatus;
+use crate::core::run::{RunStatus, is_fake};
 use crate::core::time::Millis;
 use crate::engine::view::{RunRow, RunsView};
 
@@ -67,11 +67,14 @@ fn cells(row: &RunRow, now: Millis, long: bool) -> [String; 7] {
 
 /// Who answered: a run whose calls were all programs and tools was not answered by the provider it would have asked.
 fn answered_by(row: &RunRow) -> String {
-    match row.provider.as_str() {
+    let names = row.answerers();
+    let only_fake = names.len() == 1 && names.iter().all(|name| is_fake(name));
+    match names.join(", ").as_str() {
         _ if row.simulated => "FAKE".to_owned(),
-        "fake" if row.status.is_ended() => "-".to_owned(),
-        "fake" => "FAKE".to_owned(),
-        other => clean(other),
+        "" => "-".to_owned(),
+        _ if only_fake && row.status.is_ended() => "-".to_owned(),
+        _ if only_fake => "FAKE".to_owned(),
+        names => clean(names),
     }
 }
 

@@ -33,9 +33,11 @@ pub fn screen(view: &RunView, now: Millis, term: &Terminal) -> String {
         let changed = if facts.source_changed == Some(true) { " (changed since the start)" } else { "" };
         let place = path.map_or_else(|| "   (no file)".to_owned(), |p| format!("   {p}{changed}"));
         let _ = writeln!(out, "workflow: {}{place}", clean(&facts.row.workflow_name));
-        let nobody = facts.row.provider == "fake" && view.status.is_ended() && !view.simulated;
-        let name = if nobody { "-" } else { facts.row.provider.as_str() };
-        let _ = writeln!(out, "provider: {}", provider(name, facts.row.model.as_deref()));
+        let names = facts.row.answerers();
+        let own = names == [facts.row.provider.as_str()];
+        let nobody = names.is_empty() || own && facts.row.provider == "fake" && view.status.is_ended();
+        let name = if nobody && !view.simulated { "-".to_owned() } else { names.join(", ") };
+        let _ = writeln!(out, "provider: {}", provider(&name, facts.row.model.as_deref().filter(|_| own)));
         let at = facts.row.created_at.get(..16).unwrap_or(&facts.row.created_at).replace('T', " ");
         let _ = writeln!(out, "started: {at} by {}, {}", clean(&facts.row.started_by), ago(&facts.row.created_at, now));
         if let Some(owner) = &facts.owner {
@@ -120,6 +122,10 @@ fn calls(view: &RunView) -> String {
 
 fn money(view: &RunView) -> String {
     let usage = &view.usage;
+    let asked = view.simulated || !view.status.is_ended() && view.run.as_ref().is_none_or(|f| f.row.others.is_none());
+    if usage.cost_source == CostSource::Simulated && !asked {
+        return "$0.00 (no agent was asked)".to_owned();
+    }
     if usage.cost_source == CostSource::Simulated {
         return "$0.00 (FAKE answers)".to_owned();
     }

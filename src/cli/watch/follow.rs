@@ -15,7 +15,7 @@ use crate::cli::render::text::{plural, value_text};
 use crate::cli::{Context, Exit, Outcome};
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
-use crate::core::run::{RunStatus, StatusReason};
+use crate::core::run::{RunStatus, StatusReason, is_fake};
 use crate::engine::params::{OutputParams, StatusParams, Until, WaitParams};
 use crate::engine::view::{ResumedHow, RunView, Woke};
 use crate::engine::{RunEnd, RunHandle, Started};
@@ -123,7 +123,7 @@ fn opening(
         (Some(_) | None, _) => {}
     }
     let facts = status(ctx, run_id)?.run;
-    if facts.is_some_and(|f| f.row.provider == "fake") {
+    if facts.is_some_and(|f| f.row.answerers().into_iter().any(is_fake)) {
         ctx.out.note(match before {
             Before::Nothing { unconfigured: true } => {
                 "note: no provider is configured: FAKE answers, good for testing only"

@@ -6,7 +6,7 @@ use crate::core::budget::Limits;
 use crate::core::event::{Event, EventRecord};
 use crate::core::ids::{CallId, RunId};
 use crate::core::outcome::{CacheStatus, CostSource, ErrorClass, Outcome, Usage};
-use crate::core::run::Settings;
+use crate::core::run::{RunSpec, Settings};
 use crate::core::time::Millis;
 use crate::engine::view::Usd;
 
@@ -73,10 +73,14 @@ pub struct Failed {
 pub struct Live {
     /// The run.
     pub run_id: Option<RunId>,
+    /// What it was created as.
+    pub spec: Option<Box<RunSpec>>,
     /// Its workflow.
     pub workflow: String,
     /// The provider of calls that name none.
     pub provider: String,
+    /// The providers that may answer its calls; none = it asks no agent.
+    pub answerers: Vec<String>,
     /// Their model.
     pub model: Option<String>,
     /// Calls at once, when set.
@@ -143,6 +147,7 @@ impl Live {
                 self.workflow.clone_from(&spec.workflow_name);
                 self.phases =
                     spec.phases.iter().map(|t| PhaseTally { title: t.clone(), ..PhaseTally::default() }).collect();
+                self.spec = Some(spec.clone());
                 self.settings(&spec.settings);
             }
             Event::SettingsChanged { settings } => self.settings(settings),
@@ -192,6 +197,7 @@ impl Live {
                 self.phase(title);
             }
             Event::AttemptProgress { .. }
+            | Event::AttemptRaised { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
             | Event::CancelRequested { .. }
@@ -203,6 +209,7 @@ impl Live {
     }
 
     fn settings(&mut self, settings: &Settings) {
+        self.answerers = self.spec.as_ref().map_or_else(Vec::new, |spec| spec.answerers(settings));
         self.provider.clone_from(&settings.provider);
         self.model.clone_from(&settings.model);
         self.concurrency = settings.concurrency;

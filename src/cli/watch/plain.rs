@@ -6,6 +6,7 @@ use super::live::Live;
 use crate::cli::render::text::{clean, cost, cut_middle, duration, kilo, wrap};
 use crate::core::event::{Event, EventRecord, LogLevel};
 use crate::core::outcome::{CacheStatus, CallStatus, Outcome};
+use crate::core::run::is_fake;
 use crate::core::time::Millis;
 use crate::engine::view::Usd;
 
@@ -19,7 +20,7 @@ pub fn lines(record: &EventRecord, live: &Live, home: &str) -> String {
         Event::RunStarted { .. } => {
             let run = live.run_id.as_ref().map(ToString::to_string).unwrap_or_default();
             let by = provider(live);
-            let first = line(record.at, &format!("run {run} {} {by}", clean(&live.workflow)));
+            let first = line(record.at, format!("run {run} {} {by}", clean(&live.workflow)).trim_end());
             return format!("{first}{}", line(record.at, &format!("home {home}")));
         }
         Event::RunPaused { reason, message } => match message {
@@ -75,6 +76,7 @@ pub fn lines(record: &EventRecord, live: &Live, home: &str) -> String {
         Event::RunFinished { .. }
         | Event::CallRequested { .. }
         | Event::AttemptStarted { .. }
+        | Event::AttemptRaised { .. }
         | Event::ToolFinished { .. }
         | Event::Pinned { .. } => {
             return String::new();
@@ -90,12 +92,14 @@ pub(super) fn heartbeat(now: Millis, live: &Live) -> String {
     line(now, &text)
 }
 
-/// `claude/sonnet`, `FAKE`.
+/// `claude/sonnet`, `FAKE`; nothing for a run that asks no agent.
 pub(super) fn provider(live: &Live) -> String {
-    let name = if live.provider == "fake" { "FAKE" } else { live.provider.as_str() };
-    match &live.model {
-        Some(model) => format!("{name}/{model}"),
-        None => name.to_owned(),
+    let names: Vec<String> =
+        live.answerers.iter().map(|name| if is_fake(name) { "FAKE".to_owned() } else { clean(name) }).collect();
+    let model = live.model.as_ref().filter(|_| live.answerers == [live.provider.clone()]);
+    match model {
+        Some(model) => format!("{}/{model}", names.join(", ")),
+        None => names.join(", "),
     }
 }
 

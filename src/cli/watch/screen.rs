@@ -14,7 +14,8 @@ use crate::engine::view::Usd;
 pub fn screen(live: &Live, now: Millis, columns: usize, hint: &str) -> Vec<String> {
     let mut out = Vec::new();
     let run = live.run_id.as_ref().map(ToString::to_string).unwrap_or_default();
-    let head = format!("{}  {}  {run}", cut_middle(&live.workflow, 24), provider(live));
+    let by = Some(provider(live)).filter(|by| !by.is_empty()).map(|by| format!("{by}  ")).unwrap_or_default();
+    let head = format!("{}  {by}{run}", cut_middle(&live.workflow, 24));
     let elapsed = duration(live.started.map_or(0, |at| now.since(at)));
     let elapsed =
         if elapsed.contains('.') { whole_duration(live.started.map_or(0, |at| now.since(at))) } else { elapsed };

@@ -219,8 +219,9 @@ impl RunMachine {
         }
     }
 
-    /// Sets `total` aside for a running attempt in place of what was, so that a budget holds for one of many requests, too. What
-    /// earlier attempts of the call used up stays beside it.
+    /// Sets aside what a running attempt has `used` and what its `next` request may need, in place of what was, so that a budget
+    /// holds for one of many requests, too. What earlier attempts of the call used up stays beside it. Returns what the attempt
+    /// counts for from now on when its owner dies, where that is more than is on record.
     ///
     /// # Errors
     /// Class `budget`: so much is not left. Class `cancelled`: the attempt is over.
@@ -228,24 +229,27 @@ impl RunMachine {
         &mut self,
         call_id: CallId,
         attempt: u32,
-        total: Charge,
+        used: Charge,
+        next: Charge,
         ledger: &mut Ledger,
-    ) -> Result<(), CallError> {
+    ) -> Result<Option<u64>, CallError> {
         if !self.is_running(call_id, attempt) {
             return Err(CallError::new(ErrorClass::Cancelled, "the attempt is over"));
         }
-        let Some(call) = self.call_mut(call_id) else { return Ok(()) };
-        let (used, Some(held)) = (call.charge, &mut call.reserved) else { return Ok(()) };
+        let Some(call) = self.call_mut(call_id) else { return Ok(None) };
+        let (mut spent, Some(held)) = (call.charge, &mut call.reserved) else { return Ok(None) };
+        spent += used;
         let more = Charge {
-            tokens: (used.tokens + total.tokens).saturating_sub(held.tokens),
-            cost_nanos: (used.cost_nanos + total.cost_nanos).saturating_sub(held.cost_nanos),
+            tokens: (spent.tokens + next.tokens).saturating_sub(held.tokens),
+            cost_nanos: (spent.cost_nanos + next.cost_nanos).saturating_sub(held.cost_nanos),
             calls: 0,
         };
-        ledger.raise(more).map_err(|refusal| {
+        ledger.raise(more, spent).map_err(|refusal| {
             CallError::new(ErrorClass::Budget, refusal.message()).throwing("WorkflowBudgetExceededError")
         })?;
         *held += more;
-        Ok(())
+        let is_more = call.real && more.cost_nanos > 0;
+        Ok(is_more.then(|| used.cost_nanos.saturating_add(next.cost_nanos)))
     }
 
     fn start(&mut self, call_id: CallId, reserved: Option<Charge>) {

@@ -68,6 +68,15 @@ pub enum Input {
         /// Why.
         reason: Option<String>,
     },
+    /// More was set aside for a running attempt.
+    Raised {
+        /// The call.
+        call_id: CallId,
+        /// The attempt's number.
+        attempt: u32,
+        /// What it counts for from now on when its owner dies.
+        reserve_nanos: u64,
+    },
     /// A tool of a running attempt is about to change something.
     ToolStarted {
         /// The call.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::core::budget::{Charge, Ledger};
-use crate::core::call::{ApprovalAsk, CallSpec};
+use crate::core::call::{ApprovalAsk, CallKind, CallSpec};
 use crate::core::event::{ApprovalKind, CacheRecord, Event};
 use crate::core::history::History;
 use crate::core::ids::{ApprovalId, CallId, Hash, RunId};
@@ -221,6 +221,11 @@ impl RunMachine {
                     self.emit(Event::PolicyDecided { call_id, policy, verdict, reason });
                 }
             }
+            Input::Raised { call_id, attempt, reserve_nanos } => {
+                if self.is_running(call_id, attempt) {
+                    self.emit(Event::AttemptRaised { call_id, attempt, reserve_nanos });
+                }
+            }
             Input::ToolStarted { call_id, attempt, number, tool, target, args } => {
                 if self.is_running(call_id, attempt) {
                     self.emit(Event::ToolStarted { call_id, attempt, number, tool, target, args });
@@ -263,6 +268,15 @@ impl RunMachine {
     /// What is set aside for a call.
     pub fn reserved(&self, call_id: CallId) -> Charge {
         self.call(call_id).and_then(|c| c.reserved).unwrap_or_default()
+    }
+
+    /// Agent calls that were requested and have yet to start.
+    pub fn yet_to_start(&self) -> u64 {
+        let waits = |call: &&Call| {
+            let on_its_way = matches!(call.state, CallState::Held | CallState::Preparing | CallState::WaitingForPermit);
+            on_its_way && call.spec.kind == CallKind::Agent
+        };
+        self.unsettled.iter().filter_map(|id| self.call(CallId(*id))).filter(waits).count() as u64
     }
 
     /// The request of a call.

@@ -122,6 +122,7 @@ impl Record {
             | Event::RunFinished { .. }
             | Event::ApprovalDecided { .. }
             | Event::AttemptProgress { .. }
+            | Event::AttemptRaised { .. }
             | Event::ToolStarted { .. }
             | Event::ToolFinished { .. }
             | Event::Log { .. }

@@ -1,9 +1,12 @@
 //! Questions to a person, as shown.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
+use crate::core::run::WorkflowKind;
 use crate::core::time::Millis;
 use crate::engine::params::ApprovalsParams;
 use crate::engine::view::{ApprovalRow, ApprovalState, ApprovalsView};
@@ -44,9 +47,9 @@ fn state_now(asked: &store::ApprovalRow, now: Millis) -> ApprovalState {
 }
 
 /// A question as a row. Data that is too long is shown as the beginning of its JSON text.
-pub(super) fn row(asked: &store::ApprovalRow, now: Millis) -> ApprovalRow {
+fn row(asked: &store::ApprovalRow, asks: WorkflowKind, now: Millis) -> ApprovalRow {
     let note = &asked.note;
-    let (approve_means, deny_means) = ApprovalRow::meanings(note.kind);
+    let (approve_means, deny_means) = ApprovalRow::meanings(note.kind, asks);
     let metadata = note.metadata.as_ref().map(|data| {
         let text = data.to_string();
         if text.chars().count() <= TEXT { data.clone() } else { Value::String(clip(&text, TEXT)) }
@@ -73,6 +76,20 @@ pub(super) fn row(asked: &store::ApprovalRow, now: Millis) -> ApprovalRow {
 }
 
 impl Query<'_> {
+    /// Questions as rows.
+    pub(super) fn asked(&self, asked: &[store::ApprovalRow]) -> Result<Vec<ApprovalRow>, Failure> {
+        let mut kinds = HashMap::new();
+        let rows = asked.iter().map(|question| {
+            let kind = match kinds.get(&question.run_id) {
+                Some(kind) => *kind,
+                None => self.store.run(&question.run_id)?.map(|run| run.spec.kind).unwrap_or_default(),
+            };
+            kinds.insert(question.run_id.clone(), kind);
+            Ok(row(question, kind, self.env.now))
+        });
+        rows.collect()
+    }
+
     /// The open questions of a run and of the runs below it, those included whose time has passed unnoticed.
     pub(super) fn pending(&self, run: &RunId, children: &[RunId]) -> Result<Vec<store::ApprovalRow>, Failure> {
         let mut found = self.store.approvals(Some(run), Some(store::ApprovalState::Pending))?;
@@ -112,7 +129,7 @@ impl Query<'_> {
             }
         }
         asked.sort_by_key(|q| q.created_at);
-        let mut rows: Vec<ApprovalRow> = asked.iter().map(|q| row(q, self.env.now)).collect();
+        let mut rows = self.asked(&asked)?;
         rows.retain(|row| row.state == state);
         let mut view = ApprovalsView { approvals: Vec::new(), approvals_total: rows.len() as u64, truncated: false };
         view.truncated = Room::beside(self.env.bound, &view).keep(&mut rows);

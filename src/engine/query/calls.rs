@@ -1,5 +1,6 @@
 //! Calls of a run as rows.
 
+use crate::core::call::CallKind;
 use crate::core::failure::{Code, Failure};
 use crate::core::outcome::{CacheStatus, CostSource, Usage};
 use crate::engine::params::CallsParams;
@@ -34,7 +35,10 @@ impl RowContext {
         // Reused from elsewhere: this run paid nothing, and that is known.
         let elsewhere = call.reused.is_some() || matches!(cache_status, Some(CacheStatus::Hit));
         let ended = call.finished_seq.is_some() && call.provider.is_some();
-        let told = elsewhere || ended || call.usage != Usage::default();
+        // A program that is no agent, a question and the like use no tokens and are not billed.
+        let is_asked = matches!(call.kind, CallKind::Agent | CallKind::Workflow | CallKind::Turn);
+        let used = call.usage != Usage::default() || call.cost_nanos.is_some();
+        let told = used || is_asked && (elsewhere || ended);
         let unknown = call.usage_unknown && !elsewhere;
         let counted = told && !(unknown && call.usage == Usage::default());
         let source = match call.cost_source {

@@ -78,7 +78,7 @@ impl Query<'_> {
             if let Some(output) = &outcome.output {
                 write(to.join("output.json"), &files::pretty(output))?;
             }
-            write(to.join("summary.md"), &files::summary(run, &row.spec, &row.settings, outcome))?;
+            write(to.join("summary.md"), &files::summary(run, &row.spec, row.simulated, outcome))?;
         }
         let written = RunFiles::open(&to).map(|files| files.entries()).unwrap_or_default();
         let path = std::path::absolute(&to).unwrap_or(to).display().to_string();

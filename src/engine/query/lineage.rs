@@ -8,8 +8,9 @@ use crate::core::call::Site;
 use crate::core::event::{CacheRecord, Event};
 use crate::core::failure::Failure;
 use crate::core::ids::{CallId, RunId};
+use crate::core::outcome::CallStatus;
 use crate::engine::workspace_diff;
-use crate::store::{CallFilter, CallRequest, CallRow, RunFilter, RunRow, Store};
+use crate::store::{CallFilter, CallRequest, CallRow, CallState, RunFilter, RunRow, Store};
 
 /// Runs of the chain that are looked at, and older runs of the same workflow.
 const CHAIN: usize = 20;
@@ -128,7 +129,7 @@ impl<'a> Lineage<'a> {
         for earlier in &self.runs {
             let mut most = 0;
             let mut last = None;
-            for found in earlier.like(call) {
+            for found in earlier.same_or_at_site(call) {
                 let Some(request) = self.request(&earlier.run, found.call_id)? else { continue };
                 if request.key != asked.key {
                     continue;
@@ -153,7 +154,10 @@ impl<'a> Lineage<'a> {
     /// place was passed several times.
     pub(super) fn nearest(&self, call: &CallRow, nth: usize) -> Option<Found<'_>> {
         self.runs.iter().find_map(|earlier| {
-            let like = earlier.like(call);
+            // One that was never begun was asked for nothing.
+            let idle = |state| matches!(state, CallState::Ended(CallStatus::Cancelled | CallStatus::Skipped));
+            let begun = |c: &&CallRow| c.attempts > 0 || !idle(c.state);
+            let like: Vec<&CallRow> = earlier.like(call).into_iter().filter(begun).collect();
             let call = like.get(nth).or(like.last()).copied()?;
             Some(Found { run: &earlier.run, chain: earlier.chain, call })
         })
@@ -182,6 +186,17 @@ impl Earlier {
         }
         earlier.calls = calls;
         Ok(earlier)
+    }
+
+    /// Those like it, then the others of its place: of a list in another order the same request has another label.
+    fn same_or_at_site(&self, call: &CallRow) -> Vec<&CallRow> {
+        let mut all = self.like(call);
+        let there = call.site.and_then(|site| self.by_site.get(&site)).into_iter().flatten();
+        let there: Vec<&CallRow> = there.filter_map(|i| self.calls.get(*i)).filter(|c| c.kind == call.kind).collect();
+        let others = there.into_iter().filter(|c| all.iter().all(|known| known.call_id != c.call_id)).take(CANDIDATES);
+        let others: Vec<&CallRow> = others.collect();
+        all.extend(others);
+        all
     }
 
     /// Calls of the same kind made at the same place with the same label, else with the same label (an edit moves places),

@@ -13,7 +13,7 @@ use super::calls::RowContext;
 use super::cursor;
 use super::handle::Query;
 use super::snapshot::Snapshot;
-use super::{approvals, gaps, money, outline, tally, warnings};
+use super::{gaps, money, outline, tally, warnings};
 
 /// Characters that warnings may take, so that they leave room for what they are about.
 const NOTICES: usize = 3_000;
@@ -106,7 +106,7 @@ impl Query<'_> {
         view.next = "x".repeat(260);
         let mut notices = std::mem::take(&mut view.warnings);
         let mut room = Room::beside(bound, &view);
-        view.approvals = asked.iter().map(|q| approvals::row(q, self.env.now)).collect();
+        view.approvals = self.asked(&asked)?;
         view.truncated |= room.keep(&mut view.approvals);
         room.keep_within(NOTICES, &mut notices);
         view.warnings = notices;

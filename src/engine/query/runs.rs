@@ -56,6 +56,7 @@ impl Query<'_> {
             workflow_name: bound.clip(&row.spec.workflow_name, 80),
             provider: row.settings.provider.clone(),
             model: row.settings.model.clone(),
+            others: Some(row.spec.answerers(&row.settings)).filter(|names| *names != [row.settings.provider.clone()]),
             simulated: row.simulated,
             created_at: row.created_at.rfc3339(),
             started_at: row.started_at.map(Millis::rfc3339),
@@ -139,7 +140,8 @@ impl Query<'_> {
     /// What the store says.
     pub(crate) fn approval(&self, run: &RunId, id: ApprovalId) -> Result<Option<ApprovalRow>, Failure> {
         let all = self.store.approvals(Some(run), None)?;
-        Ok(all.iter().find(|asked| asked.note.approval_id == id).map(|q| super::approvals::row(q, self.env.now)))
+        let found = all.into_iter().find(|asked| asked.note.approval_id == id);
+        Ok(self.asked(found.as_slice())?.pop())
     }
 }
 

@@ -63,6 +63,8 @@ pub(super) fn spec(workflow: &str) -> RunSpec {
         hooks: Vec::new(),
         events: Vec::new(),
         notices: Vec::new(),
+        asks: None,
+        cleanups: Vec::new(),
         budget_base: crate::core::budget::Charge::default(),
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::core::call::{Decider, Decision};
 use crate::core::event::ApprovalKind;
 use crate::core::ids::RunId;
+use crate::core::run::WorkflowKind;
 
 /// Where a question stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -85,12 +86,22 @@ pub struct ApprovalRow {
 }
 
 impl ApprovalRow {
-    /// What approving and denying lead to, by kind.
-    pub fn meanings(kind: ApprovalKind) -> (&'static str, &'static str) {
-        match kind {
-            ApprovalKind::Approve => ("the script goes on", "owf.approve() returns {decision: \"deny\"}"),
-            ApprovalKind::Tool => ("the tool runs", "the tool does not run: its call is denied"),
-            ApprovalKind::Repeat => ("the call runs again", "the call is skipped: the script gets null"),
+    /// What approving and denying lead to, by kind and by what asks.
+    pub fn meanings(kind: ApprovalKind, asks: WorkflowKind) -> (&'static str, &'static str) {
+        match (kind, asks) {
+            (ApprovalKind::Approve, WorkflowKind::Script) => {
+                ("the script goes on", "owf.approve() returns {decision: \"deny\"}")
+            }
+            (ApprovalKind::Approve, WorkflowKind::Document) => {
+                ("the task goes on", "the task fails, or takes its route `deny`")
+            }
+            (ApprovalKind::Tool, _) => ("the tool runs", "the tool does not run: its call is denied"),
+            (ApprovalKind::Repeat, WorkflowKind::Script) => {
+                ("the call runs again", "the call is skipped: the script gets null")
+            }
+            (ApprovalKind::Repeat, WorkflowKind::Document) => {
+                ("the call runs again", "the call is skipped: its task fails")
+            }
         }
     }
 }

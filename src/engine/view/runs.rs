@@ -27,6 +27,9 @@ pub struct RunRow {
     /// The model of calls that name none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The providers that may answer its calls, when its own is not one of them; an empty list = it asks no agent.
+    #[serde(skip)]
+    pub others: Option<Vec<String>>,
     /// Whether an answer was generated.
     pub simulated: bool,
     /// When it was created.
@@ -61,6 +64,14 @@ pub struct RunRow {
     /// The run whose calls it reuses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed_from: Option<RunId>,
+}
+
+impl RunRow {
+    /// The providers that may answer its calls; none = it asks no agent.
+    pub fn answerers(&self) -> Vec<&str> {
+        let own = || vec![self.provider.as_str()];
+        self.others.as_ref().map_or_else(own, |others| others.iter().map(String::as_str).collect())
+    }
 }
 
 /// The process that executes a run.

@@ -194,8 +194,15 @@ fn facts(plan: &Plan, meta: Meta, text: String) -> Script {
         models_named: Vec::new(),
         agent_types_named: Vec::new(),
         workflows_named: Vec::new(),
+        asks: None,
         policies: plan.policies.clone(),
     };
+    // A child or a tool may ask whoever it likes.
+    let named = plan.tasks.iter().all(|task| match &task.kind {
+        Kind::Agent { ask, .. } => ask.provider.is_some(),
+        Kind::Workflow { .. } | Kind::Tool { .. } => false,
+        Kind::Command(_) | Kind::Expr { .. } | Kind::Approval => true,
+    });
     let declared = plan.inputs.as_ref().and_then(|s| s.get("properties")).and_then(Value::as_object);
     // Those with a default need not be given.
     let asked = declared.into_iter().flatten().filter(|(_, schema)| schema.get("default").is_none());
@@ -240,6 +247,7 @@ fn facts(plan: &Plan, meta: Meta, text: String) -> Script {
             Kind::Command(_) | Kind::Tool { .. } | Kind::Expr { .. } | Kind::Approval => {}
         }
     }
+    script.asks = named.then(|| script.providers_named.clone());
     script
 }
 

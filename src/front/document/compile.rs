@@ -98,8 +98,8 @@ pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option
         plan.tasks.push(task);
     }
     for name in plan.tasks.iter().flat_map(|task| &task.cleanup) {
-        if !plan.policies.hooks.contains(name) {
-            plan.policies.hooks.push(name.clone());
+        if !plan.policies.cleanups.contains(name) {
+            plan.policies.cleanups.push(name.clone());
         }
     }
     if report.failed() && plan.tasks.len() != written.len() {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use minijinja::Value;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::inputs;
 use super::plan::{Command, Kind, Outputs, Plan};
 use super::progress::{End, Progress, Stand};
+use super::shared::Shared;
 use super::template::{Template, from_json};
 use super::values::{Names, TaskResult};
 use crate::core::call::{Ask, CallKind, CallSpec, ChatMessage, OnceAsk, WorkflowAsk, WorkflowTarget};
@@ -56,7 +57,7 @@ pub struct DocumentDriver {
     pub(super) config: DocumentConfig,
     pub(super) input: Value,
     pub(super) run: Value,
-    pub(super) state: Map<String, Json>,
+    pub(super) state: Shared,
     pub(super) state_check: Option<jsonschema::Validator>,
     pub(super) tasks: Vec<Progress>,
     roles: Vec<Role>,
@@ -139,7 +140,7 @@ impl DocumentDriver {
         let tasks = plan.tasks.iter().map(Progress::of).collect();
         let state_check = plan.state_schema.as_ref().and_then(|s| inputs::validator(s).ok());
         Self {
-            state: plan.state.clone(),
+            state: Shared::of(plan.state.clone()),
             state_check,
             input: Value::UNDEFINED,
             run: from_json(&run),
@@ -242,7 +243,7 @@ impl DocumentDriver {
         let names = Names {
             results: &results,
             input: &self.input,
-            state: &self.state,
+            state: self.state.now(),
             run: &self.run,
             item: progress.zip(item).and_then(|(p, i)| p.items.get(i)).map(from_json),
             looped: progress.map(Progress::looped),

@@ -72,6 +72,7 @@ impl DocumentDriver {
             Word::Skip => {
                 let written = &self.plan.tasks[task];
                 let end = if written.skip_dependents { End::SkippedAll } else { End::Skipped { to: written.next } };
+                self.unwrite(task);
                 self.skip(task, end, &format!("it skipped itself{why}"));
             }
             Word::Fail => {
@@ -89,6 +90,7 @@ impl DocumentDriver {
                     return true;
                 }
                 progress.again(result.value.clone(), reason);
+                self.unwrite(task);
                 self.log(LogLevel::Info, format!("{id}: is done again{why}"), json!({"task": id, "outcome": "retry"}));
                 match self.wait_ms(task) {
                     0 => self.queue(task),

@@ -80,7 +80,16 @@ impl Builder<'_, '_, '_, '_> {
                         Some(near) => format!("there is no agent `{name}`; did you mean `{near}`?"),
                         None => format!("there is no agent `{name}`"),
                     };
-                    self.error("agent", "unknown_agent", message);
+                    let hint = if known.is_empty() {
+                        "without `agent` the run's own provider is asked; `agents` says who else there is".to_owned()
+                    } else {
+                        let mut known = known;
+                        known.sort();
+                        known.dedup();
+                        format!("`agents` has {}", known.join(", "))
+                    };
+                    let at = self.at("agent");
+                    self.report.hinted(at, "unknown_agent", message, hint);
                 }
                 found.unwrap_or_default()
             }
@@ -145,6 +154,11 @@ impl Builder<'_, '_, '_, '_> {
             OutputsForm::One(name) => vec![name],
             OutputsForm::Many(names) => names,
             OutputsForm::Found(types::Outputs { pattern: Some(pattern), from: None }) => {
+                if !pattern.contains("{{") && !stays_below(&pattern) {
+                    let message =
+                        format!("an output must stay in the workspace: a pattern without `..`, not `{pattern}`");
+                    self.error("outputs", "bad_path", message);
+                }
                 return Some(Outputs::Pattern(self.compiled("outputs", Template::text(&pattern))));
             }
             OutputsForm::Found(types::Outputs { pattern: None, from: Some(from) }) => return Some(Outputs::From(from)),
@@ -212,6 +226,13 @@ impl Builder<'_, '_, '_, '_> {
         }
         if written.args.is_some() && written.workflow.is_none() && !is_tool {
             self.error("args", "misplaced", "`args` belongs to a task with a `workflow` or `tool`");
+        }
+        if let Some(types::ApprovalForm::Full(approval)) = &written.approval
+            && approval.on_timeout.is_some()
+            && approval.timeout.is_none()
+        {
+            let message = "`on_timeout` needs `timeout`: without it the question never expires";
+            self.error("approval", "misplaced", message);
         }
         if matches!(kind, Kind::Approval) && written.approval.is_some() {
             for (key, given) in [("for_each", written.for_each.is_some()), ("until", written.until.is_some())] {

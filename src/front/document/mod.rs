@@ -15,6 +15,7 @@ mod progress;
 mod refs;
 mod report;
 mod shape;
+mod shared;
 mod template;
 mod travel;
 mod types;

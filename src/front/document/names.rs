@@ -51,8 +51,46 @@ pub(super) fn check_refs(plan: &mut Plan, template: &Template, place: Place, nod
             }
             _ => common(plan, found, &own),
         };
-        tell(problem, found, node, report);
+        let here = ROOTS.iter().filter(|root| match **root {
+            "item" => place.item,
+            "loop" => place.looped,
+            "output" => place.output,
+            _ => true,
+        });
+        let hint = problem.as_ref().and_then(|(code, _)| hint(plan, code, found, here.copied().collect()));
+        tell(problem, hint, found, node, report);
     }
+}
+
+/// What to write instead of a path that leads nowhere.
+fn hint(plan: &Plan, code: &str, found: &Ref, here: Vec<&str>) -> Option<String> {
+    match code {
+        "unknown_task" => Some(tasks_hint(plan)),
+        "unknown_input" => {
+            let properties = plan.inputs.as_ref()?.get("properties").and_then(Value::as_object);
+            let names: Vec<&str> = properties.into_iter().flat_map(|p| p.keys()).map(String::as_str).collect();
+            let name = found.path.first()?;
+            Some(match names[..] {
+                [] => format!("`inputs` is a JSON Schema: inputs: {{properties: {{{name}: {{type: string}}}}}}"),
+                _ => format!("declared are {}", names.join(", ")),
+            })
+        }
+        "unknown_name" if found.root.starts_with("secret") => {
+            Some("a secret is in the environment of the program, $NAME; no text ever holds it".to_owned())
+        }
+        "unknown_name" if !ROOTS.contains(&found.root.as_str()) => {
+            let quoted = if found.path.is_empty() { "; in an expression a text stands in quotes" } else { "" };
+            Some(format!("names here: {}{quoted}", here.join(", ")))
+        }
+        _ => None,
+    }
+}
+
+/// The tasks there are, as far as they fit on a line.
+pub(super) fn tasks_hint(plan: &Plan) -> String {
+    let ids: Vec<&str> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
+    let more = if ids.len() > 12 { ", ..." } else { "" };
+    format!("tasks are {}{more}", ids[..ids.len().min(12)].join(", "))
 }
 
 /// Reports every path of the result that leads nowhere.
@@ -66,11 +104,19 @@ pub(super) fn check_result(plan: &mut Plan, template: &Template, node: &Node, re
             "item" | "loop" | "output" => Some(("unknown_name", format!("`{}` is there only in a task", found.root))),
             _ => common(plan, found, "result"),
         };
-        tell(problem, found, node, report);
+        let here = ROOTS.iter().copied().filter(|root| !["item", "loop", "output"].contains(root)).collect();
+        let hint = problem.as_ref().and_then(|(code, _)| hint(plan, code, found, here));
+        tell(problem, hint, found, node, report);
     }
 }
 
-fn tell(problem: Option<(&'static str, String)>, found: &Ref, node: &Node, report: &mut Report<'_>) {
+fn tell(
+    problem: Option<(&'static str, String)>,
+    hint: Option<String>,
+    found: &Ref,
+    node: &Node,
+    report: &mut Report<'_>,
+) {
     if let Some((code, message)) = problem {
         let lines = match &node.data {
             Data::Text(text) => text.matches('\n').count() + 1,
@@ -80,7 +126,7 @@ fn tell(problem: Option<(&'static str, String)>, found: &Ref, node: &Node, repor
             Some(first) => format!("{}.{first}", found.root),
             None => found.root.clone(),
         };
-        report.error(report.seek(node.at, &needle, lines), code, message);
+        report.maybe_hinted(report.seek(node.at, &needle, lines), code, message, hint);
     }
 }
 

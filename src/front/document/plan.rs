@@ -47,7 +47,7 @@ pub struct Plan {
 impl From<&Document> for Policies {
     fn from(document: &Document) -> Self {
         let (hooks, events) = (document.hooks.clone(), document.events.clone());
-        Self { hooks, events, metadata: document.metadata.clone() }
+        Self { hooks, cleanups: Vec::new(), events, metadata: document.metadata.clone() }
     }
 }
 

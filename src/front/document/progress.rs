@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 use super::driver::{DocumentDriver, Role};
 use super::plan::{Kind, Target, Task};
 use super::template::{Template, from_json, json_text};
+use super::travel::Back;
 use super::types::OnFailure;
 use super::values::TaskResult;
 use crate::core::call::{ApprovalAsk, Ask, CallKind, Decision};
@@ -78,8 +79,6 @@ pub(super) struct Progress {
     pub(super) feedback: Option<String>,
     /// What it gave last, and how many times in a row.
     same: (String, u32),
-    /// What the state was before it wrote to it.
-    undo: Vec<(String, Option<Json>)>,
 }
 
 impl Progress {
@@ -107,7 +106,6 @@ impl Progress {
             previous: None,
             feedback: None,
             same: (String::new(), 0),
-            undo: Vec::new(),
         }
     }
 
@@ -336,7 +334,7 @@ impl DocumentDriver {
                     message,
                     json!({"task": written.id, "retry_task": retried, "feedback": feedback}),
                 );
-                return self.go_back(guard.retry, Some(feedback));
+                return self.go_back(guard.retry, Back::Guard { by: task, feedback });
             };
             return self.fail_done(task, call, &format!("the guard is not content, and {why}: {feedback}"));
         }
@@ -380,7 +378,7 @@ impl DocumentDriver {
                         return self.fail_done(task, call, &message);
                     }
                     self.log_route(&written.id, key, &id);
-                    return self.go_back(to, None);
+                    return self.go_back(to, Back::Route { by: task });
                 }
                 let id = target.id.clone();
                 self.log_route(&written.id, key, &id);
@@ -407,26 +405,24 @@ impl DocumentDriver {
             let value = self.eval(template, Some(task), None, Some(result));
             writes.push((key.clone(), value.map_err(|message| format!("`set.{key}`: {message}"))?));
         }
-        let before = self.state.clone();
-        for (key, value) in writes {
-            let old = self.state.insert(key.clone(), value);
-            self.tasks[task].undo.push((key, old));
-        }
         if let Some(check) = &self.state_check {
-            let now = Json::Object(self.state.clone());
-            let broken = check.iter_errors(&now).next().map(|error| {
+            let mut next = self.state.now().clone();
+            next.extend(writes.iter().cloned());
+            if let Some(error) = check.iter_errors(&Json::Object(next)).next() {
                 let at = error.instance_path().to_string();
-                format!(
-                    "`set` breaks the schema of the state{}: {error}",
-                    if at.is_empty() { at } else { format!(" at {at}") }
-                )
-            });
-            if let Some(message) = broken {
-                self.state = before;
-                return Err(message);
+                let at = if at.is_empty() { at } else { format!(" at {at}") };
+                return Err(format!("`set` breaks the schema of the state{at}: {error}"));
             }
         }
+        self.state.write(task, writes);
         Ok(())
+    }
+
+    /// Takes back what a task wrote to the state in this pass.
+    pub(super) fn unwrite(&mut self, task: usize) {
+        if !self.plan.tasks[task].set.is_empty() {
+            self.state.take_back(task);
+        }
     }
 
     /// Fails a task whose calls do not show it.
@@ -441,12 +437,7 @@ impl DocumentDriver {
 
     /// A task has failed; its writes are taken back.
     fn fail(&mut self, task: usize, status: CallStatus, call_id: Option<CallId>, message: &str) {
-        for (key, old) in std::mem::take(&mut self.tasks[task].undo).into_iter().rev() {
-            match old {
-                Some(old) => drop(self.state.insert(key, old)),
-                None => drop(self.state.shift_remove(&key)),
-            }
-        }
+        self.unwrite(task);
         let written = &self.plan.tasks[task];
         let (id, at, next) = (written.id.clone(), written.at, written.next);
         let kept = self.tasks[task].result.take().filter(|_| status == CallStatus::Failed);
@@ -507,7 +498,7 @@ fn objection(result: &TaskResult) -> Option<String> {
     refused.then(feedback)
 }
 
-fn brief(value: &Json) -> String {
+pub(super) fn brief(value: &Json) -> String {
     clipped(&json_text(value))
 }
 

@@ -23,6 +23,14 @@ impl<'s> Report<'s> {
         self.add(Severity::Error, at, code, message.into());
     }
 
+    /// The same, with what to do about it where something is known.
+    pub(super) fn maybe_hinted(&mut self, at: At, code: &str, message: impl Into<String>, hint: Option<String>) {
+        match hint {
+            Some(hint) => self.hinted(at, code, message, hint),
+            None => self.error(at, code, message),
+        }
+    }
+
     /// The same, with what to do about it.
     pub(super) fn hinted(&mut self, at: At, code: &str, message: impl Into<String>, hint: String) {
         let before = self.found.len();

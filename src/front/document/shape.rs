@@ -24,8 +24,10 @@ pub fn schema() -> Value {
     schema
 }
 
+static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
+
 static VALIDATOR: LazyLock<Option<Validator>> =
-    LazyLock::new(|| jsonschema::options().should_validate_formats(false).offline().build(&schema()).ok());
+    LazyLock::new(|| jsonschema::options().should_validate_formats(false).offline().build(&SCHEMA).ok());
 
 /// Reports every place where the tree breaks the schema.
 pub(super) fn check(root: &Node, report: &mut Report<'_>) -> Option<Value> {
@@ -80,7 +82,9 @@ fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
         }
         Kind::Required { property } => {
             let property = property.as_str().unwrap_or_default();
-            report.error(at, "missing_field", format!("{what} needs `{property}`"));
+            let hint = part(error, &format!("/properties/{property}")).and_then(|s| s.get("description"));
+            let hint = hint.and_then(Value::as_str).map(|text| format!("{property}: {text}"));
+            report.maybe_hinted(at, "missing_field", format!("{what} needs `{property}`"), hint);
         }
         Kind::AnyOf { context } => {
             // The alternative that has the right type is the one that was meant.
@@ -95,12 +99,17 @@ fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
                     let kinds: Vec<String> =
                         context.iter().flatten().filter(|e| wrong_type(e)).map(type_words).collect();
                     let message = format!("{what} must be {}, not {}", kinds.join(" or "), sort(node));
-                    report.error(node.at, "wrong_type", message);
+                    report.maybe_hinted(node.at, "wrong_type", message, meant_by(error));
                 }
             }
         }
         Kind::Type { .. } => {
-            report.error(node.at, "wrong_type", format!("{what} must be {}, not {}", type_words(error), sort(node)));
+            let is = match (&node.data, type_words(error).as_str()) {
+                (Data::Number(_), "a whole number") => node.to_value().to_string(),
+                _ => sort(node).to_owned(),
+            };
+            let message = format!("{what} must be {}, not {is}", type_words(error));
+            report.maybe_hinted(node.at, "wrong_type", message, meant_by(error));
         }
         Kind::OneOfNotValid { context } => {
             let words = context.iter().flatten().filter_map(|e| match e.kind() {
@@ -143,29 +152,51 @@ fn not_one_of(what: &str, words: &[String], node: &Node) -> String {
     format!("{what} must be one of {}, not {got}{hint}", words.join(", "))
 }
 
-/// The properties of the object schema that an unknown one was found by.
-fn known_properties(error: &ValidationError<'_>) -> Vec<String> {
+/// What stands below the schema that an error was found by.
+fn part(error: &ValidationError<'_>, below: &str) -> Option<&'static Value> {
     let pointer = error.schema_path().to_string();
     let above = pointer.rsplit_once('/').map_or("", |(above, _)| above);
-    let schema = schema();
-    let properties = schema.pointer(above).and_then(|s| s.get("properties")).and_then(Value::as_object);
+    SCHEMA.pointer(&format!("{above}{below}"))
+}
+
+/// The properties of the object schema that an unknown one was found by.
+fn known_properties(error: &ValidationError<'_>) -> Vec<String> {
+    let properties = part(error, "/properties").and_then(Value::as_object);
     properties.map(|map| map.keys().cloned().collect()).unwrap_or_default()
 }
 
-fn type_words(error: &ValidationError<'_>) -> String {
-    let word = |kind: &str| match kind {
-        "string" => "a text".to_owned(),
-        "array" => "a list".to_owned(),
-        "object" => "a map".to_owned(),
-        "boolean" => "true or false".to_owned(),
-        "integer" => "a whole number".to_owned(),
-        "number" => "a number".to_owned(),
-        other => other.to_owned(),
-    };
+/// What a place holds: what is said of it in the schema, and its fields where it is a map.
+fn meant_by(error: &ValidationError<'_>) -> Option<String> {
+    let schema = part(error, "")?;
+    let text = schema.get("description").and_then(Value::as_str).map(|text| text.trim_end_matches('.').to_owned());
+    let forms = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten().chain([schema]);
+    let fields = { forms }.find_map(|form| form.get("properties")?.as_object());
+    let fields = fields.map(|map| {
+        let names: Vec<&str> = map.keys().map(String::as_str).collect();
+        format!("its fields are {}", names.join(", "))
+    });
+    let all: Vec<String> = [text, fields].into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// A type of JSON Schema in the words of people.
+pub(super) fn words_of(kind: &str) -> &str {
+    match kind {
+        "string" => "a text",
+        "array" => "a list",
+        "object" => "a map",
+        "boolean" => "true or false",
+        "integer" => "a whole number",
+        "number" => "a number",
+        other => other,
+    }
+}
+
+pub(super) fn type_words(error: &ValidationError<'_>) -> String {
     match error.kind() {
-        Kind::Type { kind: TypeKind::Single(one) } => word(one.as_str()),
+        Kind::Type { kind: TypeKind::Single(one) } => words_of(one.as_str()).to_owned(),
         Kind::Type { kind: TypeKind::Multiple(many) } => {
-            many.iter().map(|one| word(one.as_str())).collect::<Vec<_>>().join(" or ")
+            many.iter().map(|one| words_of(one.as_str())).collect::<Vec<_>>().join(" or ")
         }
         _ => "something else".to_owned(),
     }

@@ -218,6 +218,15 @@ fn reason(error: &Error) -> String {
     }
 }
 
+/// Why a text cannot be read; with the mark that somebody may not have meant.
+fn unread(error: &Error) -> String {
+    let reason = reason(error);
+    if reason.contains("end of comment") {
+        return format!("{reason}: `{{#` begins a comment of the template; {{{{ '{{#' }}}} stands for the characters");
+    }
+    reason
+}
+
 fn edited(source: &str, mut edits: Vec<(usize, usize, &'static str)>) -> String {
     edits.sort_unstable();
     edits.dedup();
@@ -252,7 +261,7 @@ impl Template {
         }
         let source = unescaped(source);
         let tree = parse(&source, "template", syntax());
-        let tree = tree.map_err(|error| vec![reason(&error)])?;
+        let tree = tree.map_err(|error| vec![unread(&error)])?;
         let mut walk = Walk::default();
         walk.stmt(&tree);
         let Found { refs, problems, edits } = walk.found;

@@ -6,6 +6,14 @@ use super::values::TaskResult;
 use crate::core::op::Op;
 use crate::core::outcome::{CallStatus, ErrorClass};
 
+/// Why tasks begin anew.
+pub(super) enum Back {
+    /// A guard was not content, and said why.
+    Guard { by: usize, feedback: String },
+    /// A task's route led back.
+    Route { by: usize },
+}
+
 impl DocumentDriver {
     /// Tells every new end to what comes after it.
     pub(super) fn spread(&mut self) {
@@ -135,8 +143,10 @@ impl DocumentDriver {
         }
     }
 
-    /// Goes back to a task: it and everything after it begins anew.
-    pub(super) fn go_back(&mut self, to: usize, feedback: Option<String>) {
+    /// Goes back to a task: it and everything after it begins anew. When a route led back, what these tasks wrote to the state stays, as
+    /// loops count with it; after a guard it is taken back, as what they did was judged a failure. What the one who led back wrote
+    /// stays: it has judged. What had not ended never counts.
+    pub(super) fn go_back(&mut self, to: usize, why: Back) {
         let mut again = vec![false; self.tasks.len()];
         let mut open = vec![to];
         let mut all = Vec::new();
@@ -154,13 +164,25 @@ impl DocumentDriver {
         for task in &all {
             let calls = std::mem::take(&mut self.tasks[*task].calls);
             self.ops.extend(calls.into_iter().map(Op::Cancel));
+            let stays = match &why {
+                Back::Guard { by, .. } => by == task,
+                Back::Route { by } => by == task || matches!(self.tasks[*task].stand, Stand::Ended(_)),
+            };
+            match stays {
+                true if self.plan.tasks[*task].set.is_empty() => {}
+                true => self.state.keep(*task),
+                false => self.unwrite(*task),
+            }
             self.take_back(*task);
         }
         for task in all {
             self.recount(task);
         }
         self.tasks[to].gate_open = true;
-        self.tasks[to].feedback = feedback;
+        self.tasks[to].feedback = match why {
+            Back::Guard { feedback, .. } => Some(feedback),
+            Back::Route { .. } => None,
+        };
         self.consider(to);
     }
 

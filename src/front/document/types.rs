@@ -314,7 +314,8 @@ pub(super) struct Task {
     /// How often the task may be run when routes or a guard lead back to it.
     #[schemars(range(min = 1, max = 1000))]
     pub max_visits: Option<u32>,
-    /// Writes to the state: key to value with templates, in which `output` is what the task gave.
+    /// Writes to the state: key to value with templates, in which `output` is what the task gave. Taken back when the task fails
+    /// or a guard has it run again; kept when a route leads back.
     pub set: Option<Map<String, Value>>,
     /// An expression over `output`: ok, skip, cancel (ends the run), fail or retry; or an object with `outcome` and `reason`.
     pub outcome: Option<String>,
@@ -359,8 +360,10 @@ pub(super) enum OutputsForm {
 #[serde(deny_unknown_fields)]
 pub(super) struct Outputs {
     /// `*` within a name, `**` across names, `?` for one character; without a slash in every directory.
+    #[schemars(length(min = 1))]
     pub pattern: Option<String>,
     /// Where the result names them: names and numbers, joined by dots.
+    #[schemars(length(min = 1))]
     pub from: Option<String>,
 }
 
@@ -465,7 +468,7 @@ pub(super) enum Speaker {
 #[serde(untagged)]
 pub(super) enum ApprovalForm {
     /// The question alone.
-    Message(String),
+    Message(#[schemars(length(min = 1))] String),
     /// With everything about it.
     Full(Approval),
 }
@@ -475,6 +478,7 @@ pub(super) enum ApprovalForm {
 #[serde(deny_unknown_fields)]
 pub(super) struct Approval {
     /// The question: a text with templates.
+    #[schemars(length(min = 1))]
     pub message: String,
     /// What a person should see with it: a value with templates in it.
     pub metadata: Option<Value>,

@@ -103,6 +103,7 @@ fn script(text: &str, program: &Program<'_>, declared: &Declared, tree: &Tree<'_
         models_named: facts.models_named,
         agent_types_named: facts.agent_types_named,
         workflows_named: facts.workflows_named,
+        asks: None,
         policies: super::plan::Policies::default(),
     })
 }

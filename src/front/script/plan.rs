@@ -60,6 +60,9 @@ pub struct Script {
     pub agent_types_named: Vec<String>,
     /// Child workflows that are named literally, in order of appearance, each once.
     pub workflows_named: Vec<WorkflowTarget>,
+    /// The providers that the calls of a document name, where every one of them does; none = the run's own may be asked, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Vec<String>>,
     /// What a document says about policies; nothing for a script.
     #[serde(default)]
     pub policies: Policies,
@@ -71,6 +74,9 @@ pub struct Policies {
     /// Configured hooks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<String>,
+    /// Configured cleanups that its tasks name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleanups: Vec<String>,
     /// Configured event sinks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,

@@ -192,7 +192,14 @@ mod tests {
                 "old": {"$ref": "#/definitions/old"},
                 "named": {"$ref": "#anchor"}
             },
-            "$defs": {"node": {"oneOf": [{"type": "string", "minLength": 1}, {"type": "integer", "maximum": 9}]}},
+            "$defs": {"node": {"oneOf": [
+                {"type": "string", "minLength": 1, "maxLength": 9, "pattern": "^a"},
+                {"type": "integer", "minimum": 1, "maximum": 9, "multipleOf": 2},
+                {"type": "number", "exclusiveMinimum": 1, "exclusiveMaximum": 9},
+                {"type": "array", "items": {"const": 1}, "minItems": 1, "maxItems": 9, "uniqueItems": true},
+                {"type": "object", "minProperties": 1, "maxProperties": 9, "patternProperties": {"^a": {}}},
+                {"allOf": [{"not": {"enum": [1]}}], "if": {}, "then": {}, "else": {}}
+            ]}},
             "definitions": {"old": {"type": "string"}}
         });
         let mut expected = schema.clone();

@@ -1,4 +1,4 @@
-//! How long an answer may be under a cost budget: as long as was set aside for. One that is cut by that is asked for again, longer,
+//! How long an answer may be under a budget of cost or tokens: as long as was set aside for. One that is cut by that is asked for again, longer,
 //! where the budget has room. No part of any key: an answer that was not cut is the one that would have been given without it.
 
 use super::service::Service;
@@ -32,10 +32,13 @@ pub(super) struct Longer {
 }
 
 impl Bound {
-    /// The bound of an attempt: none without a cost budget, or where nothing is set aside because nothing is billed or known.
+    /// The bound of an attempt: none without a budget, or where cost alone is limited and none is set aside because nothing is
+    /// billed or known.
     pub(super) fn of(request: &AttemptRequest, reserve: &Reserve<'_>) -> Self {
         let need = reserve();
-        let Some(budget) = request.budget.filter(|_| need.cost_nanos > 0) else { return Self::default() };
+        let Some(budget) = request.budget.filter(|budget| need.cost_nanos > 0 || budget.limits_tokens) else {
+            return Self::default();
+        };
         let aside = Some(need.tokens.max(budget.aside.tokens));
         Self { first: Some(need.tokens), now: aside, aside }
     }
@@ -96,7 +99,7 @@ pub(super) fn cut(tokens: u64, refusal: &CallError) -> CallError {
         refusal.message
     );
     let mut error = CallError::new(ErrorClass::Budget, message).throwing("WorkflowBudgetExceededError");
-    error.hint = Some("raise budget_cost_usd, or ask for a shorter answer".to_owned());
+    error.hint = Some("raise the budget, or ask for a shorter answer".to_owned());
     error
 }
 

@@ -205,9 +205,8 @@ impl<'a> Chat<'a> {
         }
         self.bound.next();
         let Some(allowance) = &self.context.allowance else { return Ok(()) };
-        let heard: usize = self.later.last().map_or(0, Turn::bytes);
-        let total = self.tally.with_next(self.service, self.prices, model, heard as u64, self.reserve);
-        Ok(allowance.raise(total).await?)
+        let next = self.tally.next(self.service, self.prices, model, &self.later, self.reserve);
+        Ok(allowance.raise(self.tally.so_far(), next).await?)
     }
 
     /// What is set aside for the request under way.
@@ -221,8 +220,8 @@ impl<'a> Chat<'a> {
     async fn longer(&mut self, model: &str, said: &Said) -> Result<bool, Failed> {
         let longer = self.bound.longer(self.service.wire).filter(|_| said.finish == Finish::Length);
         let (Some(longer), Some(allowance)) = (longer, &self.context.allowance) else { return Ok(false) };
-        let total = self.tally.with_again(self.service, self.prices, model, longer.aside);
-        match allowance.raise(total).await {
+        let again = self.tally.again(self.service, self.prices, model, longer.aside);
+        match allowance.raise(self.tally.so_far(), again).await {
             Ok(()) => {
                 self.bound.stretch(longer);
                 Ok(true)

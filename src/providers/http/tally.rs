@@ -1,7 +1,7 @@
 //! What an attempt has used up, and what it may come to.
 
 use super::service::Service;
-use super::wire::Said;
+use super::wire::{Said, Turn};
 use crate::core::budget::Charge;
 use crate::core::outcome::CostSource;
 use crate::core::price::PriceNote;
@@ -88,36 +88,41 @@ impl Tally {
         (self.unpriced > 0).then(|| self.cost_nanos.saturating_add(self.unpriced_nanos))
     }
 
-    /// What the attempt comes to when its last request is made again with room for an answer of `output` tokens.
-    pub(super) fn with_again(&self, service: &Service, prices: &Prices, model: &str, output: u64) -> Charge {
+    /// What the attempt has come to so far, as a budget counts it.
+    pub(super) fn so_far(&self) -> Charge {
+        let cost_nanos = self.cost_nanos.saturating_add(self.unpriced_nanos);
+        Charge { tokens: self.used.output, cost_nanos, calls: 0 }
+    }
+
+    /// What the last request may come to when it is made again with room for an answer of `output` tokens.
+    pub(super) fn again(&self, service: &Service, prices: &Prices, model: &str, output: u64) -> Charge {
         let last = self.last;
         let input = last.input + last.cache_read + last.cache_write_5m + last.cache_write_1h;
         let next = prices.cost(&service.name, model, &TokenUse { input, output, ..TokenUse::default() });
-        let known = self.cost_nanos.saturating_add(self.unpriced_nanos);
-        Charge { tokens: self.used.output + output, cost_nanos: known.saturating_add(next.unwrap_or(0)), calls: 1 }
+        Charge { tokens: output, cost_nanos: next.unwrap_or(0), calls: 1 }
     }
 
-    /// What the attempt comes to with one more request, high: one that sends again what the last one sent and heard, and what
-    /// tools have said since, and whose answer is as long as is set aside for.
-    pub(super) fn with_next(
+    /// What one more request may come to, high: one that sends again what the last one sent and heard, and what was said since, and
+    /// whose answer is as long as is set aside for. Before the first answer of an attempt that goes on with a conversation of another one, all of
+    /// that was said since.
+    pub(super) fn next(
         &self,
         service: &Service,
         prices: &Prices,
         model: &str,
-        heard_bytes: u64,
+        later: &[Turn],
         reserve: &Reserve<'_>,
     ) -> Charge {
         let next = reserve();
         let last = self.last;
         // Cached or not: what is sent again costs its full price at most.
         let again = last.input + last.cache_read + last.cache_write_5m + last.cache_write_1h + last.output;
-        let input = again + heard_bytes / BYTES_PER_TOKEN;
+        let since: usize = match (again, later) {
+            (0, all) => all.iter().map(Turn::bytes_left).sum(),
+            (_, all) => all.last().map_or(0, Turn::bytes),
+        };
+        let input = again + since as u64 / BYTES_PER_TOKEN;
         let sent = prices.cost(&service.name, model, &TokenUse { input, ..TokenUse::default() }).unwrap_or(0);
-        let known = self.cost_nanos.saturating_add(self.unpriced_nanos);
-        Charge {
-            tokens: self.used.output + next.tokens,
-            cost_nanos: known.saturating_add(sent).saturating_add(next.cost_nanos),
-            calls: next.calls,
-        }
+        Charge { cost_nanos: sent.saturating_add(next.cost_nanos), ..next }
     }
 }

@@ -72,6 +72,14 @@ impl Turn {
             }
         }
     }
+
+    /// The same where nothing of it was counted: it is of a conversation that another attempt has left.
+    pub(super) fn bytes_left(&self) -> usize {
+        match self {
+            Self::Raw(said) => said.to_string().len(),
+            Self::User(_) | Self::Assistant(_) | Self::Results(_) => self.bytes(),
+        }
+    }
 }
 
 /// A tool that the model wants called.

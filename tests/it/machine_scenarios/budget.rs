@@ -228,3 +228,28 @@ fn a_call_of_which_a_part_is_known_to_cost_something_says_that_it_is_a_part() {
     assert_eq!((outcome.cost_nanos, outcome.cost_source), (Some(7), CostSource::Mixed));
     assert_eq!(outcome.charge.cost_nanos, 407);
 }
+
+#[test]
+fn what_was_set_aside_for_a_further_request_counts_when_the_owner_dies_during_it() {
+    let setup = Setup::new().limits(Limits { cost_nanos: Some(10_000), ..Limits::default() });
+    let nanos = |cost_nanos| Charge { tokens: 0, cost_nanos, calls: 0 };
+    let mut sim = setup.clone().start();
+    sim.requests(&[agent("a")]);
+    sim.prepared(1);
+    sim.permitted(1, nanos(400));
+    let raise = |sim: &mut Sim, used, next| {
+        let raised = sim.machine.raise(CallId(1), 1, nanos(used), nanos(next), &mut sim.ledger).unwrap();
+        if let Some(reserve_nanos) = raised {
+            sim.on(Input::Raised { call_id: CallId(1), attempt: 1, reserve_nanos });
+        }
+        raised
+    };
+    // What its start set aside covers it: nothing more is recorded.
+    assert_eq!(raise(&mut sim, 100, 300), None);
+    assert_eq!(raise(&mut sim, 300, 900), Some(1_200));
+    assert_eq!(sim.kinds().last(), Some(&"attempt_raised"));
+    assert_eq!(sim.ledger.reserved().cost_nanos, 1_200);
+    let mut again = sim.taken_over(&setup);
+    again.requests(&[agent("a")]);
+    assert_eq!(again.ledger.settled().cost_nanos, 1_200);
+}

@@ -219,6 +219,8 @@ pub(crate) fn run_spec() -> RunSpec {
         hooks: Vec::new(),
         events: Vec::new(),
         notices: Vec::new(),
+        asks: None,
+        cleanups: Vec::new(),
         budget_base: owf::core::budget::Charge::default(),
     }
 }

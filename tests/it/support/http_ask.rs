@@ -59,13 +59,19 @@ pub(crate) fn provider(name: &str, entry: Entry) -> Arc<dyn Provider> {
 
 /// The same in an environment of its own.
 pub(crate) fn provider_in(env: Environment, name: &str, entry: Entry) -> Arc<dyn Provider> {
-    made(env, name, entry, Timeouts::default())
+    made(env, name, entry, PATIENT)
 }
+
+/// Waits that no machine is too busy for.
+pub(crate) const PATIENT: Timeouts = {
+    let long = Duration::from_mins(10);
+    Timeouts { connect: long, read: long, idle: long }
+};
 
 /// The provider of a name that waits so long for the next bytes.
 pub(crate) fn impatient_provider(name: &str, entry: Entry, read: Duration) -> Arc<dyn Provider> {
     let env = ["OPENAI_API_KEY", "DEEPSEEK_API_KEY"].map(|name| (name.to_owned(), KEY.to_owned()));
-    made(Environment::new(env), name, entry, Timeouts { read, ..Timeouts::default() })
+    made(Environment::new(env), name, entry, Timeouts { read, ..PATIENT })
 }
 
 /// One with waits of its own.

@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -148,26 +149,43 @@ pub(crate) struct Mock {
     /// Connections that were made.
     connections: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
+    /// Listens until it is over.
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A port that no mock of this process had before: what is remembered of a service (its pace, what it refused) is by its address.
+fn fresh() -> TcpListener {
+    static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut had = Vec::new();
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        if USED.lock().unwrap().insert(listener.local_addr().unwrap().port()) {
+            return listener;
+        }
+        // Held until another one is found, so that the system offers it no second time.
+        had.push(listener);
+    }
 }
 
 impl Mock {
     /// A service that answers each request with what `answer` makes of it.
     pub(crate) fn new(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = fresh();
         let address = listener.local_addr().unwrap().to_string();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (widest, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let over = Arc::new(AtomicBool::new(false));
         let answer = Arc::new(answer);
         let connections = Arc::new(AtomicUsize::new(0));
-        let mock = Self {
+        let mut mock = Self {
             address,
             seen: Arc::clone(&seen),
             widest: Arc::clone(&widest),
             connections: Arc::clone(&connections),
             over: Arc::clone(&over),
+            thread: None,
         };
-        std::thread::spawn(move || {
+        mock.thread = Some(std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if over.load(Ordering::SeqCst) {
                     return;
@@ -178,7 +196,7 @@ impl Mock {
                 let (widest, open) = (Arc::clone(&widest), Arc::clone(&open));
                 std::thread::spawn(move || serve(stream, &seen, &widest, &open, &*answer));
             }
-        });
+        }));
         mock
     }
 
@@ -211,8 +229,9 @@ impl Mock {
 impl Drop for Mock {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
-        // Wakes the listener, which then ends.
+        // Wakes the listener, which then ends: whoever comes later is refused.
         let _ = TcpStream::connect(&self.address);
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
@@ -236,8 +255,11 @@ fn serve(
             seen.last().unwrap().clone()
         };
         let answered = answer(&request).for_request(&request);
-        let sent = write_answer(&mut out, &answered);
-        open.fetch_sub(1, Ordering::SeqCst);
+        // Whoever has its answer may ask again before anything else happens here.
+        let ends = || {
+            open.fetch_sub(1, Ordering::SeqCst);
+        };
+        let sent = write_answer(&mut out, &answered, ends);
         if sent.is_err() || answered.withheld > 0 {
             return;
         }
@@ -263,7 +285,9 @@ fn read_request(input: &mut BufReader<TcpStream>) -> Option<(String, BTreeMap<St
     Some((line, headers, body))
 }
 
-fn write_answer(out: &mut TcpStream, answer: &Answer) -> std::io::Result<()> {
+/// Writes an answer; `ends` is told before its last part goes out, or that it will not.
+fn write_answer(out: &mut TcpStream, answer: &Answer, ends: impl FnOnce()) -> std::io::Result<()> {
+    let mut ends = Ending(Some(ends));
     let length: usize = answer.parts.iter().map(|(_, part)| part.len()).sum();
     let length = if answer.chunked {
         "transfer-encoding: chunked".to_owned()
@@ -289,12 +313,32 @@ fn write_answer(out: &mut TcpStream, answer: &Answer) -> std::io::Result<()> {
             write_part(out, b": still here\n\n", answer.chunked)?;
             std::thread::park_timeout(Duration::from_millis(20));
         }
+        if at == last {
+            ends.now();
+        }
         write_part(out, part, answer.chunked)?;
     }
     if answer.chunked && answer.withheld == 0 {
         out.write_all(b"0\r\n\r\n")?;
     }
     out.flush()
+}
+
+/// Says once that an answer ends.
+struct Ending<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Ending<F> {
+    fn now(&mut self) {
+        if let Some(say) = self.0.take() {
+            say();
+        }
+    }
+}
+
+impl<F: FnOnce()> Drop for Ending<F> {
+    fn drop(&mut self) {
+        self.now();
+    }
 }
 
 fn write_part(out: &mut TcpStream, part: &[u8], chunked: bool) -> std::io::Result<()> {

@@ -1,6 +1,7 @@
 //! What several tests need.
 
 pub(crate) mod cli;
+pub(crate) mod dialects;
 pub(crate) mod git;
 pub(crate) mod http_ask;
 pub(crate) mod http_mock;

@@ -130,6 +130,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_service_takes_stays_as_it_is() {
+        let formats = ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
+        let kept = formats.map(|format| json!({"type": "string", "format": format})).into_iter().chain([
+            json!({"type": "string", "enum": ["a", "b"], "title": "T", "description": "D."}),
+            json!({"const": 1}),
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 0}),
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 1}),
+            json!({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+            json!({"allOf": [{"type": "string"}, {"enum": ["a"]}]}),
+        ]);
+        for inner in kept {
+            // Optional, which is fine here.
+            let projection = anthropic(&json!({"type": "object", "properties": {"p": inner}}));
+            let closed = json!({"type": "object", "properties": {"p": inner}, "additionalProperties": false});
+            assert_eq!((projection.schema, projection.strict), (closed, true));
+        }
+    }
+
+    #[test]
     fn maps_and_open_objects_do_not_fit() {
         for (inner, why) in [
             (json!({"type": "object", "additionalProperties": {"type": "number"}}), "is a map from names to values"),

@@ -83,7 +83,23 @@ fn maps_and_open_objects_are_not_strict() {
 
 #[test]
 fn compositions_other_than_any_of_are_not_strict() {
-    for key in ["not", "if", "dependentRequired", "dependentSchemas", "patternProperties", "prefixItems"] {
+    for key in [
+        "not",
+        "if",
+        "then",
+        "else",
+        "dependentRequired",
+        "dependentSchemas",
+        "dependencies",
+        "patternProperties",
+        "prefixItems",
+        "propertyNames",
+        "unevaluatedProperties",
+        "unevaluatedItems",
+        "contains",
+        "$dynamicRef",
+        "$recursiveRef",
+    ] {
         assert_eq!(why(json!({"type": "string", key: {}})), format!("`{key}` at /properties/p has no strict form"));
     }
     let two = json!({"allOf": [{"type": "string"}, {"minLength": 1}]});
@@ -99,6 +115,26 @@ fn one_of_becomes_any_of_and_bounds_stay() {
     let mut wanted = inner.clone();
     let branches = wanted["oneOf"].take();
     assert_eq!(of(inner).schema["properties"]["p"], json!({"anyOf": branches}));
+}
+
+#[test]
+fn what_the_strict_subset_has_stays_as_it_is() {
+    let number = |key: &str| json!({"type": "number", key: 3});
+    let formats = ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"];
+    let kept = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"].into_iter().map(number);
+    let kept = kept.chain(formats.map(|format| json!({"type": "string", "format": format}))).chain([
+        json!({"type": "string", "pattern": "^a", "title": "T", "description": "D."}),
+        json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 2}),
+        json!({"type": "string", "enum": ["a", "b"]}),
+        json!({"const": 1}),
+    ]);
+    for inner in kept {
+        assert_eq!(of(inner.clone()).schema["properties"]["p"], inner);
+    }
+    for format in ["uri", "regex", "int64"] {
+        let words = json!({"type": "string", "description": format!("{{format: \"{format}\"}}")});
+        assert_eq!(of(json!({"type": "string", "format": format})).schema["properties"]["p"], words);
+    }
 }
 
 #[test]
