@@ -164,6 +164,30 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether a call for which `own` is set aside may be attempted again after an attempt that charged `charged` and is not
+    /// recorded yet.
+    ///
+    /// # Errors
+    /// The limit of tokens or cost that would be exceeded, as with [`Self::reserve`].
+    pub fn again(&self, own: Charge, charged: Charge) -> Result<(), Refusal> {
+        if let Some(limit) = self.limits.cost_nanos {
+            let settled = self.settled.cost_nanos + charged.cost_nanos;
+            let committed = settled + self.reserved.cost_nanos.saturating_sub(own.cost_nanos);
+            if committed + own.cost_nanos > limit || committed >= limit {
+                return Err(Refusal::Cost { limit, committed, need: own.cost_nanos });
+            }
+        }
+        if let Some(limit) = self.limits.tokens {
+            let settled = self.settled.tokens + charged.tokens;
+            let committed = settled + self.reserved.tokens.saturating_sub(own.tokens);
+            let lone = self.in_flight == 1 && settled < limit;
+            if !lone && (committed + own.tokens > limit || committed >= limit) {
+                return Err(Refusal::Tokens { limit, committed, need: own.tokens });
+            }
+        }
+        Ok(())
+    }
+
     /// Reserves `more` for a further request of a call that was started and has spent `spent` so far.
     ///
     /// # Errors

@@ -221,3 +221,53 @@ fn what_a_further_request_of_a_loop_may_cost_is_on_record_before_it_is_made() {
         }
     }
 }
+
+#[test]
+fn what_attempts_cost_ends_them_at_the_budget() {
+    let place = Place::new();
+    place.file(
+        "many.js",
+        "export const meta = { name: 'many', description: 'd' }\n\
+         const one = await owf.agent('Count', { retry: { maxAttempts: 5, delayMs: 0, on: ['schema'] },\n\
+           schema: { type: 'object', required: ['n'], properties: { n: { type: 'string' } } } })\n\
+         return one.status\n",
+    );
+    // Every answer breaks the schema and costs 0.00465, and what is set aside for one is 0.0072: there is room for two.
+    let wrong = |_: &Seen| {
+        let mut body = answer("gpt-5.4-mini", 200, 1_000);
+        body["choices"][0]["message"]["content"] = json!("{\"n\": 1}");
+        Answer::json(200, &body)
+    };
+    let mock = Mock::new(wrong);
+    let view = run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.012"]);
+    assert_eq!((&view["output"], mock.seen().len()), (&json!("budget_exhausted"), 2), "{view}");
+    let message = view["gaps"][0]["message"].as_str().unwrap();
+    assert!(message.starts_with("no further attempt: cost budget 0.012 USD: "), "{message}");
+    let mock = Mock::new(wrong);
+    let view = run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "1"]);
+    assert_eq!((&view["output"], mock.seen().len()), (&json!("schema_failed"), 5), "{view}");
+}
+
+#[test]
+fn claude_is_told_less_after_each_attempt_and_not_asked_when_nothing_is_left() {
+    let result = json!({"type": "result", "subtype": "success", "is_error": true, "result": "API Error: 529 overloaded",
+        "api_error_status": 529, "stop_reason": "", "total_cost_usd": 0.6, "usage": {"input_tokens": 10, "output_tokens": 5},
+        "modelUsage": {"claude-sonnet-4-6": {"costUSD": 0.6}}});
+    let told = "while [ $# -gt 0 ]; do [ \"$1\" = --max-budget-usd ] && echo \"$2\" >>\"$dir/told\"; shift; done\n\
+        cat \"$dir/events\"; exit 1";
+    let stub = Stub::doing("claude", "2.1.329 (Claude Code)", told);
+    stub.events(std::slice::from_ref(&result));
+    let place = Place::new();
+    place.file(
+        "one.js",
+        "export const meta = { name: 'one', description: 'd' }\n\
+         return (await owf.agent('a', { tools: [], retry: { maxAttempts: 4, delayMs: 0 } })).status\n",
+    );
+    let args =
+        ["run", "one.js", "--provider", "claude", "--model", "claude-sonnet-4-6", "--budget-cost-usd", "1", "--json"];
+    let view = stub.json(&place, &args);
+    assert_eq!(view["output"], json!("budget_exhausted"), "{view}");
+    let told = std::fs::read_to_string(stub.path().join("told")).unwrap();
+    assert_eq!(told, "1\n0.4\n", "{view}");
+    assert_eq!(view["budget"]["cost_usd"]["spent"], json!(1.2), "{view}");
+}

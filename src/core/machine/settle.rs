@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::core::budget::Ledger;
+use crate::core::budget::{Ledger, Refusal};
 use crate::core::call::{ApprovalAsk, CallKind};
 use crate::core::event::Event;
 use crate::core::history::add_cost;
@@ -99,7 +99,8 @@ impl RunMachine {
             }
             return;
         }
-        if let Some(delay_ms) = retry {
+        let refused = retry.and_then(|_| self.no_room(call_id, ledger));
+        if let Some(delay_ms) = retry.filter(|_| refused.is_none()) {
             self.emit(tried.event(call_id, attempt, error, rule, Some(delay_ms)));
             if let Some(call) = self.call_mut(call_id) {
                 // What it charged is gone, and what is set aside for the call is for the next attempt.
@@ -114,6 +115,13 @@ impl RunMachine {
             ErrorClass::Schema | ErrorClass::NoOutput if error.throws.is_none() => error.throwing("Error"),
             _ => error,
         };
+        if refused.is_some() {
+            self.emit(tried.event(call_id, attempt, error.clone(), rule, None));
+        }
+        let error = refused.map_or(error, |refusal| {
+            let message = format!("no further attempt: {}; the last one failed: {message}", refusal.message());
+            CallError::new(ErrorClass::Budget, message).throwing("WorkflowBudgetExceededError")
+        });
         let mut outcome = Outcome::failed(call_id, error);
         if let Some(call) = self.call_mut(call_id) {
             outcome.status = status_of(call.spec.kind, outcome.status);
@@ -125,6 +133,12 @@ impl RunMachine {
             outcome.provenance.clone_from(&tried.provenance);
         }
         self.settle(call_id, outcome, rule, ledger);
+    }
+
+    /// Why a call is not attempted again although its attempt is worth it: with what that charged, no budget has room for another.
+    fn no_room(&self, call_id: CallId, ledger: &Ledger) -> Option<Refusal> {
+        let call = self.call(call_id)?;
+        ledger.again(call.reserved?, call.charge).err()
     }
 
     /// Ends an attempt of an agent that wants to use a tool about which a person is asked. Another attempt goes on from there.

@@ -118,10 +118,9 @@ impl Claude {
     /// those of the budget. A stop, not a cap: it looks after each answer of its model.
     fn most_usd(&self, request: &AttemptRequest) -> Option<String> {
         let own = self.options.max_budget_usd;
-        let left =
-            request.budget.and_then(|budget| budget.left_nanos).filter(|left| *left >= 1_000 && self.is_vendor());
-        // In millionths, cut off: not more than is left.
-        let left = left.map(|nanos| (nanos / 1_000) as f64 / 1e6);
+        let left = request.budget.and_then(|budget| budget.left_nanos).filter(|_| self.is_vendor());
+        // In millionths, cut off: not more than is left. It takes no nothing, and too little is no leave to spend anything.
+        let left = left.map(|nanos| (nanos / 1_000).max(1) as f64 / 1e6);
         match (own, left) {
             (Some(own), Some(left)) => Some(own.min(left)),
             (one, other) => one.or(other),

@@ -253,3 +253,41 @@ fn what_was_set_aside_for_a_further_request_counts_when_the_owner_dies_during_it
     again.requests(&[agent("a")]);
     assert_eq!(again.ledger.settled().cost_nanos, 1_200);
 }
+
+#[test]
+fn a_call_is_not_attempted_again_once_its_attempts_have_used_up_a_budget() {
+    let nanos = |cost_nanos| Charge { tokens: 0, cost_nanos, calls: 0 };
+    let limits = |cost_nanos, tokens| Limits { cost_nanos, tokens, calls: None };
+    // Of 500, the first attempt takes what there is, or leaves just enough for another.
+    for (limits, aside, charged, again) in [
+        (limits(Some(500), None), nanos(400), nanos(400), false),
+        (limits(Some(500), None), nanos(400), nanos(101), false),
+        (limits(Some(500), None), nanos(400), nanos(100), true),
+        (limits(Some(500), None), nanos(0), nanos(500), false),
+        // Alone it may go on while less than the total of tokens is used.
+        (limits(None, Some(500)), used(400), used(499), true),
+        (limits(None, Some(500)), used(400), used(500), false),
+    ] {
+        let mut sim = Setup::new().limits(limits).start();
+        sim.requests(&[agent("a")]);
+        sim.prepared(1);
+        assert_eq!(sim.permitted(1, aside), [starts(1, 1)]);
+        let effects = sim.ended_with(1, 1, Err(error(ErrorClass::Transport)), charged);
+        let started = matches!(effects[..], [Effect::Start { attempt: 2, .. }]);
+        assert_eq!(started, again, "{limits:?} {charged:?} {effects:?}");
+        assert_eq!(sim.ledger.settled(), Charge { calls: u64::from(!again), ..charged });
+        let told = sim.find(|event| match event {
+            Event::AttemptFailed { retry_in_ms, .. } => Some(retry_in_ms.is_some()),
+            _ => None,
+        });
+        assert_eq!(told, again);
+        if !again {
+            assert_eq!(delivered(&effects), Some((1, CallStatus::BudgetExhausted)));
+            let outcome = sim.outcome(1);
+            assert_eq!((outcome.charge, sim.ledger.reserved()), (Charge { calls: 1, ..charged }, Charge::default()));
+            let error = outcome.error.unwrap();
+            assert_eq!(error.throws.as_deref(), Some("WorkflowBudgetExceededError"));
+            assert!(error.message.starts_with("no further attempt: "), "{}", error.message);
+        }
+    }
+}
