@@ -263,6 +263,7 @@ impl Provider for Counting {
                 cost_nanos: Some(1_000_000),
                 cost_source: CostSource::Reported,
                 charge_nanos: None,
+                charge_tokens: None,
                 model: request.model.clone(),
                 rule: None,
                 changed_files: Vec::new(),

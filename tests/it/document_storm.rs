@@ -232,6 +232,7 @@ impl Provider for Storm {
                     usage: Usage::default(),
                     cost_nanos: Some(0),
                     charge_nanos: None,
+                    charge_tokens: None,
                     cost_source: CostSource::Reported,
                     model: None,
                     rule: None,

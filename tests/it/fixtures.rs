@@ -100,6 +100,7 @@ fn without_rules_a_text_names_the_label_and_echoes_the_prompt() {
             cost_nanos: Some(0),
             cost_source: CostSource::Simulated,
             charge_nanos: None,
+            charge_tokens: None,
             model: None,
             rule: Some(0),
             changed_files: Vec::new(),

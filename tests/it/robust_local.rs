@@ -162,6 +162,7 @@ impl Provider for Scripted {
                 cost_nanos: None,
                 cost_source: CostSource::Unknown,
                 charge_nanos: None,
+                charge_tokens: None,
                 model: None,
                 rule: None,
                 changed_files: Vec::new(),

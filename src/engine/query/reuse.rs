@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::core::budget::Charge;
 use crate::core::call::CallKind;
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
@@ -154,26 +155,27 @@ impl Query<'_> {
         }
         calls += fresh_calls;
         let usd = |spent: &Spent| Usd::from_nanos(spent.cost_nanos.unwrap_or(0));
-        // What is not known to have been paid counts all the same, with what was set aside for it; the journal says how much.
-        let charged = match limits.cost_nanos {
-            Some(_) if !run.row.simulated && may_charge_more(run) => {
-                read_history(self.store, &run.row.run_id)?.0.charged().cost_nanos
-            }
-            Some(_) | None => 0,
+        // What is not known to have been used counts all the same, with what was set aside for it; the journal says how much.
+        let is_real = !run.row.simulated && limits.cost_nanos.or(limits.tokens).is_some();
+        let (charged, aside) = if is_real && (running > 0 || may_charge_more(run)) {
+            let history = read_history(self.store, &run.row.run_id)?.0;
+            (history.charged(), if running > 0 { history.set_aside() } else { Charge::default() })
+        } else {
+            (Charge::default(), Charge::default())
         };
-        let counted = Usd::from_nanos(all.cost_nanos.unwrap_or(0).max(charged));
+        let counted = Usd::from_nanos(all.cost_nanos.unwrap_or(0).max(charged.cost_nanos));
         Ok(Some(BudgetView {
             tokens: limits.tokens.map(|limit| BudgetLine {
                 limit,
-                spent: all.usage.output_tokens,
+                spent: all.usage.output_tokens.max(charged.tokens),
                 fresh: reused.then_some(fresh.usage.output_tokens),
-                reserved: 0,
+                reserved: aside.tokens,
             }),
             cost_usd: limits.cost_nanos.map(|limit| BudgetLine {
                 limit: Usd::from_nanos(limit),
                 spent: counted,
                 fresh: reused.then(|| usd(fresh)),
-                reserved: Usd::default(),
+                reserved: Usd::from_nanos(aside.cost_nanos),
             }),
             calls: limits.calls.map(|limit| BudgetLine {
                 limit,
