@@ -375,15 +375,6 @@ impl History {
         }
     }
 
-    /// What is set aside for attempts that are under way.
-    pub fn set_aside(&self) -> Charge {
-        let mut sum = Charge::default();
-        for call in self.calls.values().filter(|call| call.open) {
-            sum += Charge { tokens: call.reserve_tokens, cost_nanos: call.reserve_nanos, calls: 0 };
-        }
-        sum
-    }
-
     /// Everything the journal says was charged: recorded outcomes, and failed attempts of calls without one.
     pub fn charged(&self) -> Charge {
         let mut sum = Charge::default();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -244,6 +245,35 @@ fn claude_calls_that_start_one_after_another_are_together_told_no_more_than_ther
     let told: Vec<f64> = told.lines().map(|usd| usd.parse().unwrap()).collect();
     // The one that started later has what was set aside for it, or on a slow machine they started at once, with half of it each.
     assert!(told.iter().all(|usd| *usd > 0.0) && told.iter().sum::<f64>() < 1.1, "{told:?}");
+}
+
+#[test]
+fn a_reader_of_the_budget_sees_what_is_set_aside_for_calls_under_way() {
+    let place = Place::new();
+    place.file("many.js", &script(2));
+    let (seen, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (asked, looked) = (Arc::clone(&seen), Arc::clone(&told));
+    let mock = Mock::new(move |_: &Seen| {
+        asked.fetch_add(1, Ordering::SeqCst);
+        eventually(Duration::from_mins(1), "somebody has looked", || looked.load(Ordering::SeqCst) > 0);
+        Answer::json(200, &answer("gpt-5.4-mini", 200, 100))
+    });
+    let mut command = place.command(&["run", "many.js", "--provider", "openai", "--model", "gpt-5.4-mini", "--json"]);
+    command.args(["--budget-tokens", "50000", "--budget-cost-usd", "0.1"]);
+    command.env("OPENAI_API_KEY", "sk-canary-0123456789abcdef").env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1"));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually(Duration::from_mins(1), "both are asked", || seen.load(Ordering::SeqCst) == 2);
+    let reserved = || {
+        let budget = owf(&place, &mock, &["status", "latest", "--json"]).json()["budget"].clone();
+        (budget["tokens"]["reserved"].clone(), budget["cost_usd"]["reserved"].as_f64().unwrap())
+    };
+    eventually(Duration::from_mins(1), "both starts are on record", || reserved().0 == json!(3_600));
+    let aside = events(&place, &mock, "attempt_started")[0]["reserve_nanos"].as_f64().unwrap();
+    let (_, usd) = reserved();
+    assert!((usd - 2.0 * aside / 1e9).abs() < 1e-4, "{usd} {aside}");
+    told.store(1, Ordering::SeqCst);
+    child.wait().unwrap();
+    assert_eq!(reserved(), (json!(0), 0.0));
 }
 
 /// Raises what is set aside for it many times, and looks each time whether that is on record.
