@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use owf::core::outcome::{CostSource, ErrorClass, Provenance, Usage};
-use owf::providers::ReplyAnswer;
+use owf::providers::{AttemptRequest, Budgeted, ReplyAnswer};
 use serde_json::{Value, json};
 
 use crate::cli_support::{Stub, owf_run, request, roots, structured};
@@ -298,6 +298,23 @@ fn claude_row_a_passed_budget_is_a_stop_that_was_paid() {
     let failure = stub.failure();
     assert_eq!((failure.error.class, failure.cost_nanos), (ErrorClass::Budget, Some(5_250_000_000)));
     assert_eq!(stub.after("--max-budget-usd").as_deref(), Some("0.5"));
+    let message = "the agent was to stop at 0.5 USD, and passed it; what it had written is lost";
+    assert_eq!(
+        (failure.error.message.as_str(), failure.error.hint.as_deref()),
+        (message, Some("raise max_budget_usd"))
+    );
+    // Where the budget of the run leaves it less, it says so.
+    let budget = Some(Budgeted { left_nanos: Some(250_000_000), ..Budgeted::default() });
+    let error = stub.call(&AttemptRequest { budget, ..request("p") }).unwrap_err().error;
+    let message = "the agent was to stop at 0.25 USD, its share of the run's cost budget, and passed it; what it had \
+                   written is lost";
+    let hint = "raise budget_cost_usd, or run fewer calls at once";
+    assert_eq!((error.message.as_str(), error.hint.as_deref()), (message, Some(hint)));
+    assert_eq!(stub.after("--max-budget-usd").as_deref(), Some("0.25"));
+    // Next to nothing is no leave to spend anything.
+    let budget = Some(Budgeted { left_nanos: Some(0), ..Budgeted::default() });
+    stub.call(&AttemptRequest { budget, ..request("p") }).unwrap_err();
+    assert_eq!(stub.after("--max-budget-usd").as_deref(), Some("0.000001"));
 }
 
 #[test]

@@ -55,7 +55,11 @@ impl Lab {
     }
 
     pub(crate) fn with(outfit: Outfit) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap(), outfit)
+    }
+
+    /// One in a directory that somebody knows before.
+    pub(crate) fn at(dir: tempfile::TempDir, outfit: Outfit) -> Self {
         let cwd = outfit.cwd.map_or_else(|| dir.path().to_owned(), |below| dir.path().join(below));
         std::fs::create_dir_all(&cwd).unwrap();
         // The temporary directory may be one link away from where it really is.

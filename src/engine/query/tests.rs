@@ -124,6 +124,7 @@ fn a_run_paused_on_a_login_names_the_provider_and_what_waits() {
         usage: crate::core::outcome::Usage::default(),
         cost_nanos: None,
         charge_nanos: None,
+        charge_tokens: None,
         usage_unknown: false,
         price: None,
         retry_in_ms: None,
