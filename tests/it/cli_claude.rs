@@ -602,6 +602,14 @@ fn claude_setting_that_is_unknown_makes_the_provider_unavailable_and_says_where(
     let message = availability.message.unwrap();
     assert!(message.starts_with("the providers file, [providers.claude.cli]: unknown field `profle`"), "{message}");
     assert_eq!(stub.failure().error.class, ErrorClass::NotInstalled);
+    for (setting, told) in [
+        ("profile = 'write'", "profile must be lean or read"),
+        ("max_turns = 'many'", "the value must be a whole number"),
+        ("args = 'x'", "the value must be a list"),
+    ] {
+        let message = ending(&json!({}), 0).cli(setting).provider().availability().message.unwrap();
+        assert!(message.starts_with(&format!("the providers file, [providers.claude.cli]: {told}")), "{message}");
+    }
 }
 
 #[test]
