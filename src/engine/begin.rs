@@ -214,6 +214,7 @@ impl RunLoop {
 
     pub(super) fn abort(&mut self, call_id: CallId) {
         let running = self.attempts.remove(&call_id);
+        self.tree.key_waits().remove(&(self.run.clone(), call_id));
         self.at_barrier.retain(|waiting| waiting.call_id != call_id);
         let attempt = self.machine.attempt(call_id);
         if self.machine.is_ending(call_id, attempt) {

@@ -319,7 +319,7 @@ fn execute(
         earlier_children,
         lookups: lookups.by_call,
         once: std::collections::HashMap::new(),
-        keys_found: Vec::new(),
+        words: Vec::new(),
         cancelling: None,
         begun,
         parent,

@@ -56,6 +56,9 @@ enum Order {
     End(oneshot::Sender<()>),
 }
 
+/// The number of a request, and where its answer comes.
+type Asked = (u64, oneshot::Receiver<Result<Value, String>>);
+
 /// Tells a server that nobody waits for an answer any more, unless it came.
 struct Waiting<'a> {
     to: &'a UnboundedSender<Order>,
@@ -88,23 +91,20 @@ impl Server {
         let (to, orders) = unbounded_channel();
         let converse =
             Converse { name: name.to_owned(), talk, pending: HashMap::new(), secrets, garbage: 0, first: None };
-        tokio::spawn(converse.run(orders));
         let mut server =
             Self { name: name.to_owned(), to, last: AtomicU64::new(0), stateless: false, tools: Vec::new() };
+        // Before anything is heard: of a server that ends at once, who asked it is told why.
+        let hello = server.send("initialize", hello(), None)?;
+        tokio::spawn(converse.run(orders));
         // A server that is not ready in time is dropped, which ends it.
-        match tokio::time::timeout(patience, server.greet()).await {
+        match tokio::time::timeout(patience, server.greet(hello)).await {
             Ok(greeted) => greeted.map(|()| server),
             Err(_) => Err(format!("the MCP server `{name}` did not get ready in {} s", patience.as_secs_f64())),
         }
     }
 
-    async fn greet(&mut self) -> Result<(), String> {
-        let hello = json!({
-            "protocolVersion": HANDSHAKES[0],
-            "capabilities": {},
-            "clientInfo": {"name": "owf", "version": env!("CARGO_PKG_VERSION")},
-        });
-        match self.ask("initialize", hello, None).await {
+    async fn greet(&mut self, hello: Asked) -> Result<(), String> {
+        match self.answer(hello).await {
             Ok(welcome) => {
                 let revision = welcome.get("protocolVersion").and_then(Value::as_str).unwrap_or_default();
                 if !HANDSHAKES.contains(&revision) {
@@ -170,6 +170,12 @@ impl Server {
     }
 
     async fn ask(&self, method: &str, params: Value, progressed: Option<Progressed>) -> Result<Value, String> {
+        let asked = self.send(method, params, progressed)?;
+        self.answer(asked).await
+    }
+
+    /// Asks, and does not wait.
+    fn send(&self, method: &str, params: Value, progressed: Option<Progressed>) -> Result<Asked, String> {
         let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let mut params = params;
         let mut meta = Map::new();
@@ -187,12 +193,19 @@ impl Server {
         }
         let line = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string();
         let (reply, answer) = oneshot::channel();
-        let gone = || format!("the MCP server `{}` has ended", self.name);
-        self.to.send(Order::Ask { id, line, reply, progressed }).map_err(|_| gone())?;
+        self.to.send(Order::Ask { id, line, reply, progressed }).map_err(|_| self.gone())?;
+        Ok((id, answer))
+    }
+
+    async fn answer(&self, (id, answer): Asked) -> Result<Value, String> {
         let mut waiting = Waiting { to: &self.to, id, answered: false };
         let answer = answer.await;
         waiting.answered = true;
-        answer.map_err(|_| gone())?
+        answer.map_err(|_| self.gone())?
+    }
+
+    fn gone(&self) -> String {
+        format!("the MCP server `{}` has ended", self.name)
     }
 
     /// Ends it, politely at first.
@@ -203,6 +216,15 @@ impl Server {
             let _ = ended.await;
         }
     }
+}
+
+/// What a server is told first.
+fn hello() -> Value {
+    json!({
+        "protocolVersion": HANDSHAKES[0],
+        "capabilities": {},
+        "clientInfo": {"name": "owf", "version": env!("CARGO_PKG_VERSION")},
+    })
 }
 
 /// A request that waits for its answer.
@@ -227,6 +249,8 @@ impl Converse {
     async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
         let why = loop {
             tokio::select! {
+                // Who asks before the end is heard is told of it.
+                biased;
                 order = orders.recv() => match order {
                     Some(Order::Ask { id, line, reply, progressed }) => {
                         self.pending.insert(id, Pending { reply, progressed });
@@ -292,9 +316,9 @@ impl Converse {
                 }
             }
             Incoming::Request { .. } if self.talk.unread() > MOST_UNREAD => {
-                return Err(format!("asks and left {} KB of what it is told unread, and was ended", MOST_UNREAD >> 10));
+                return Err(format!("asks and left {} KB of answers unread, and was ended", MOST_UNREAD >> 10));
             }
-            Incoming::Request { answer } => self.talk.say(&answer),
+            Incoming::Request { answer } => self.talk.answer(&answer),
             Incoming::Garbage => {
                 self.garbage += 1;
                 let text: String = line.chars().take(200).collect();

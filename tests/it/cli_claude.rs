@@ -678,6 +678,13 @@ fn acceptance_021_error_timeout_schema_and_missing_cli_end_calls_and_not_the_run
     assert_eq!((&run["status"], &run["output"]), (&json!("done"), &json!([null])), "{run}");
     assert_eq!(run["gaps"][0]["status"], json!("provider_failed"), "{run}");
     let place = Place::new();
+    let crooked = json!({"subtype": "error_max_structured_output_retries", "is_error": true, "result": null});
+    let body = format!(
+        "const r = await owf.agent('x', {{ schema: {SCHEMA} }})\nreturn [r.ok, r.status, (await owf.agent('y')).ok]"
+    );
+    let run = owf_run(&ending(&crooked, 1), &place, &body);
+    assert_eq!((&run["status"], &run["output"]), (&json!("done"), &json!([false, "schema_failed", false])), "{run}");
+    let place = Place::new();
     let slow = Stub::doing("claude", VERSION, "exec sleep 300");
     let run = owf_run(&slow, &place, "return [await agent('x', { timeoutMs: 200, retry: { maxAttempts: 1 } })]");
     assert_eq!((&run["status"], &run["gaps"][0]["status"]), (&json!("done"), &json!("timeout")), "{run}");

@@ -11,7 +11,7 @@ use owf::app::AppOptions;
 use owf::core::budget::Charge;
 use owf::core::event::{Event, EventRecord};
 use owf::core::failure::Failure;
-use owf::core::outcome::{CallError, CostSource, Usage};
+use owf::core::outcome::{CallError, Usage};
 use owf::core::run::{EngineLimits, RunOutcome, RunStatus};
 use owf::engine::params::{ResumeParams, RunParams, StatusParams};
 use owf::engine::view::RunView;
@@ -289,19 +289,7 @@ impl Provider for Scripted {
             self.running.fetch_sub(1, Ordering::SeqCst);
             let usage = Usage { input_tokens: 5, output_tokens: self.tokens, ..Usage::default() };
             match (self.answer)(number, request) {
-                Ok(answer) => Ok(Reply {
-                    usage_unknown: false,
-                    provenance: owf::core::outcome::Provenance::default(),
-                    answer,
-                    usage,
-                    cost_nanos: None,
-                    cost_source: CostSource::Unknown,
-                    charge_nanos: None,
-                    model: None,
-                    rule: None,
-                    changed_files: Vec::new(),
-                    transcript: None,
-                }),
+                Ok(answer) => Ok(Reply { usage, ..Reply::new(answer) }),
                 Err(error) => Err(ReplyError { usage, ..ReplyError::from(error) }),
             }
         })

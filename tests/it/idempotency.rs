@@ -265,6 +265,40 @@ fn an_answer_outlives_the_run_that_gave_it() {
 }
 
 #[test]
+fn a_run_that_is_removed_leaves_no_claim_behind() {
+    let text =
+        "name: x\ntasks:\n  a: {run: [sh, -c, 'test -e go || sleep 300; echo made'], idempotency_key: k, timeout: 1}\n";
+    let place = place(text);
+    assert_eq!(view(&place, &[])["status"], "failed");
+    let claims = || {
+        let database = rusqlite::Connection::open(place.home().join("workflow.sqlite")).unwrap();
+        database.query_row("SELECT count(*) FROM once", [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    assert_eq!(claims(), 1);
+    assert_eq!(place.owf(&["prune", "--keep", "0", "--json"]).code, 0);
+    assert_eq!(claims(), 0);
+    place.file("go", "");
+    assert_eq!(end(&view(&place, &[])), json!(["done", "made", null]));
+}
+
+#[test]
+fn a_key_that_cannot_be_looked_up_is_a_refusal() {
+    let place = place(&format!("name: x\ntasks:\n  a: {{run: {}, idempotency_key: k}}\n", counted("a")));
+    assert_eq!(end(&view(&place, &[])), json!(["done", "1", null]));
+    let database = rusqlite::Connection::open(place.home().join("workflow.sqlite")).unwrap();
+    let changed = database.execute("UPDATE once SET event = NULL, run_id = 'odd', body = '{}'", []).unwrap();
+    assert_eq!(changed, 1);
+    drop(database);
+    let refused = view(&place, &[]);
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("task `a` failed: idempotency key \"k\" of task `a`: it could not be looked up: "),
+        "{message}"
+    );
+    assert_eq!(lines(&place, "done").len(), 1);
+}
+
+#[test]
 fn files_that_were_made_for_a_key_must_still_be_there() {
     let place = place(
         "name: x\ntasks:\n  a: {run: [sh, -c, 'echo x >> made.txt'], outputs: made.txt, idempotency_key: k}\nresult: '{{ tasks.a.files }}'\n",

@@ -170,6 +170,18 @@ fn a_hook_after_a_call_decides_whether_its_answer_counts_also_when_it_comes_from
     assert_eq!(guarded.decided(), []);
 }
 
+#[test]
+fn a_hook_after_a_call_that_gives_no_verdict_refuses_and_only_one_that_says_so_is_passed_over() {
+    let silent = "cat > /dev/null\n";
+    let guarded = Guarded::new(ONE, &[("taste", silent, "at = \"after\"")]);
+    assert_eq!(guarded.run()["status"], "failed");
+    assert_eq!(guarded.call(), three("failed", "policy", "hook `taste` gave no verdict: it printed nothing"));
+    assert_eq!(guarded.decided(), [three("hook taste", "broken", "it printed nothing")]);
+    guarded.configure(&[("taste", silent, "at = \"after\"\non_failure = \"ignore\"")]);
+    assert_eq!(guarded.run()["output"], "<hello>");
+    assert_eq!(guarded.decided(), [three("hook taste", "ignored", "it printed nothing")]);
+}
+
 const DENIES: &str = "cat > /dev/null\necho '{\"verdict\": \"deny\"}'\n";
 
 #[test]

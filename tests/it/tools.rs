@@ -457,6 +457,23 @@ fn accept_100_an_undo_that_was_broken_off_is_unclear_and_one_that_failed_is_not(
 }
 
 #[test]
+fn a_call_that_another_run_took_over_is_taken_back_once_for_all() {
+    let text = "name: x\nsteps:\n  - {id: p, tool: publish}\n";
+    let place = place(text);
+    let first = run(&place)["run_id"].as_str().unwrap().to_owned();
+    place.file("flow.yaml", &format!("{text}  - {{id: more, expr: 7}}\n"));
+    let second = owf(&place, &["resume", &first, "flow.yaml", "--no-input", "--json"]).json();
+    assert_eq!(json!([second["output"], second["resumed_from"]]), json!([7, first]), "{second}");
+    let second = second["run_id"].as_str().unwrap().to_owned();
+    place.file("may_undo", "");
+    let undo = |run: &str| owf(&place, &["undo", run, "c0001", "--json"]).json();
+    assert_eq!(undo(&second), json!({"run_id": first, "call_id": "c0001", "tool": "publish"}));
+    for run in [&first, &second] {
+        assert_eq!(undo(run)["error"]["message"], json!(format!("{first}/c0001 was taken back already")));
+    }
+}
+
+#[test]
 fn what_was_only_invented_is_not_taken_back() {
     let place = place("name: x\ntasks:\n  p: {tool: publish}\n");
     place.file("answers.yaml", "owf_fixtures: 1\nrules:\n  - match: {tool: publish}\n    json: {id: 7}\n");

@@ -17,7 +17,7 @@ const TOOLS: &str = r#"
 [tools.note]
 description = "Takes a note."
 command = ["sh", "-c", "cat >> notes; echo >> notes; echo noted"]
-schema = { type = "object", required = ["text"], properties = { text = { type = "string" }, by = { type = "string" } } }
+schema = { type = "object", required = ["text", "by"], properties = { text = { type = "string" }, by = { type = "string" } } }
 fixed_args = { by = "owf" }
 
 [tools.deploy]
@@ -41,6 +41,11 @@ command = ["sh", "-c", "echo half >> half; echo no disk >&2; exit 4"]
 [tools.slow]
 command = ["sleep", "300"]
 timeout_seconds = 1
+
+[tools.fetch]
+command = ["sh", "-c", "echo fetched >> fetched"]
+secrets = ["FETCH_TOKEN"]
+schema = { type = "object", required = ["a", "b"], properties = { c = { type = "integer" } } }
 
 [tools.child]
 workflow = "child.yaml"
@@ -220,6 +225,36 @@ fn a_person_is_asked_in_the_middle_of_a_loop_and_nothing_before_it_is_done_again
     assert_eq!(mock.seen().len(), 3);
     let call = owf(&place, &mock, &["calls", &id, "1", "--json"]).json()["call"].clone();
     assert_eq!(json!([call["attempts"], call["input_tokens"], call["output_tokens"]]), json!([3, 30, 15]), "{call}");
+}
+
+#[test]
+fn a_model_is_told_of_all_faults_at_once_and_what_lacks_a_secret_or_is_rejected_is_no_result() {
+    let place = place(&document("fetch, note"));
+    let rejects = r#"
+[hooks.taste]
+at = "after"
+kinds = ["tool"]
+command = ["sh", "-c", "read -r asked; case \"$asked\" in *noted*) echo '{\"verdict\": \"fail\", \"reason\": \"no\"}';; *) echo '{\"verdict\": \"accept\"}';; esac"]
+"#;
+    place.file("user.toml", &format!("{TOOLS}{rejects}"));
+    let mock = Mock::of(vec![
+        calls(&[("fetch", json!({"c": "x"})), ("fetch", json!({"a": 1, "b": 2})), ("note", json!({"text": "hi"}))]),
+        text("done"),
+    ]);
+    assert_eq!(run(&place, &mock)["output"], json!("done"));
+    let told = results(&mock.seen());
+    for fault in ["\"a\" is a required property", "\"b\" is a required property", "/c \"x\" is not of type \"integer\""]
+    {
+        assert!(told[0].contains(fault) || told[0].contains(&fault.replacen("/c ", "/c: ", 1)), "{fault}: {told:?}");
+    }
+    assert_eq!(
+        told[1..],
+        [
+            "error: the secret FETCH_TOKEN of `fetch` is not set in the environment",
+            "error: the answer was rejected by hook `taste`: no",
+        ]
+    );
+    assert_eq!((read(&place, "fetched").as_str(), read(&place, "notes").lines().count()), ("", 1));
 }
 
 #[test]

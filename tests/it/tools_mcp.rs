@@ -211,6 +211,18 @@ fn a_call_that_takes_too_long_is_cancelled_at_the_server_which_goes_on() {
 }
 
 #[test]
+fn a_tool_takes_as_long_as_its_server_may_where_it_says_nothing_itself() {
+    let waits = "[tools.waits]\nmcp = { server = \"tracker\", tool = \"slow\" }\n";
+    let place = place_with(
+        "name: x\nsteps:\n  - {id: slow, tool: slow, allow_failure: true}\n  - {id: waits, tool: waits, allow_failure: true}\n",
+        &format!("args = [\"server.sh\"]\ntimeout_seconds = 1.5\n{waits}"),
+    );
+    run(&place);
+    let told = ["slow", "waits"].map(|label| told(&place, label));
+    assert_eq!(told, ["timeout: no answer in 1 s", "timeout: no answer in 1500 ms"]);
+}
+
+#[test]
 fn what_is_no_message_is_passed_over_up_to_a_bound_and_named() {
     let place = place(
         "name: x
@@ -265,7 +277,7 @@ fn a_server_that_asks_on_and_reads_nothing_of_what_it_is_told_is_ended() {
     run(&place);
     assert_eq!(
         ["pings", "after"].map(|label| told(&place, label)),
-        ["failed: the MCP server `tracker` asks and left 1024 KB of what it is told unread, and was ended", "done: -",]
+        ["failed: the MCP server `tracker` asks and left 1024 KB of answers unread, and was ended", "done: -",]
     );
 }
 

@@ -43,6 +43,24 @@ fn note(stub: &Stub, place: &Place, run: &Value) -> Value {
 }
 
 #[test]
+fn accept_011_an_agent_program_that_writes_is_asked_each_time_and_not_by_a_resume() {
+    let stub = agent("echo two >a.txt");
+    let (place, _repo) = place_in_repo(&[("a.txt", "one\n")]);
+    let body = "return [(await owf.agent('Edit.', { isolation: 'worktree' })).status, await agent('Edit.', { writeScope: ['a.txt'] })]";
+    let cached = |run: &Value| {
+        let calls = stub.json(&place, &["calls", run["run_id"].as_str().unwrap(), "--json"])["calls"].clone();
+        calls.as_array().unwrap().iter().map(|call| call["cache_status"].clone()).collect::<Vec<_>>()
+    };
+    for count in [2, 4] {
+        let run = owf_run(&stub, &place, body);
+        assert_eq!((stub.calls(), cached(&run)), (count, vec![json!("bypassed"); 2]), "{run}");
+    }
+    let resumed = stub.json(&place, &["resume", "latest", "--json"]);
+    assert_eq!((stub.calls(), cached(&resumed)), (4, vec![json!("replayed"); 2]), "{resumed}");
+    assert_eq!(resumed["status"], json!("done"));
+}
+
+#[test]
 fn accept_036_what_an_agent_program_writes_stays_in_its_worktree_and_is_reported() {
     let stub = agent("mkdir src; echo 'export const x = 1' >src/new.ts; echo two >a.txt; pwd >\"$dir/cwd\"");
     let (place, repo) = place_in_repo(&[("a.txt", "one\n")]);

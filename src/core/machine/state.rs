@@ -247,6 +247,11 @@ impl RunMachine {
                 }
             }
             Input::KeyBusy { call_id, by, ours } => self.key_busy(call_id, &by, ours),
+            Input::KeyFound { call_id } => {
+                if let Some(call) = self.call_mut(call_id) {
+                    call.key_waits = false;
+                }
+            }
             Input::Look => {}
             Input::ChildPaused { call_id, reason, message } => self.child_paused(call_id, reason, message, ledger),
         }
