@@ -356,11 +356,12 @@ pub struct RunSpec {
 impl RunSpec {
     /// The providers that may answer its calls under these settings; none = it asks no agent.
     pub fn answerers(&self, settings: &Settings) -> Vec<String> {
-        match &self.asks {
-            // A rule of a fixture file may answer a program or a tool, too.
-            Some(asks) if settings.fixtures.is_none() => asks.clone(),
-            Some(_) | None => vec![settings.provider.clone()],
+        let mut names = self.asks.clone().unwrap_or_default();
+        // A rule of a fixture file may answer a program or a tool, too.
+        if (self.asks.is_none() || settings.fixtures.is_some()) && !names.contains(&settings.provider) {
+            names.push(settings.provider.clone());
         }
+        names
     }
 }
 

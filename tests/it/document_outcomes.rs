@@ -244,6 +244,9 @@ fn fake_is_named_where_it_may_answer_a_call_and_nowhere_else() {
     place.file("flow.yaml", &agent("claude"));
     let other = told(&place, &["--no-check-provider"]);
     assert!(other.contains(" x claude\n") && !says_fake(&other), "{other}");
+    // With rules both may answer.
+    let both = told(&place, &["--no-check-provider", "--fixtures", "answers.yaml"]);
+    assert!(both.contains(" x claude, FAKE\n") && both.contains("note: no provider"), "{both}");
 }
 
 #[test]

@@ -518,7 +518,7 @@ workflow = "review.yaml"
         lines,
         [
             "add     mcp       tracker/add",
-            "deploy  command   ./deploy     mode release, fix  asks  one at a time  undo  Deploys.",
+            "deploy  command   ./deploy     mode release, fix  a person is asked  one at a time  undo  Deploys.",
             "look    builtin   read_file    reads only",
             "review  workflow  review.yaml",
             "sum     mcp       tracker/add  reads only  Adds up.",

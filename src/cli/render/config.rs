@@ -67,7 +67,9 @@ pub fn tools(view: &ToolsView, paint: &Paint) -> String {
         }
         let kind = pad(tool.kind.as_deref().unwrap_or("-"), 8);
         let _ = write!(out, "{name}  {kind}  {}", pad(&clean(tool.handler.as_deref().unwrap_or("-")), handlers));
-        for part in rules(tool).into_iter().chain(tool.description.clone()) {
+        // A server's may be long.
+        let described = tool.description.as_ref().and_then(|text| text.lines().next()).map(str::to_owned);
+        for part in rules(tool).into_iter().chain(described) {
             let _ = write!(out, "  {}", clean(&part));
         }
         out.push('\n');
@@ -100,7 +102,7 @@ fn rules(tool: &ToolRow) -> Vec<String> {
         rules.push(format!("mode {}", tool.modes.join(", ")));
     }
     let flags = [
-        (tool.requires_approval, "asks"),
+        (tool.requires_approval, "a person is asked"),
         (tool.lock, "one at a time"),
         (tool.undo, "undo"),
         (tool.read_only, "reads only"),

@@ -8,7 +8,7 @@ use super::text::{ago, clean, cost, cut_dots, cut_middle, dollars, duration, plu
 use super::words::terminal;
 use crate::cli::Terminal;
 use crate::core::outcome::CostSource;
-use crate::core::run::{RunStatus, StatusReason};
+use crate::core::run::{RunStatus, StatusReason, is_fake};
 use crate::core::time::Millis;
 use crate::engine::view::RunView;
 
@@ -35,7 +35,7 @@ pub fn screen(view: &RunView, now: Millis, term: &Terminal) -> String {
         let _ = writeln!(out, "workflow: {}{place}", clean(&facts.row.workflow_name));
         let names = facts.row.answerers();
         let own = names == [facts.row.provider.as_str()];
-        let nobody = names.is_empty() || own && facts.row.provider == "fake" && view.status.is_ended();
+        let nobody = names.is_empty() || own && is_fake(&facts.row.provider) && view.status.is_ended();
         let name = if nobody && !view.simulated { "-".to_owned() } else { names.join(", ") };
         let _ = writeln!(out, "provider: {}", provider(&name, facts.row.model.as_deref().filter(|_| own)));
         let at = facts.row.created_at.get(..16).unwrap_or(&facts.row.created_at).replace('T', " ");
@@ -122,7 +122,8 @@ fn calls(view: &RunView) -> String {
 
 fn money(view: &RunView) -> String {
     let usage = &view.usage;
-    let asked = view.simulated || !view.status.is_ended() && view.run.as_ref().is_none_or(|f| f.row.others.is_none());
+    let may_ask = || view.run.as_ref().is_none_or(|facts| facts.row.answerers().into_iter().any(is_fake));
+    let asked = view.simulated || !view.status.is_ended() && may_ask();
     if usage.cost_source == CostSource::Simulated && !asked {
         return "$0.00 (no agent was asked)".to_owned();
     }

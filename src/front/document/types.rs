@@ -315,7 +315,7 @@ pub(super) struct Task {
     #[schemars(range(min = 1, max = 1000))]
     pub max_visits: Option<u32>,
     /// Writes to the state: key to value with templates, in which `output` is what the task gave. Taken back when the task fails
-    /// or a guard has it run again; kept when a route leads back.
+    /// or skips itself, and when a guard or its own `outcome` has it run again; kept when a route leads back.
     pub set: Option<Map<String, Value>>,
     /// An expression over `output`: ok, skip, cancel (ends the run), fail or retry; or an object with `outcome` and `reason`.
     pub outcome: Option<String>,
