@@ -18,7 +18,7 @@ use crate::core::file_rules::FileRules;
 use crate::engine::view::{DoctorCheck, Health};
 use crate::engine::{Ceilings, Configured, Defaults};
 use crate::providers::prices::Prices;
-use crate::providers::{Setup, at_line, providers_table};
+use crate::providers::{Setup, at_line, in_words, providers_table};
 use crate::tools::{McpServer, Tools};
 
 /// The most a configuration file may hold.
@@ -160,14 +160,14 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
                 facts.push(fact("providers file", Health::Ok, shown, None));
                 tables.push(("the providers file".to_owned(), table));
             }
-            Err(what) => problems.push(format!("the providers file {shown} {what}")),
+            Err(what) => problems.push(format!("the providers file {shown}: {what}")),
         }
     }
     let prices = || Prices::of_user(places.dir.as_deref());
     let own = Setup::configured(env.clone(), &tables).with_prices(prices());
     let found = project::read(workspace);
     let project_dir = found.as_ref().map(|found| PathBuf::from(&found.dir));
-    let Project { file, trusted, facts: of_project } = match found {
+    let Project { file, trusted, facts: of_project, notices } = match found {
         None => Project::default(),
         Some(found) => {
             let trust = places.dir.as_deref().map(Trust::of).unwrap_or_default();
@@ -183,6 +183,7 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
         tables.insert(0, ("the project's file".to_owned(), file.providers.clone()));
         Setup::configured(env.clone(), &tables).with_prices(prices())
     };
+    let refused = problems.first().cloned();
     setup.problems.splice(0..0, problems);
     setup.trusted_project = project_dir.filter(|_| trusted);
     setup.add_aliases(user.aliases.clone());
@@ -190,10 +191,11 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
     let wrong = |what: String| Failure::new(Code::InvalidArguments, format!("the configuration is wrong: {what}"));
     let ceilings = user.limits.ceilings().map_err(wrong)?;
     let ceilings = ceilings.lowest(file.limits.ceilings().unwrap_or_default());
-    let defaults = defaults(env, &user, &file, &mut facts);
+    let defaults = defaults(env, &user, &file, &setup, &mut facts);
     setup.most_at_once = ceilings.concurrency;
     facts.extend(ceilings.in_words().map(|text| fact("limits", Health::Ok, text, None)));
     let files = if trusted { rules(user.files, file.files) } else { user.files };
+    facts.extend(of_files(&files));
     let commands = user.commands || (trusted && file.commands);
     if commands {
         facts.push(fact("commands", Health::Ok, "workflows may run them".to_owned(), None));
@@ -232,6 +234,8 @@ pub(super) fn configuration(env: &Environment, cwd: &Path, workspace: &Path) -> 
         person_decides,
         setup,
         ceilings,
+        refused,
+        notices,
         files: std::sync::Arc::new(files),
         facts,
         dir: places.dir,
@@ -246,9 +250,7 @@ fn read<T: serde::de::DeserializeOwned>(
 ) -> BTreeMap<String, Result<T, String>> {
     let mut all = project;
     all.extend(user);
-    let read = |(name, value): (String, toml::Value)| {
-        (name, value.try_into::<T>().map_err(|error| error.message().to_owned()))
-    };
+    let read = |(name, value): (String, toml::Value)| (name, value.try_into::<T>().map_err(|error| in_words(&error)));
     all.into_iter().map(read).collect()
 }
 
@@ -262,8 +264,23 @@ fn rules(user: FileRules, project: FileRules) -> FileRules {
     FileRules { extensions, deny, roots: user.roots.into_iter().chain(project.roots).collect() }
 }
 
+/// What the rules for files say, when they say anything.
+fn of_files(rules: &FileRules) -> Option<DoctorCheck> {
+    let endings = rules.extensions.as_ref().map(|list| match list.as_slice() {
+        [] => "no file has an ending that is allowed".to_owned(),
+        list => format!("only files that end in {}", list.join(", ")),
+    });
+    let deny = (!rules.deny.is_empty()).then(|| format!("refused: {}", rules.deny.join(", ")));
+    let gone = |root: &Path| if root.is_dir() { "" } else { " (no directory is there)" };
+    let roots: Vec<String> = rules.roots.iter().map(|root| format!("{}{}", root.display(), gone(root))).collect();
+    let roots = (!roots.is_empty()).then(|| format!("also read: {}", roots.join(", ")));
+    let said: Vec<String> = [endings, deny, roots].into_iter().flatten().collect();
+    let health = if rules.roots.iter().all(|root| root.is_dir()) { Health::Ok } else { Health::Warn };
+    (!said.is_empty()).then(|| fact("files", health, said.join("; "), None))
+}
+
 /// Provider and model of runs that name none, and where they come from.
-fn defaults(env: &Environment, user: &File, project: &File, facts: &mut Vec<DoctorCheck>) -> Defaults {
+fn defaults(env: &Environment, user: &File, project: &File, setup: &Setup, facts: &mut Vec<DoctorCheck>) -> Defaults {
     let from = |variable: &str, theirs: &Option<String>, mine: &Option<String>| {
         let of_env = env.get(variable).map(|value| (value.to_owned(), variable.to_owned()));
         of_env
@@ -287,7 +304,19 @@ fn defaults(env: &Environment, user: &File, project: &File, facts: &mut Vec<Doct
             Some((model, of)) => format!("{name}, from {source}; {model}, from {of}"),
         },
     };
-    facts.push(fact("default provider", Health::Ok, text, None));
+    let unknown = provider.as_ref().filter(|(name, _)| !setup.knows(name));
+    let empty = model.as_ref().filter(|(model, _)| model.trim().is_empty());
+    facts.push(match (unknown, empty) {
+        (Some((name, _)), _) => {
+            let why = setup.broken.get(name).map_or("there is no such provider".to_owned(), Clone::clone);
+            fact("default provider", Health::Warn, format!("{text}: {why}"), Some("owf providers lists what there is"))
+        }
+        (None, Some((_, source))) => {
+            let hint = "leave the model out for the default one of the provider";
+            fact("default provider", Health::Warn, format!("{text}: the model from {source} is empty"), Some(hint))
+        }
+        (None, None) => fact("default provider", Health::Ok, text, None),
+    });
     Defaults { provider: provider.map(|(value, _)| value), model: model.map(|(value, _)| value) }
 }
 
@@ -307,7 +336,8 @@ fn user_file(places: &Places, facts: &mut Vec<DoctorCheck>) -> Result<File, Fail
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::new(Code::InvalidArguments, format!("failed to read the configuration {}: {error}", path.display()))
     })?;
-    let file = toml::from_str(&text).map_err(|error: toml::de::Error| wrong(at_line(&text, &error)))?;
+    let file: File = toml::from_str(&text).map_err(|error: toml::de::Error| wrong(at_line(&text, &error)))?;
+    file.files.check().map_err(wrong)?;
     facts.push(fact("configuration", Health::Ok, path.display().to_string(), None));
     Ok(file)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::config::{File, Limits, read_bounded};
 use crate::core::ids::Hash;
 use crate::engine::view::{DoctorCheck, Health};
-use crate::providers::{Setup, at_line};
+use crate::providers::{Setup, at_line, in_words};
 
 /// Where it is, below the workspace.
 pub(super) const FILE: &str = ".owf/config.toml";
@@ -33,6 +33,8 @@ pub(super) struct Project {
     pub(super) file: File,
     pub(super) trusted: bool,
     pub(super) facts: Vec<DoctorCheck>,
+    /// What runs say: limits that were meant and do not count.
+    pub(super) notices: Vec<String>,
 }
 
 /// The file of the project in `workspace`, when there is one.
@@ -53,6 +55,7 @@ pub(super) fn whole(found: &Found) -> Result<File, String> {
     let text = found.text.clone()?;
     let file: File = toml::from_str(&text).map_err(|error: toml::de::Error| at_line(&text, &error))?;
     file.limits.ceilings()?;
+    file.files.check()?;
     super::policies::hooks(file.hooks.clone(), std::collections::BTreeMap::new())?;
     super::policies::sinks(file.events.clone(), std::collections::BTreeMap::new())?;
     Ok(file)
@@ -70,11 +73,11 @@ pub(super) fn admit(found: &Found, trusted: bool, user: &Setup, default: Option<
     };
     if trusted {
         return match whole(found) {
-            Ok(file) => Project { file, trusted, facts: vec![say(Health::Ok, format!("{shown}: trusted"), None)] },
-            Err(what) => Project {
-                facts: vec![say(Health::Warn, format!("{shown}: left aside: {what}"), None)],
-                ..Project::default()
-            },
+            Ok(file) => {
+                let facts = vec![say(Health::Ok, format!("{shown}: trusted"), None)];
+                Project { file, trusted, facts, notices: Vec::new() }
+            }
+            Err(what) => left_aside(&say, found, &what),
         };
     }
     let table: Result<toml::Table, String> = found
@@ -83,17 +86,23 @@ pub(super) fn admit(found: &Found, trusted: bool, user: &Setup, default: Option<
         .and_then(|text| toml::from_str(&text).map_err(|error: toml::de::Error| at_line(&text, &error)));
     let table = match table {
         Ok(table) => table,
-        Err(what) => {
-            let facts = vec![say(Health::Warn, format!("{shown}: left aside: {what}"), None)];
-            return Project { facts, ..Project::default() };
-        }
+        Err(what) => return left_aside(&say, found, &what),
     };
-    let mut admitted = Admitted { user, file: File::default(), refused: Vec::new() };
+    let mut admitted = Admitted { user, table: &table, file: File::default(), refused: Vec::new(), wrong: Vec::new() };
     for (key, value) in &table {
         admitted.take(key, value);
     }
     admitted.model(&table, default);
-    let Admitted { file, refused, .. } = admitted;
+    let Admitted { file, refused, wrong, .. } = admitted;
+    let notices: Vec<String> = wrong
+        .iter()
+        .filter(|what| what.starts_with("limits"))
+        .map(|what| format!("a limit of the project's file {shown} does not count: {what}"))
+        .collect();
+    let mut facts = Vec::new();
+    if !wrong.is_empty() {
+        facts.push(say(Health::Warn, format!("{shown}: wrong, and does not count: {}", wrong.join("; ")), None));
+    }
     let fact = if refused.is_empty() {
         say(Health::Ok, format!("{shown}: not trusted, and needs no trust"), None)
     } else {
@@ -105,7 +114,17 @@ pub(super) fn admit(found: &Found, trusted: bool, user: &Setup, default: Option<
         let hint = "owf trust DIR lets it count as it is now; read it first";
         say(Health::Warn, format!("{shown}: not trusted; left out: {names}"), Some(hint))
     };
-    Project { file, trusted, facts: vec![fact] }
+    if !refused.is_empty() || wrong.is_empty() {
+        facts.insert(0, fact);
+    }
+    Project { file, trusted, facts, notices }
+}
+
+/// A file of which nothing counts. It may have meant to lower a limit, so runs say it, too.
+fn left_aside(say: &impl Fn(Health, String, Option<&str>) -> DoctorCheck, found: &Found, what: &str) -> Project {
+    let message = format!("{}: left aside: {what}", found.path.display());
+    let notices = vec![format!("nothing in the project's file counts, limits included: {message}")];
+    Project { facts: vec![say(Health::Warn, message, None)], notices, ..Project::default() }
 }
 
 /// The names of everything a file says.
@@ -135,14 +154,21 @@ fn deep(key: &str, table: &toml::Table) -> Vec<String> {
 /// A file on its way through.
 struct Admitted<'a> {
     user: &'a Setup,
+    table: &'a toml::Table,
     file: File,
+    /// What would count with trust.
     refused: Vec<String>,
+    /// What would not, one sentence fragment each.
+    wrong: Vec<String>,
 }
 
 impl Admitted<'_> {
     fn take(&mut self, key: &str, value: &toml::Value) {
         match (key, value) {
             ("provider", toml::Value::String(name)) if self.user.knows(name) => self.file.provider = Some(name.clone()),
+            ("provider", toml::Value::String(name)) if !self.brings(name) => {
+                self.wrong.push(format!("there is no provider {name:?}; owf providers lists what there is"));
+            }
             // Looked at when the provider is known.
             ("model", toml::Value::String(_)) => {}
             ("aliases", toml::Value::Table(providers)) => {
@@ -150,14 +176,35 @@ impl Admitted<'_> {
                     self.aliases(provider, names);
                 }
             }
-            ("limits", limits) => match limits.clone().try_into::<Limits>() {
-                // They only ever lower: the lowest of all wins.
-                Ok(limits) if limits.ceilings().is_ok() => self.file.limits = limits,
-                Ok(_) | Err(_) => self.refused.push("limits".to_owned()),
-            },
+            ("limits", toml::Value::Table(limits)) => self.limits(limits),
+            ("limits", _) => self.wrong.push("limits must be a table".to_owned()),
             (_, toml::Value::Table(inner)) if !inner.is_empty() => self.refused.extend(deep(key, inner)),
             _ => self.refused.push(key.to_owned()),
         }
+    }
+
+    /// Whether the file itself says what this provider is.
+    fn brings(&self, name: &str) -> bool {
+        let same = |key: &String| key.trim().eq_ignore_ascii_case(name.trim());
+        self.table.get("providers").and_then(toml::Value::as_table).is_some_and(|all| all.keys().any(same))
+    }
+
+    /// They only ever lower, the lowest of all wins: so each counts by itself, and one that is wrong takes no other with it.
+    fn limits(&mut self, limits: &toml::Table) {
+        let mut good = toml::Table::new();
+        for (name, value) in limits {
+            let one = toml::Table::from_iter([(name.clone(), value.clone())]);
+            match one
+                .try_into::<Limits>()
+                .map_err(|error| in_words(&error))
+                .and_then(|limit| limit.ceilings().map(drop))
+            {
+                Ok(()) => drop(good.insert(name.clone(), value.clone())),
+                Err(what) if what.starts_with("limits.") => self.wrong.push(what),
+                Err(what) => self.wrong.push(format!("limits.{name}: {what}")),
+            }
+        }
+        self.file.limits = good.try_into().unwrap_or_default();
     }
 
     fn model(&mut self, table: &toml::Table, default: Option<&str>) {

@@ -126,6 +126,9 @@ pub struct Ledger {
     settled: Charge,
     reserved: Charge,
     in_flight: u64,
+    /// What calls in flight were told they may come to beyond what is set aside for them, and how many were told.
+    promised: u64,
+    told: u64,
 }
 
 impl Ledger {
@@ -161,6 +164,30 @@ impl Ledger {
         }
         self.reserved += need;
         self.in_flight += 1;
+        Ok(())
+    }
+
+    /// Whether a call for which `own` is set aside may be attempted again after an attempt that charged `charged` and is not
+    /// recorded yet.
+    ///
+    /// # Errors
+    /// The limit of tokens or cost that would be exceeded, as with [`Self::reserve`].
+    pub fn again(&self, own: Charge, charged: Charge) -> Result<(), Refusal> {
+        if let Some(limit) = self.limits.cost_nanos {
+            let settled = self.settled.cost_nanos + charged.cost_nanos;
+            let committed = settled + self.reserved.cost_nanos.saturating_sub(own.cost_nanos);
+            if committed + own.cost_nanos > limit || committed >= limit {
+                return Err(Refusal::Cost { limit, committed, need: own.cost_nanos });
+            }
+        }
+        if let Some(limit) = self.limits.tokens {
+            let settled = self.settled.tokens + charged.tokens;
+            let committed = settled + self.reserved.tokens.saturating_sub(own.tokens);
+            let lone = self.in_flight == 1 && settled < limit;
+            if !lone && (committed + own.tokens > limit || committed >= limit) {
+                return Err(Refusal::Tokens { limit, committed, need: own.tokens });
+            }
+        }
         Ok(())
     }
 
@@ -211,13 +238,28 @@ impl Ledger {
     }
 
     /// What a cost budget lets a call come to that is not heard of before it ends, and for which `own` is set aside: that, and its
-    /// share of what nobody has set aside. Those in flight beside it have theirs, and each of those `waiting` for their start
-    /// will need about as much as it does.
-    pub fn share_nanos(&self, own: Charge, waiting: u64) -> Option<u64> {
-        let left = self.left_nanos(own)?;
-        let sure = own.cost_nanos.min(left);
-        let free = (left - sure).saturating_sub(own.cost_nanos.saturating_mul(waiting));
-        Some(sure + free / self.in_flight.max(1).saturating_add(waiting))
+    /// share of what nobody has set aside and nobody was told. Those in flight that were not told have theirs, and each of those
+    /// `waiting` for their start will need about as much as it does. It is taken off what others are told, until it is taken back.
+    pub fn promise(&mut self, own: Charge, waiting: u64) -> Option<u64> {
+        let left = self.left_nanos(Charge::default())?.saturating_sub(self.promised);
+        let free = left.saturating_sub(own.cost_nanos.saturating_mul(waiting));
+        let more = free / self.in_flight.saturating_sub(self.told).max(1).saturating_add(waiting);
+        self.promised = self.promised.saturating_add(more);
+        self.told += 1;
+        Some(own.cost_nanos.saturating_add(more))
+    }
+
+    /// Frees what a call was told it may come to beyond what is set aside for it.
+    pub fn take_back(&mut self, promised: Option<u64>) {
+        if let Some(more) = promised {
+            self.promised = self.promised.saturating_sub(more);
+            self.told = self.told.saturating_sub(1);
+        }
+    }
+
+    /// Gives back a part of what is set aside for a call that goes on.
+    pub fn lower(&mut self, less: Charge) {
+        self.reserved -= less;
     }
 
     /// What is settled.
@@ -274,16 +316,36 @@ mod tests {
         let cost = |cost_nanos| Charge { tokens: 0, cost_nanos, calls: 1 };
         let mut ledger = Ledger::new(Limits { cost_nanos: Some(100), ..Limits::default() }, 1000);
         assert_eq!(ledger.reserve(cost(10)), Ok(()));
-        assert_eq!(ledger.share_nanos(cost(10), 0), Some(100), "it is alone");
+        assert_eq!(ledger.promise(cost(10), 0), Some(100), "it is alone");
+        ledger.take_back(Some(90));
         // Three more will each need as much: 60 are left for four.
-        assert_eq!(ledger.share_nanos(cost(10), 3), Some(25));
+        assert_eq!(ledger.promise(cost(10), 3), Some(25));
         for waiting in [2, 1, 0] {
             assert_eq!(ledger.reserve(cost(10)), Ok(()));
-            assert_eq!(ledger.share_nanos(cost(10), waiting), Some(25), "together no more than there is");
+            assert_eq!(ledger.promise(cost(10), waiting), Some(25), "together no more than there is");
         }
+        ledger.take_back(Some(15));
         // Where those that wait need everything, what is set aside for it remains.
-        assert_eq!(ledger.share_nanos(cost(10), 50), Some(10));
-        assert_eq!(Ledger::new(Limits::default(), 1000).share_nanos(cost(1), 0), None);
+        assert_eq!(ledger.promise(cost(10), 50), Some(10));
+        assert_eq!(Ledger::new(Limits::default(), 1000).promise(cost(1), 0), None);
+    }
+
+    #[test]
+    fn what_a_call_was_told_is_not_told_to_one_that_starts_later() {
+        let cost = |cost_nanos| Charge { tokens: 0, cost_nanos, calls: 1 };
+        let mut ledger = Ledger::new(Limits { cost_nanos: Some(100), ..Limits::default() }, 1000);
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            assert_eq!(ledger.reserve(cost(10)), Ok(()));
+            told.push(ledger.promise(cost(10), 0));
+        }
+        // There is nothing left for the later ones but what was set aside for them.
+        assert_eq!(told, [Some(100), Some(10), Some(10)]);
+        // The first ends after 20.
+        ledger.take_back(Some(90));
+        ledger.settle(cost(10), cost(20));
+        assert_eq!(ledger.reserve(cost(10)), Ok(()));
+        assert_eq!(ledger.promise(cost(10), 0), Some(60), "all but what is set aside for two and what the first took");
     }
 
     #[test]

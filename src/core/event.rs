@@ -89,6 +89,9 @@ pub enum Event {
         /// Billionths of a US dollar set aside for it, when it asks a provider that bills: what it counts for when its owner dies.
         #[serde(default, skip_serializing_if = "is_default")]
         reserve_nanos: u64,
+        /// Output tokens set aside for it, likewise.
+        #[serde(default, skip_serializing_if = "is_default")]
+        reserve_tokens: u64,
     },
     /// An attempt failed and the call goes on: another attempt follows, or the run pauses.
     AttemptFailed {
@@ -111,6 +114,9 @@ pub enum Event {
         /// cost that was cut short, so what was set aside for it counts.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         charge_nanos: Option<u64>,
+        /// What it counts for against a token budget, when that is not what it is known to have used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        charge_tokens: Option<u64>,
         /// The price that the cost was estimated with.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         price: Option<Box<PriceNote>>,

@@ -43,6 +43,8 @@ pub struct RecordedCall {
     pub charge: Charge,
     /// What was set aside for its last attempt, of a provider that bills.
     pub reserve_nanos: u64,
+    /// Output tokens, likewise.
+    pub reserve_tokens: u64,
     /// Whether its last attempt asks a provider that counts tokens.
     pub counts_tokens: bool,
     /// What tools of its last attempt have changed, or were about to when its owner died: by the number of the effect.
@@ -109,6 +111,7 @@ impl RecordedCall {
     fn lose(&mut self) {
         self.open = false;
         self.charge.cost_nanos = self.charge.cost_nanos.saturating_add(std::mem::take(&mut self.reserve_nanos));
+        self.charge.tokens = self.charge.tokens.saturating_add(std::mem::take(&mut self.reserve_tokens));
         self.usage_unknown |= self.counts_tokens;
     }
 
@@ -206,6 +209,7 @@ impl History {
                         cost_nanos: None,
                         charge: Charge::default(),
                         reserve_nanos: 0,
+                        reserve_tokens: 0,
                         counts_tokens: false,
                         effects: Vec::new(),
                         unclear: Vec::new(),
@@ -218,7 +222,17 @@ impl History {
                     },
                 );
             }
-            Event::AttemptStarted { call_id, attempt, provider, due_at, cache, child_run, reserve_nanos, .. } => {
+            Event::AttemptStarted {
+                call_id,
+                attempt,
+                provider,
+                due_at,
+                cache,
+                child_run,
+                reserve_nanos,
+                reserve_tokens,
+                ..
+            } => {
                 let lookup = cache.as_ref().map(|record| (record.key, record.occurrence));
                 self.lookups.extend(lookup);
                 if let Some(call) = self.call_mut(*call_id) {
@@ -234,6 +248,7 @@ impl History {
                     }
                     call.due_at = *due_at;
                     call.reserve_nanos = *reserve_nanos;
+                    call.reserve_tokens = *reserve_tokens;
                     let asks = matches!(call.kind, CallKind::Agent | CallKind::Turn);
                     call.counts_tokens = asks && provider.as_ref().is_some_and(|name| !is_fake(name));
                     if call.kept.is_none() {
@@ -245,7 +260,17 @@ impl History {
                     call.started_at.get_or_insert(at);
                 }
             }
-            Event::AttemptFailed { call_id, usage, usage_unknown, cost_nanos, charge_nanos, rule, kept, .. } => {
+            Event::AttemptFailed {
+                call_id,
+                usage,
+                usage_unknown,
+                cost_nanos,
+                charge_nanos,
+                charge_tokens,
+                rule,
+                kept,
+                ..
+            } => {
                 self.rules.extend(rule);
                 if let Some(call) = self.call_mut(*call_id) {
                     call.open = false;
@@ -256,7 +281,8 @@ impl History {
                     call.usage_unknown |= usage_unknown;
                     call.cost_nanos = add_cost(call.cost_nanos, *cost_nanos);
                     let cost_nanos = charge_nanos.or(*cost_nanos).unwrap_or(0);
-                    call.charge += Charge { tokens: usage.output_tokens, cost_nanos, calls: 0 };
+                    let tokens = charge_tokens.unwrap_or(usage.output_tokens);
+                    call.charge += Charge { tokens, cost_nanos, calls: 0 };
                 }
             }
             Event::AttemptRaised { call_id, reserve_nanos, .. } => {

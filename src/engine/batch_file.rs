@@ -89,6 +89,9 @@ fn row(line: &str, number: usize, model: &impl Fn(Option<&str>) -> Option<String
     if !is_id(&custom_id) || custom_id.len() > 64 {
         return Err("custom_id must be 1 to 64 letters, digits, _ or -".to_owned());
     }
+    if line.model.as_ref().is_some_and(|model| model.trim().is_empty()) {
+        return Err("model must not be empty; without it the provider's default is asked".to_owned());
+    }
     let model = model(line.model.as_deref()).ok_or("no model is named, and the provider has no default one")?;
     Ok(BatchRow { custom_id, prompt: line.prompt, model, system: line.system, max_tokens: line.max_tokens })
 }

@@ -27,6 +27,12 @@ impl Engine {
             Failure::new(Code::InvalidArguments, "say which provider gets the batch")
                 .hint("--provider anthropic, or openai")
         })?;
+        super::start::sound_configuration(self.services())?;
+        if params.model.as_ref().is_some_and(|model| model.trim().is_empty()) {
+            return Err(super::start::invalid(vec![
+                serde_json::json!({"path": "/model", "message": "must not be empty"}),
+            ]));
+        }
         let batches = self.batches(provider)?;
         batches.check_key().map_err(|error| of_call(&error))?;
         let default = params.model.as_deref();
@@ -126,7 +132,8 @@ impl Engine {
                 results.push(self.batch_row(custom_id, one));
             }
         }
-        let cost_source = if cost.is_some() { CostSource::Estimated } else { CostSource::Unknown };
+        // A sum that lacks something is a least amount.
+        let cost_source = if cost.is_some() && unpriced == 0 { CostSource::Estimated } else { CostSource::Unknown };
         let usage = UsageView {
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,

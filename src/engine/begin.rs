@@ -214,6 +214,7 @@ impl RunLoop {
 
     pub(super) fn abort(&mut self, call_id: CallId) {
         let running = self.attempts.remove(&call_id);
+        self.tree.key_waits().remove(&(self.run.clone(), call_id));
         self.at_barrier.retain(|waiting| waiting.call_id != call_id);
         let attempt = self.machine.attempt(call_id);
         if self.machine.is_ending(call_id, attempt) {
@@ -233,7 +234,12 @@ impl RunLoop {
             return self.attempt_ended(call_id, attempt, report);
         }
         // It was under way, and what it used nobody knows unless it says so: a budget counts what was set aside for it.
-        report.charge.cost_nanos = self.prepared.get(&call_id).map_or(0, |prepared| prepared.reserve().cost_nanos);
+        if let Some(prepared) = self.prepared.get(&call_id) {
+            let aside = prepared.reserve();
+            report.charge.cost_nanos = aside.cost_nanos;
+            // An invented answer is known to have used nothing.
+            report.charge.tokens = if prepared.provider.kind() == ProviderKind::Fake { 0 } else { aside.tokens };
+        }
         if running.is_some_and(|running| running.stop.is_some()) {
             let to = self.to_self.clone();
             self.tree.services.runtime.spawn(async move {

@@ -31,6 +31,10 @@ pub struct Configured {
     pub sinks: Vec<super::sinks::Sink>,
     /// Whether only a person decides questions of runs.
     pub person_decides: bool,
+    /// What keeps runs from starting: a file of the user's that cannot be read. Commands that look still work.
+    pub refused: Option<String>,
+    /// What every new run says of the configuration: limits of a project that do not count.
+    pub notices: Vec<String>,
     /// What is in force and where it comes from, for `owf doctor`.
     pub facts: Vec<DoctorCheck>,
     /// The directory of the user's configuration; none when nothing of the user's is read.

@@ -65,6 +65,8 @@ pub(crate) fn cancel(store: &Store, params: &CancelParams, by: &str) -> Result<R
 /// Ends a run that no process executes, its children included.
 fn end_now(store: &Store, root: &RunId, by: &str, reason: Option<String>) -> Result<(), StoreError> {
     let lease = store.claim(root, &super::process::info(), now())?;
+    super::execute::end_left_behind(root);
+    super::isolation::harvest(store, root);
     let consumed: Vec<i64> = store.inbox(root, 0)?.iter().map(|r| r.id).collect();
     let mut open = vec![root.clone()];
     let mut at = 0;

@@ -319,7 +319,7 @@ fn execute(
         earlier_children,
         lookups: lookups.by_call,
         once: std::collections::HashMap::new(),
-        keys_found: Vec::new(),
+        words: Vec::new(),
         cancelling: None,
         begun,
         parent,
@@ -515,6 +515,15 @@ fn owner(ownership: Ownership, shared: &Shared) -> RunEnd {
     }
 }
 
+/// Ends what an owner that died left running of a run tree: what it does now nobody would know of. Whoever takes the tree up
+/// does this first, whether to go on with it or to end it.
+pub(super) fn end_left_behind(root: &RunId) {
+    let ended = crate::process::sweep_below(root.as_str());
+    if ended > 0 {
+        tracing::warn!(run = %root, "{ended} processes of an owner that died were ended");
+    }
+}
+
 fn has_news(store: &Store, run: &RunId) -> bool {
     store.inbox(run, 0).is_ok_and(|rows| !rows.is_empty())
 }
@@ -550,11 +559,7 @@ fn incarnation(
         return Ok(RunEnd::Interrupted);
     }
     if lease.epoch > 1 {
-        // An owner before this one may have died with agents running. What they do now nobody would know of.
-        let ended = crate::process::sweep_below(run.as_str());
-        if ended > 0 {
-            tracing::warn!(%run, "{ended} processes of an owner that died were ended");
-        }
+        end_left_behind(run);
     }
     super::isolation::harvest(store, run);
     let stop = Arc::new(AtomicBool::new(false));

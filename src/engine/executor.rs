@@ -160,7 +160,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
         Ended::Stopped(reply) => (reply, Some(CallError::new(ErrorClass::Cancelled, "ended on request"))),
     };
     let mut transcript = None;
-    let mut charge_nanos = None;
+    let (mut charge_nanos, mut charge_tokens) = (None, None);
     let mut outputs = None;
     let was_cut_short = cut_short.is_some();
     match reply {
@@ -169,7 +169,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
             report.usage = failure.usage;
             report.usage_unknown = failure.usage_unknown;
             report.cost_nanos = failure.cost_nanos;
-            charge_nanos = failure.charge_nanos;
+            (charge_nanos, charge_tokens) = (failure.charge_nanos, failure.charge_tokens);
             if failure.cost_source != CostSource::Unknown {
                 report.cost_source = failure.cost_source;
             }
@@ -185,7 +185,7 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
             report.usage = reply.usage;
             report.usage_unknown = reply.usage_unknown;
             report.cost_nanos = reply.cost_nanos;
-            charge_nanos = reply.charge_nanos;
+            (charge_nanos, charge_tokens) = (reply.charge_nanos, reply.charge_tokens);
             report.cost_source = reply.cost_source;
             report.rule = reply.rule;
             if reply.model.is_some() {
@@ -255,7 +255,12 @@ async fn execute(mut attempt: Attempt) -> Option<AttemptReport> {
             (was_cut_short || crashed || report.usage_unknown) && attempt.provider.kind() != ProviderKind::Fake;
         if unknown { attempt.provider.reserve(&attempt.request).cost_nanos } else { 0 }
     });
-    report.charge = Charge { tokens: report.usage.output_tokens, cost_nanos, calls: 0 };
+    let known = report.usage.output_tokens;
+    let is_told = !report.usage_unknown || attempt.provider.kind() == ProviderKind::Fake;
+    // The same of its tokens.
+    let aside = || known.max(attempt.provider.reserve(&attempt.request).tokens);
+    let tokens = if is_told { known } else { charge_tokens.unwrap_or_else(aside) };
+    report.charge = Charge { tokens, cost_nanos, calls: 0 };
     Some(report)
 }
 
@@ -332,6 +337,7 @@ async fn answer(attempt: &Attempt) -> Ended {
                 cost_nanos: reply.cost_nanos,
                 cost_source: reply.cost_source,
                 charge_nanos: reply.charge_nanos,
+                charge_tokens: reply.charge_tokens,
                 model: reply.model,
                 transcript: reply.transcript,
                 provenance: reply.provenance,

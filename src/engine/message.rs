@@ -1,5 +1,7 @@
 //! What reaches a run loop from outside: attempts, permits, timers, the inbox, child runs.
 
+use std::sync::Arc;
+
 use crate::core::ids::CallId;
 use crate::core::machine::{AttemptReport, DecisionInput, Plan, Waits};
 use crate::core::run::{RunError, StatusReason};
@@ -169,6 +171,8 @@ pub(crate) enum Message {
         call_id: CallId,
         /// What it waits for.
         waits: Option<Waits>,
+        /// Kept until everybody above has heard of it.
+        word: Arc<()>,
     },
     /// A child run's loop ended.
     ChildEnded {

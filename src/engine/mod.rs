@@ -27,6 +27,7 @@ mod hooks;
 mod inbox;
 mod isolation;
 mod journal;
+mod leftovers;
 mod limits;
 mod lookups;
 mod message;

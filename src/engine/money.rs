@@ -15,31 +15,36 @@ use super::run_loop::RunLoop;
 /// How many calls like it a budget must have left for one to be given room for a long answer: to ask twice costs more than
 /// to set aside, and others must find room all the same.
 const AMPLE: u64 = 32;
+/// So many calls that wait for their start are looked for at each start of one that is told its share of a budget.
+const MOST_WAITING: u64 = 1_000;
 
 impl RunLoop {
-    /// What is set aside for a call at its start: its high estimate, and room for a long answer where the budgets that bound its
-    /// answer have plenty left.
+    /// What is set aside for a call at its start: its high estimate, and room for a long answer where a cost budget bounds it and has
+    /// plenty left.
     pub(super) fn set_aside(&self, prepared: &Prepared) -> Charge {
         let need = prepared.reserve();
         let (nanos, tokens) = {
             let ledger = self.tree.ledger();
             (ledger.left_nanos(Charge::default()).filter(|_| need.cost_nanos > 0), ledger.left_tokens())
         };
-        let is_bound = nanos.or(tokens).is_some();
         let has_plenty = |need: u64, left: Option<u64>| left.is_none_or(|left| need.saturating_mul(AMPLE) <= left);
-        let is_ample = is_bound && has_plenty(need.cost_nanos, nanos) && has_plenty(need.tokens, tokens);
+        let is_ample = nanos.is_some() && has_plenty(need.cost_nanos, nanos) && has_plenty(need.tokens, tokens);
         if is_ample { prepared.provider.reserve_long(&prepared.request) } else { need }
     }
 
-    /// What the budgets of the run leave an attempt that is about to start; none where nothing is limited.
-    pub(super) fn budgeted(&self, call_id: CallId) -> Option<Budgeted> {
+    /// What the cost budget of the run leaves an attempt that is about to start; none where there is none.
+    pub(super) fn budgeted(&mut self, call_id: CallId) -> Option<Budgeted> {
         let aside = self.machine.reserved(call_id);
-        let limits = self.tree.ledger().limits;
-        if limits.cost_nanos.is_none() && limits.tokens.is_none() {
-            return None;
+        let left = self.tree.ledger().left_nanos(aside)?;
+        let is_program = self.prepared.get(&call_id).is_some_and(|call| call.provider.kind() == ProviderKind::Cli);
+        if !is_program {
+            return Some(Budgeted { aside, left_nanos: None });
         }
-        let left_nanos = self.tree.ledger().share_nanos(aside, self.machine.yet_to_start());
-        Some(Budgeted { aside, left_nanos, limits_tokens: limits.tokens.is_some() })
+        // Where more wait than there is room for, what is set aside for each is its share.
+        let most = left.checked_div(aside.cost_nanos).map_or(MOST_WAITING, |most| most.min(MOST_WAITING));
+        let waiting = self.machine.yet_to_start(most);
+        let left_nanos = self.machine.promise(call_id, waiting, &mut self.tree.ledger());
+        Some(Budgeted { aside, left_nanos })
     }
 
     /// Refuses a call whose price is not known under a cost budget, unless that is allowed: nothing could be reserved for it.

@@ -116,12 +116,12 @@ impl RunLoop {
 
     /// Whether nothing in the tree but a person, or a key, has the next word, as this root believes.
     pub(super) fn is_idle(&mut self) -> bool {
-        // In this order: who is not listed any more has said before what it does.
+        // In this order: who is not listed any more has a word on its way, which is in the inbox or on its way still.
         if self.a_key_is_free() {
             return false;
         }
         self.drain_inbox();
-        self.end.is_none() && self.machine.waits().is_some()
+        self.end.is_none() && self.machine.waits().is_some() && !self.tree.has_words_on_their_way()
     }
 
     /// Looks in a moment whether the tree is idle by then: whoever could go on hears of that meanwhile.
@@ -153,20 +153,13 @@ impl RunLoop {
         }
     }
 
-    /// Takes calls off the list of those that wait for a key, once everybody has been told what they do.
-    pub(super) fn forget_keys(&mut self) {
-        for call_id in self.keys_found.drain(..) {
-            self.tree.key_waits().remove(&(self.run.clone(), call_id));
-        }
-    }
-
     /// Goes on with a call by what there is for its key.
     pub(super) fn once_found(&mut self, claim: OnceClaim, plan: Plan, found: Result<Once, StoreError>) {
         let call_id = claim.call_id;
-        self.keys_found.push(call_id);
-        if self.parent.is_none() {
-            self.forget_keys();
-        }
+        self.words.push(self.tree.word());
+        self.tree.key_waits().remove(&(self.run.clone(), call_id));
+        // What becomes of it may take its time: hooks judge an answer that is there.
+        self.feed(Input::KeyFound { call_id });
         let Some(spec) = self.machine.spec(call_id).cloned() else { return };
         let Some(asked) = &spec.ask.once else { return };
         let plan = match found {

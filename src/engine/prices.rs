@@ -17,6 +17,19 @@ const LITELLM: &str = "https://raw.githubusercontent.com/BerriAI/litellm/main/mo
 /// The most bytes of a table.
 const MOST_BYTES: usize = 32 << 20;
 
+/// What a refused table leaves.
+const KEPT: &str = "the prices that were there are still in force";
+
+/// The most names in a sentence.
+const SHOWN: usize = 10;
+
+/// Names as part of a sentence.
+fn some(names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(SHOWN);
+    let text = names.into_iter().take(SHOWN).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{text} and {more} more") } else { text }
+}
+
 impl Engine {
     /// The prices in force; with `refresh`, `file` or `url` after putting others in their place.
     ///
@@ -53,11 +66,29 @@ impl Engine {
         };
         let today = now().rfc3339();
         let (table, _) = Table::parse(&text, today.get(..10).unwrap_or_default(), &from)
-            .map_err(|what| Failure::new(Code::InvalidArguments, format!("no prices {from}: {what}")))?;
+            .map_err(|what| Failure::new(Code::InvalidArguments, format!("no prices {from}: {what}")).hint(KEPT))?;
+        table
+            .check()
+            .map_err(|what| Failure::new(Code::InvalidArguments, format!("no prices {from}: {what}")).hint(KEPT))?;
+        let setup = &services.config.setup;
+        let mut warnings = Vec::new();
+        let unknown: std::collections::BTreeSet<&str> =
+            table.prices.iter().map(|price| price.provider.as_str()).filter(|name| !setup.knows(name)).collect();
+        if !unknown.is_empty() {
+            let names = some(unknown.into_iter().map(str::to_owned).collect());
+            warnings.push(format!("prices of providers that are not known here, and of no use: {names}"));
+        }
+        if setup.prices.is_users() {
+            let gone = setup.prices.table().beyond(&table);
+            if !gone.is_empty() {
+                warnings.push(format!("your table had prices that this one has not: {}", some(gone)));
+            }
+        }
         let written = prices::write(dir, &table).map_err(|error| {
             Failure::new(Code::NotWritable, format!("{} cannot be written: {error}", dir.display()))
         })?;
         let mut view = view(&Prices::of_user(Some(dir)), wanted.as_deref());
+        view.warnings = warnings;
         view.previous_path = written.previous.map(|path| path.display().to_string());
         Ok(view)
     }
@@ -88,6 +119,7 @@ fn view(prices: &Prices, wanted: Option<&str>) -> PricesView {
         table: if prices.is_users() { "user" } else { "embedded" }.to_owned(),
         file_path: prices.file().filter(|_| prices.is_users()).map(|file: PathBuf| file.display().to_string()),
         previous_path: None,
+        warnings: Vec::new(),
         problem: prices.problem().map(str::to_owned),
         models_total: table.models() as u64,
         prices: table.prices.iter().filter(named).map(row).collect(),

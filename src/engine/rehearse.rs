@@ -41,7 +41,8 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
         ..Overrides::default()
     };
     let base = Settings { engine: services.limits, ..Settings::default() };
-    let settings = plain_settings(&base, &overrides)?;
+    let mut settings = plain_settings(&base, &overrides)?;
+    services.config.ceilings.keep(&mut settings)?;
     let fixtures = match &params.fixtures {
         Some(path) => Some(super::source::fixtures(&cwd.join(path))?.1),
         None => None,

@@ -62,8 +62,8 @@ pub(crate) struct RunLoop {
     pub(super) begun: Vec<CallId>,
     /// Calls that are carried out here for an idempotency key.
     pub(super) once: HashMap<CallId, Hash>,
-    /// Calls that wait for a key no more, of which the rest of the tree may have yet to hear.
-    pub(super) keys_found: Vec<CallId>,
+    /// Kept until the parent has been told what follows from them.
+    pub(super) words: Vec<Arc<()>>,
     /// Set when the run is to end and waits for its children.
     pub(super) cancelling: Option<super::cancel::Cancelling>,
     /// Tells the parent's loop that this child waits for a person.
@@ -83,7 +83,7 @@ impl RunLoop {
             if let Some(end) = self.end.take() {
                 return self.leave(end);
             }
-            self.forget_keys();
+            self.words.clear();
             self.hand_over();
             let message = self.next();
             self.message(message);
@@ -222,7 +222,8 @@ impl RunLoop {
                 Effect::Waiting { waits } => {
                     if let Some((parent, call_id)) = &self.parent {
                         // A parent that is gone needs no word.
-                        let _ = parent.send(Message::ChildWaiting { call_id: *call_id, waits });
+                        let word = self.tree.word();
+                        let _ = parent.send(Message::ChildWaiting { call_id: *call_id, waits, word });
                     } else if waits == Some(Waits::Key) {
                         self.end_a_deadlock();
                     }
@@ -552,7 +553,10 @@ impl RunLoop {
                 self.consumed.extend(row);
                 self.feed(Input::Decided(decision));
             }
-            Message::ChildWaiting { call_id, waits } => self.feed(Input::ChildWaiting { call_id, waits }),
+            Message::ChildWaiting { call_id, waits, word } => {
+                self.words.push(word);
+                self.feed(Input::ChildWaiting { call_id, waits });
+            }
             Message::ChildEnded { call_id, end } => self.child_ended(call_id, *end),
             Message::Interrupt => self.end = Some(RunEnd::Interrupted),
             Message::StoreFailed => self.store_failed(),

@@ -71,6 +71,7 @@ pub(crate) fn settings(
     cwd: &Path,
 ) -> Result<Settings, Failure> {
     let mut settings = plain_settings(base, overrides)?;
+    sound_configuration(services)?;
     if let Some(provider) = &overrides.provider {
         let canonical = services.registry.canonical(provider).ok_or_else(|| unknown_provider(services, provider))?;
         if canonical != settings.provider && overrides.model.is_none() {
@@ -80,6 +81,11 @@ pub(crate) fn settings(
     }
     if let Some(model) = &overrides.model {
         settings.model = Some(model.clone());
+    }
+    if settings.model.as_ref().is_some_and(|model| model.trim().is_empty()) {
+        let whose = if overrides.model.is_some() { "" } else { ": OWF_MODEL or the configuration sets it" };
+        return Err(invalid(vec![json!({"path": "/model", "message": format!("must not be empty{whose}"),
+            "hint": "leave it out for the default model of the provider"})]));
     }
     if let Some(path) = &overrides.fixtures {
         let full = cwd.join(path);
@@ -94,6 +100,19 @@ pub(crate) fn settings(
     services.config.ceilings.keep(&mut settings)?;
     check_price(services, &settings)?;
     Ok(settings)
+}
+
+/// Refuses to start anything by a configuration of which a part could not be read: what it says would silently not count.
+///
+/// # Errors
+/// `invalid_arguments`.
+pub(crate) fn sound_configuration(services: &Services) -> Result<(), Failure> {
+    match &services.config.refused {
+        None => Ok(()),
+        Some(what) => {
+            Err(Failure::new(Code::InvalidArguments, what.clone()).hint("correct it; owf providers shows what is read"))
+        }
+    }
 }
 
 /// The part of [`settings`] that needs neither providers nor files.
@@ -209,7 +228,11 @@ fn check_price(services: &Services, settings: &Settings) -> Result<(), Failure> 
         Code::UnpricedModel,
         format!("no price is known for {what} of {}, so a cost budget cannot be kept", settings.provider),
     )
-    .hint("set max_calls or budget_tokens instead, or allow_unpriced to go on")
+    .hint(if settings.limits.cost_nanos == services.config.ceilings.budget_cost_nanos {
+        "the cost limit is that of the configuration (owf doctor names it): allow_unpriced to go on, or a model with a price"
+    } else {
+        "set max_calls or budget_tokens instead, or allow_unpriced to go on"
+    })
     .with("allow_unpriced", true))
 }
 
@@ -330,7 +353,12 @@ pub(crate) fn spec_of(
         hooks: script.policies.hooks.clone(),
         cleanups: script.policies.cleanups.clone(),
         events: script.policies.events.clone(),
-        notices: workflow.notices.iter().map(|n| (n.code.clone(), n.message.clone())).collect(),
+        notices: {
+            let of_workflow = workflow.notices.iter().map(|n| (n.code.clone(), n.message.clone()));
+            of_workflow
+                .chain(services.config.notices.iter().map(|text| ("project_file".to_owned(), text.clone())))
+                .collect()
+        },
         asks: script.asks.clone(),
         budget_base: Charge::default(),
     }

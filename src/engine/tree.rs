@@ -58,6 +58,8 @@ pub(crate) struct Tree {
     mutations: Arc<Mutations>,
     /// Calls that wait for another one of the tree, which is at work for their idempotency key.
     key_waits: Mutex<HashMap<(RunId, CallId), OnceClaim>>,
+    /// What a loop has to say that its parents have yet to hear: one copy each.
+    words: Arc<()>,
     /// States of the workspace seen a moment ago, by scope.
     looked: Mutex<Vec<Looked>>,
     /// Attempts that may still be winding down after their end was asked for: one copy each.
@@ -146,6 +148,7 @@ impl Tree {
             occurrences: Mutex::default(),
             mutations: Arc::default(),
             key_waits: Mutex::default(),
+            words: Arc::default(),
             looked: Mutex::default(),
             winding: Arc::default(),
             schemas: Mutex::default(),
@@ -175,6 +178,17 @@ impl Tree {
     /// The calls that wait for another one of the tree, which is at work for their idempotency key.
     pub(crate) fn key_waits(&self) -> MutexGuard<'_, HashMap<(RunId, CallId), OnceClaim>> {
         self.key_waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be kept by whoever has a word for its parent until that one has it, and until the parent's own parent has what follows
+    /// from it.
+    pub(crate) fn word(&self) -> Arc<()> {
+        Arc::clone(&self.words)
+    }
+
+    /// Whether some loop has yet to hear what another one does.
+    pub(crate) fn has_words_on_their_way(&self) -> bool {
+        Arc::strong_count(&self.words) > 1
     }
 
     /// Waits until no loop of the tree runs, at most `patience`; whether that is so.

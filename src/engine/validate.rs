@@ -54,6 +54,12 @@ fn view(
         excerpt: String::new(),
         hint: None,
     }));
+    if let Some(services) = services {
+        for one in &mut found {
+            services.secrets.text(&mut one.excerpt);
+            services.secrets.text(&mut one.message);
+        }
+    }
     found.sort_by_key(|d| d.severity);
     let failure = require(workflow).err();
     let script = checked.script.as_ref();

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
 use crate::store::Store;
-use crate::worktree::{Applied, GitError, Record, State, records};
+use crate::worktree::{Applied, GitError, Record, State, Worktree, records};
 
 use super::engine::Engine;
 use super::isolation;
+use super::leftovers;
 use super::params::WorktreeParams;
 use super::reference;
 use super::view::{
@@ -70,13 +71,16 @@ impl Engine {
             Applied::Yes => Ok(WorktreeAppliedView {
                 worktree,
                 applied_to: to.display().to_string(),
-                next: format!("look at it with git diff; owf worktree remove {name} when it is no longer needed"),
+                next: format!(
+                    "look at it with git status and git diff (new files are in the former only); owf worktree remove {name} \
+                     when it is no longer needed"
+                ),
             }),
             Applied::Conflict { said } => Err(Failure::new(
                 Code::ContentChanged,
                 format!("the work of {name} does not fit {}: {said}; nothing was changed", to.display()),
             )
-            .hint(format!("merge its branch instead: git merge {}", record.branch))),
+            .hint(merging(&tree, &name))),
         }
     }
 
@@ -101,6 +105,10 @@ impl Engine {
             idle(&worktree)?;
             let tree =
                 isolation::known(&store, &record, Some(&self.services().workspace)).map_err(|error| of_git(&error))?;
+            let mut worktree = worktree;
+            if !branches_kept {
+                worktree.last_commit = held(&tree, &record);
+            }
             let gone = if branches_kept {
                 tree.save(&format!("work of {} {}", record.run_id, record.call_id))
                     .and_then(|_| tree.remove_directory())
@@ -114,7 +122,7 @@ impl Engine {
         Ok(WorktreesRemovedView { removed, branches_kept })
     }
 
-    /// Judges worktrees that nobody works in any more: unchanged ones go, the work of others is kept for review; those of runs
+    /// Clears up after owners that died: ends what still runs of their agents, then judges worktrees that nobody works in any more: unchanged ones go, the work of others is kept for review; those of runs
     /// that are gone are committed to their branches. Gives one sentence each.
     ///
     /// # Errors
@@ -126,7 +134,20 @@ impl Engine {
         };
         let home = home(&store);
         let here = self.services().workspace.clone();
-        Ok(orphans(&store, &home).into_iter().map(|record| cleared(&store, &home, &here, record)).collect())
+        let mut said = leftovers::end(&store, &home);
+        let alive = leftovers::leftovers(&store, &home);
+        for record in orphans(&store, &home) {
+            // What it has to say may not be written yet.
+            let still = alive.get(&leftovers::root_of(&store, &record.run_id));
+            said.push(match still {
+                Some(pids) => {
+                    let name = format!("{}/{}", record.run_id.short(), record.call_id);
+                    format!("{name}: it stays, because {} of its run could not be ended", leftovers::in_words(pids))
+                }
+                None => cleared(&store, &home, &here, record),
+            });
+        }
+        Ok(said)
     }
 
     fn with_home(&self) -> Result<(Store, PathBuf), Failure> {
@@ -136,12 +157,40 @@ impl Engine {
     }
 }
 
+/// The commit that holds all of the work, made when part of it is not committed: what was removed can be brought back from it
+/// until git collects what no branch names. None when there is no work, or git cannot tell.
+fn held(tree: &Worktree, record: &Record) -> Option<String> {
+    if tree.dir.is_dir() {
+        tree.save(&format!("work of {} {}", record.run_id, record.call_id)).ok()?;
+    }
+    tree.last_commit().filter(|commit| *commit != record.base)
+}
+
+/// How work that does not fit as a patch is merged. Its branch holds only what is committed.
+fn merging(tree: &Worktree, name: &str) -> String {
+    let branch = &tree.branch;
+    if tree.is_committed().unwrap_or(false) {
+        return format!("commit what you have, then merge its branch: git merge {branch}");
+    }
+    let dir = quoted(&tree.dir);
+    format!(
+        "commit what you have, then merge its work, which is not committed yet: git -C {dir} add -A && git -C {dir} commit -m \
+         'work of {name}' && git merge {branch}; or owf worktree diff {name} | git apply -3"
+    )
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = text.chars().all(|c| c.is_alphanumeric() || "/._-+@:".contains(c));
+    if is_plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 fn cleared(store: &Store, home: &Path, here: &Path, record: Record) -> String {
     let name = format!("{}/{}", record.run_id.short(), record.call_id);
     let branch = record.branch.clone();
     if !record.dir(home).exists() {
-        record.forget(home);
-        return format!("{name}: its directory was gone already; branch {branch} holds what was committed");
+        return vanished(store, home, here, &record);
     }
     if store.run(&record.run_id).is_ok_and(|row| row.is_some()) {
         return if isolation::clear(store, record) {
@@ -170,6 +219,26 @@ fn cleared(store: &Store, home: &Path, here: &Path, record: Record) -> String {
                 format!("{name}: its run is gone and nothing had changed in it")
             }
         }
+    }
+}
+
+/// A worktree whose directory somebody removed: git's entry of it goes, and its branch unless something was committed on it.
+fn vanished(store: &Store, home: &Path, here: &Path, record: &Record) -> String {
+    let (name, branch) = (format!("{}/{}", record.run_id.short(), record.call_id), &record.branch);
+    let gone = format!("{name}: its directory was gone already");
+    let tree = match isolation::known(store, record, Some(here)) {
+        Ok(tree) => tree,
+        Err(error) => return format!("{gone}, and it stays on record, because {error}"),
+    };
+    let commit = tree.last_commit().filter(|commit| *commit != record.base);
+    let cleared = if commit.is_some() { tree.remove_directory() } else { tree.remove() };
+    if let Err(error) = cleared {
+        return format!("{gone}, and it stays on record, because {error}");
+    }
+    record.forget(home);
+    match commit {
+        Some(_) => format!("{gone}; branch {branch} holds what was committed"),
+        None => format!("{gone} and nothing had been committed, so branch {branch} is gone, too"),
     }
 }
 
@@ -213,11 +282,15 @@ fn one(store: &Store, home: &Path, params: &WorktreeParams) -> Result<Record, Fa
     let reused = store.outcome(&run, call).ok().flatten().and_then(|outcome| outcome.worktree);
     let earlier = reused.as_ref().and_then(|note| note.path.split('/').nth(1)?.parse::<RunId>().ok());
     let found = earlier.and_then(|run| {
-        let named = |record: &Record| reused.as_ref().is_some_and(|note| note.path == record.path());
+        let named = |record: &Record| {
+            let is_it = reused.as_ref().is_some_and(|note| note.path == record.path());
+            is_it && params.attempt.is_none_or(|n| n == record.attempt)
+        };
         there(home, Some(&run)).into_iter().find(named)
     });
     found.ok_or_else(|| {
-        Failure::new(Code::NotFound, format!("{run} {call} has no worktree"))
+        let of = params.attempt.map(|n| format!(" of attempt {n}")).unwrap_or_default();
+        Failure::new(Code::NotFound, format!("{run} {call} has no worktree{of}"))
             .hint("owf worktree list shows all there are")
             .with("what", "worktree")
             .with("home", home.display().to_string())
@@ -245,6 +318,7 @@ fn entry(store: &Store, home: &Path, record: &Record) -> WorktreeEntry {
         commits: record.commits,
         changed_files: record.changed_files.clone(),
         changed_total: record.changed_files.len() as u64,
+        last_commit: None,
     }
 }
 

@@ -10,5 +10,5 @@ mod talk;
 pub use find::{find_program, version_of};
 pub use pass::{is_for_git, is_plain, passed};
 pub use run::{DETACHED, Exit, Finished, MARKER, Program, end_running, run};
-pub use sweep::{sweep, sweep_below};
+pub use sweep::{marked, sweep, sweep_below};
 pub use talk::{Ended, Heard, Talk};

@@ -24,6 +24,14 @@ pub fn sweep_below(root: &str) -> usize {
     sweep_where(|found| found.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')), rows())
 }
 
+/// Every process that carries a marker, with it; this process and those above it left out.
+pub fn marked() -> Vec<(String, u32)> {
+    let listed = rows();
+    let spared = ancestors(&listed);
+    let others = listed.into_iter().filter(|row| !spared.contains(&row.pid));
+    others.filter_map(|row| Some((row.marker?, row.pid))).collect()
+}
+
 /// Like [`sweep`] for several markers, with the processes as they were listed a moment ago.
 pub(super) fn sweep_listed(markers: BTreeSet<String>, listed: Vec<Row>) -> usize {
     sweep_where(|found| markers.contains(found), listed)

@@ -33,9 +33,9 @@ pub enum Heard {
 /// A program under way. Dropping it ends it, with everything it started, at once.
 pub struct Talk {
     started: Started,
-    /// None when its input is closed.
-    to: Option<UnboundedSender<String>>,
-    /// Bytes that were said, and that it has yet to read.
+    /// None when its input is closed. What answers it is marked.
+    to: Option<UnboundedSender<(String, bool)>>,
+    /// Bytes of answers that it has yet to read.
     unread: Arc<AtomicUsize>,
     from: Lines<ChildStdout>,
     /// The last line of its diagnostics.
@@ -69,16 +69,18 @@ impl Talk {
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
             return Err(std::io::Error::other("the program has no pipes"));
         };
-        let (to, mut lines) = unbounded_channel::<String>();
+        let (to, mut lines) = unbounded_channel::<(String, bool)>();
         let unread = Arc::new(AtomicUsize::new(0));
         let written = Arc::clone(&unread);
         // Apart from the reading: a program that waits until it is read must not keep us from reading.
         tokio::spawn(async move {
-            while let Some(line) = lines.recv().await {
+            while let Some((line, answers)) = lines.recv().await {
                 if stdin.write_all(line.as_bytes()).await.is_err() {
                     return;
                 }
-                written.fetch_sub(line.len(), Ordering::Relaxed);
+                if answers {
+                    written.fetch_sub(line.len(), Ordering::Relaxed);
+                }
             }
         });
         let last = Arc::new(Mutex::new(String::new()));
@@ -108,14 +110,23 @@ impl Talk {
 
     /// Says a line. What a program does not read it is not told.
     pub fn say(&self, line: &str) {
+        self.tell(line, false);
+    }
+
+    /// Says a line that answers one of its own.
+    pub fn answer(&self, line: &str) {
+        self.unread.fetch_add(line.len() + 1, Ordering::Relaxed);
+        self.tell(line, true);
+    }
+
+    fn tell(&self, line: &str, answers: bool) {
         if let Some(to) = &self.to {
-            self.unread.fetch_add(line.len() + 1, Ordering::Relaxed);
             // A program that has closed its input is about to end, which is heard.
-            let _ = to.send(format!("{line}\n"));
+            let _ = to.send((format!("{line}\n"), answers));
         }
     }
 
-    /// How many bytes it was told and has yet to read, beside those that its system keeps for it.
+    /// How many bytes of answers it has yet to read, beside those that its system keeps for it.
     pub fn unread(&self) -> usize {
         self.unread.load(Ordering::Relaxed)
     }
@@ -229,6 +240,35 @@ mod tests {
             }
             out
         })
+    }
+
+    fn program(args: &[&str]) -> Program {
+        Program {
+            path: "/bin/sh".into(),
+            args: ["-c"].iter().chain(args).map(|arg| (*arg).to_owned()).collect(),
+            env: vec![("PATH".to_owned(), "/bin:/usr/bin".to_owned())],
+            cwd: "/".into(),
+            input: String::new(),
+            marker: "a/b/c/1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_answers_count_as_left_unread() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let talk = Talk::start(program(&["exec sleep 1000"]), 100, |_| {}).await.unwrap();
+            talk.say(&"x".repeat(1 << 20));
+            assert_eq!(talk.unread(), 0);
+            talk.answer(&"x".repeat(1 << 20));
+            assert_eq!(talk.unread(), (1 << 20) + 1);
+            // A program that reads has been told when it answers.
+            let mut reads = Talk::start(program(&["read -r line; echo \"$line\""]), 100, |_| {}).await.unwrap();
+            reads.answer("well");
+            assert_eq!(reads.next().await.unwrap(), Heard::Line(b"well".to_vec()));
+            tokio::task::yield_now().await;
+            assert_eq!(reads.unread(), 0);
+        });
     }
 
     #[test]

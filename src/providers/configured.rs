@@ -46,15 +46,30 @@ pub fn providers_table(text: &str, json: bool) -> Result<toml::Table, String> {
 /// A TOML error with its line.
 pub fn at_line(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-    format!("line {line}: {}", told(error))
+    format!("line {line}: {}", in_words(error))
 }
 
 /// What is wrong, without the value that is: it may be a key in the wrong place.
-fn told(error: &toml::de::Error) -> String {
+pub fn in_words(error: &toml::de::Error) -> String {
     let message = error.message().trim().trim_end_matches('.');
     match message.split_once(", expected ") {
-        Some((_, expected)) if message.starts_with("invalid ") => format!("the value must be {expected}"),
+        Some((_, expected)) if message.starts_with("invalid ") => format!("the value must be {}", kind(expected)),
         Some(_) | None => patterns(message).into_owned(),
+    }
+}
+
+/// What a value must be, for people: the reader has the words of programs.
+fn kind(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "i8" | "i16" | "i32" | "i64" => "a whole number, which may be negative",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list: [\"one\", \"two\"]",
+        "a map" => "a table",
+        "a boolean" => "true or false",
+        "a string" | "a borrowed string" | "path string" => "a text in quotes",
+        _ if expected.starts_with("struct ") => "a table",
+        other => other,
     }
 }
 
@@ -104,7 +119,7 @@ impl Configured {
         match value.clone().try_into::<Entry>() {
             Ok(entry) => merge(self.entries.entry(name).or_default(), entry),
             Err(error) => {
-                self.broken.insert(name, format!("{} (in {origin})", told(&error)));
+                self.broken.insert(name, format!("{} (in {origin})", in_words(&error)));
             }
         }
     }
@@ -272,7 +287,7 @@ mod tests {
                 "odd: unknown field `base_ulr`, expected one of `kind`, `base_url`, `api_key_env`, `default_model`, \
                  `model`, `concurrency`, `models`, `stream`, `cli` (in providers.toml)",
                 "open: base_url must begin with https:// unless its host is this machine",
-                "paste: the value must be u32 (in providers.toml)",
+                "paste: the value must be a whole number (in providers.toml)",
             ]
         );
         assert_eq!(

@@ -17,12 +17,12 @@ mod setup;
 mod status;
 
 pub use crate::process::MARKER;
-pub use configured::{at_line, providers_table};
+pub use configured::{at_line, in_words, providers_table};
 pub use file_tools::FileTools;
 pub use provider::{
     Allowance, AttemptRequest, Availability, BoxFuture, Budgeted, CallContext, Feedback, Persona, Progress, Provider,
     ProviderKind, Reply, ReplyAnswer, ReplyError, Stop, ToolBox, ToolSpec,
 };
 pub(crate) use registry::keys_of;
-pub use registry::{Detected, Registry, detect, registry};
+pub use registry::{Detected, Registry, builtin, detect, registry};
 pub use setup::{Entry, Setup};

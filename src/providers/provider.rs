@@ -74,15 +74,14 @@ impl AttemptRequest {
     }
 }
 
-/// What the budgets of a run leave an attempt.
+/// What the cost budget of a run leaves an attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budgeted {
     /// What was set aside for it at the start.
     pub aside: Charge,
-    /// Where cost is limited: that, and its share of what nobody has set aside, in billionths of a US dollar.
+    /// What one that is not heard of before it ends may come to, in billionths of a US dollar: that, and its share of what nobody
+    /// has set aside.
     pub left_nanos: Option<u64>,
-    /// Whether output tokens are limited.
-    pub limits_tokens: bool,
 }
 
 /// An agent persona: a system prompt with defaults.
@@ -316,6 +315,9 @@ pub struct Reply {
     pub cost_source: CostSource,
     /// What it counts for against a cost budget when the cost is not known: what is known of it, and what was set aside for the rest.
     pub charge_nanos: Option<u64>,
+    /// What it counts for against a token budget when not all of its usage is known: what is known of it, and what was set aside for the
+    /// rest; none = the larger of what is known and what was set aside.
+    pub charge_tokens: Option<u64>,
     /// The model that answered, when known.
     pub model: Option<String>,
     /// The fixture rule that answered, 0 = the mood.
@@ -338,6 +340,7 @@ impl Reply {
             cost_nanos: None,
             cost_source: CostSource::Unknown,
             charge_nanos: None,
+            charge_tokens: None,
             model: None,
             rule: None,
             changed_files: Vec::new(),
@@ -362,6 +365,9 @@ pub struct ReplyError {
     pub cost_source: CostSource,
     /// What it counts for against a cost budget when the cost is not known: what is known of it, and what was set aside for the rest.
     pub charge_nanos: Option<u64>,
+    /// What it counts for against a token budget when not all of its usage is known: what is known of it, and what was set aside for the
+    /// rest; none = the larger of what is known and what was set aside.
+    pub charge_tokens: Option<u64>,
     /// The model that answered, when known.
     pub model: Option<String>,
     /// The fixture rule that answered, 0 = the mood.
@@ -381,6 +387,7 @@ impl From<CallError> for ReplyError {
             cost_nanos: None,
             cost_source: CostSource::Unknown,
             charge_nanos: None,
+            charge_tokens: None,
             model: None,
             rule: None,
             transcript: None,

@@ -42,7 +42,7 @@ pub(super) fn alias(name: &str) -> Option<&'static str> {
 }
 
 /// The kind of a built-in provider by its canonical name.
-pub(super) fn builtin(name: &str) -> Option<ProviderKind> {
+pub fn builtin(name: &str) -> Option<ProviderKind> {
     if name == "fake" {
         return Some(ProviderKind::Fake);
     }

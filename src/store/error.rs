@@ -273,7 +273,8 @@ impl From<StoreError> for Failure {
                 Self::new(Code::PersonRequired, text).hint("a person decides it: owf approve or owf deny at a terminal")
             }
             StoreError::NotFound { what, nearest, .. } => {
-                Self::new(Code::NotFound, text).allowed(nearest).with("what", what)
+                let failure = Self::new(Code::NotFound, text).allowed(nearest).with("what", what);
+                if what == "approval" { failure.hint("owf_approvals lists the questions") } else { failure }
             }
             StoreError::Ambiguous { candidates, .. } => {
                 Self::new(Code::Ambiguous, text).hint("give more characters").allowed(candidates)

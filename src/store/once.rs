@@ -228,8 +228,12 @@ impl Store {
         self.write("claim idempotency key", move |tx| {
             let root = root_of(tx.db, &claim.run)?;
             let by = Asker { root: tx.number(&root)?, run: tx.number(&claim.run)? };
-            if let Some(found) = look(tx.db, &home, &claim, &by, at)? {
-                return Ok(found);
+            match look(tx.db, &home, &claim, &by, at) {
+                Ok(None) => {}
+                Ok(Some(found)) => return Ok(Ok(found)),
+                // A row that does not read is no reason to write nothing of what waits beside it.
+                Err(error @ StoreError::Corrupt(_)) => return Ok(Err(error)),
+                Err(error) => return Err(error),
             }
             // What no longer counts goes with the next that is claimed.
             tx.db
@@ -250,8 +254,8 @@ impl Store {
                     claim.call_id.0,
                     at.0
                 ])?;
-            Ok(Once::Claimed)
-        })
+            Ok(Ok(Once::Claimed))
+        })?
     }
 
     /// Whether one of these who wait for another call of their tree need not wait any more. It counts all that was queued before.

@@ -185,7 +185,7 @@ impl Files {
     }
 
     /// The configured directory outside the working directory that an absolute path is in, with the rest of the path.
-    fn outside<'a>(&'a self, text: &'a str) -> Option<(&'a Path, &'a str)> {
+    pub(super) fn outside<'a>(&'a self, text: &'a str) -> Option<(&'a Path, &'a str)> {
         let within = |root: &&PathBuf| Path::new(text).starts_with(root) && text.starts_with('/');
         let root = self.roots.iter().find(within)?;
         Some((root, text.strip_prefix(root.to_str()?)?.trim_start_matches('/')))

@@ -249,6 +249,24 @@ fn configured_directories_outside_may_be_read_and_not_written() {
     assert!(place.read(&path("out.md")).is_err());
     assert!(place.read(&path("../outside.txt")).is_err());
     assert!(place.write(&path("x.md"), "y").is_err());
+    // By their paths they are listed and searched, too, by the same rules; a scope of the call speaks of its own directory.
+    std::fs::create_dir_all(shared.join("deep")).unwrap();
+    std::fs::write(shared.join("deep/y.md"), "also shared").unwrap();
+    std::fs::write(shared.join("deep/k.pem"), "shared secret").unwrap();
+    place.grant.read = Some(vec!["src".to_owned()]);
+    let call = |kind, arguments| place.files().call(kind, &arguments);
+    let (x, y) = (path("x.md"), path("deep/y.md"));
+    assert_eq!(call(Kind::List, json!({"path": path("")})).unwrap(), format!("{x}\n{y}"));
+    assert_eq!(call(Kind::List, json!({"path": path("deep"), "pattern": "*.md"})).unwrap(), y);
+    assert_eq!(
+        call(Kind::Search, json!({"path": path(""), "query": "shared"})).unwrap(),
+        format!("{x}:1: shared\n{y}:1: also shared")
+    );
+    assert_eq!(call(Kind::Search, json!({"path": x, "query": "sh.*"})).unwrap(), format!("{x}:1: shared"));
+    for wrong in [path("../"), path("out.md"), place.dir.path().display().to_string()] {
+        assert!(call(Kind::List, json!({"path": wrong})).is_err(), "{wrong}");
+    }
+    assert_eq!(call(Kind::List, json!({})).unwrap(), "src/b.rs\nsrc/deep/c.rs");
 }
 
 #[test]

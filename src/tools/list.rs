@@ -1,5 +1,7 @@
 //! `list_files`: the files below a directory that may be read, links left out.
 
+use std::path::Path;
+
 use super::bounds::Deadline;
 use super::files::{Arguments, Files};
 use super::glob::Glob;
@@ -9,16 +11,35 @@ use super::tree::{Tree, items};
 /// The deepest directory that is looked into.
 const DEEPEST: usize = 40;
 
+/// Where a listing or a search begins.
+pub(super) struct Ground<'a> {
+    /// The directory that paths are below.
+    pub(super) dir: &'a Path,
+    /// The same when it is none of the call's own: what it holds is named absolutely, and no scope of the call speaks of it.
+    pub(super) root: Option<&'a Path>,
+    /// The place in it.
+    pub(super) from: Below,
+}
+
+impl Ground<'_> {
+    /// A path in it as a model is to write it.
+    pub(super) fn shown(&self, path: &Below) -> String {
+        match self.root {
+            Some(root) => root.join(path.as_str()).display().to_string(),
+            None => path.as_str().to_owned(),
+        }
+    }
+}
+
 impl Files {
     pub(super) fn list(&self, arguments: &Arguments<'_>, deadline: Deadline) -> Result<String, String> {
-        let from =
-            Below::parse(arguments.optional("path")?.unwrap_or_default()).map_err(|why| format!("path {why}"))?;
+        let ground = self.ground(arguments.optional("path")?.unwrap_or_default())?;
         let glob = arguments.optional("pattern")?.map(Glob::new).transpose()?;
         let mut lines = Vec::new();
         let most = self.bounds.entries;
-        let cut = self.walk(&from, deadline, &mut |path| {
+        let cut = self.walk(&ground, deadline, &mut |path| {
             if glob.as_ref().is_none_or(|glob| glob.matches(path.as_str())) {
-                lines.push(path.as_str().to_owned());
+                lines.push(ground.shown(path));
             }
             Ok(lines.len() < most)
         })?;
@@ -32,17 +53,28 @@ impl Files {
         Ok(out)
     }
 
-    /// Gives every file below `from` that may be read, in order, until `take` says false. Returns whether it did.
+    /// Where a path begins: in the working directory, or for an absolute one in a directory that is configured beside it.
+    pub(super) fn ground<'a>(&'a self, text: &'a str) -> Result<Ground<'a>, String> {
+        let (root, rest) = match self.outside(text) {
+            Some((root, rest)) => (Some(root), rest),
+            None => (None, text),
+        };
+        let from = Below::parse(rest).map_err(|why| format!("path {why}"))?;
+        Ok(Ground { dir: root.unwrap_or_else(|| self.dir()), root, from })
+    }
+
+    /// Gives every file of a ground that may be read, in order, until `take` says false. Returns whether it did.
     pub(super) fn walk(
         &self,
-        from: &Below,
+        ground: &Ground<'_>,
         deadline: Deadline,
         take: &mut dyn FnMut(&Below) -> Result<bool, String>,
     ) -> Result<bool, String> {
+        let from = &ground.from;
         if self.is_refused(from) {
             return Err(format!("{} is refused by the rules for files", from.shown()));
         }
-        let tree = Tree::open(self.dir())?;
+        let tree = Tree::open(ground.dir)?;
         // What is there is looked at one directory at a time, so that no depth of a tree matters.
         let mut open = vec![from.clone()];
         let mut is_first = true;
@@ -66,7 +98,10 @@ impl Files {
                     if path.names().count() < DEEPEST {
                         deeper.push(path);
                     }
-                } else if self.in_read_scope(&path) && self.has_extension(&path) && !take(&path)? {
+                } else if (ground.root.is_some() || self.in_read_scope(&path))
+                    && self.has_extension(&path)
+                    && !take(&path)?
+                {
                     return Ok(true);
                 }
             }

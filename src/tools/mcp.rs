@@ -316,9 +316,9 @@ impl Converse {
                 }
             }
             Incoming::Request { .. } if self.talk.unread() > MOST_UNREAD => {
-                return Err(format!("asks and left {} KB of what it is told unread, and was ended", MOST_UNREAD >> 10));
+                return Err(format!("asks and left {} KB of answers unread, and was ended", MOST_UNREAD >> 10));
             }
-            Incoming::Request { answer } => self.talk.say(&answer),
+            Incoming::Request { answer } => self.talk.answer(&answer),
             Incoming::Garbage => {
                 self.garbage += 1;
                 let text: String = line.chars().take(200).collect();

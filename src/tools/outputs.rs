@@ -5,6 +5,7 @@ use std::path::Path;
 use super::bounds::{Bounds, Deadline};
 use super::files::{Files, Grant};
 use super::glob::Glob;
+use super::list::Ground;
 use super::path::Below;
 use super::tree::Tree;
 use crate::core::file_rules::FileRules;
@@ -61,7 +62,7 @@ impl Outputs {
         self.may_match(pattern)?;
         let glob = Glob::new(pattern)?;
         let (mut found, most) = (Vec::new(), self.files.bounds.entries);
-        let top = Below::parse("")?;
+        let top = Ground { dir: self.files.dir(), root: None, from: Below::parse("")? };
         let cut = self.files.walk(&top, Deadline::of(&self.files.bounds), &mut |path| {
             if glob.matches(path.as_str()) {
                 found.push(path.as_str().to_owned());

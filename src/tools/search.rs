@@ -20,10 +20,9 @@ impl Files {
             .size_limit(EXPRESSION)
             .build()
             .map_err(|error| format!("the expression cannot be used: {error}"))?;
-        let from =
-            Below::parse(arguments.optional("path")?.unwrap_or_default()).map_err(|why| format!("path {why}"))?;
+        let ground = self.ground(arguments.optional("path")?.unwrap_or_default())?;
         let glob = arguments.optional("pattern")?.map(Glob::new).transpose()?;
-        let tree = Tree::open(self.dir())?;
+        let tree = Tree::open(ground.dir)?;
         let most = self.bounds.matches;
         let mut lines = Vec::new();
         let mut look = |path: &Below| {
@@ -40,16 +39,19 @@ impl Files {
                     return Ok(false);
                 }
                 let end = line.char_indices().nth(LINE).map_or(line.len(), |(at, _)| self.secrets.cut(line, at));
-                lines.push(format!("{}:{}: {}", path.shown(), number + 1, &line[..end]));
+                lines.push(format!("{}:{}: {}", ground.shown(path), number + 1, &line[..end]));
             }
             Ok(true)
         };
-        let cut = if !from.as_str().is_empty() && tree.file(&from).is_ok() {
-            let from = self.readable(from.as_str())?;
-            self.allowed(&from)?;
-            !look(&from)?
+        let from = &ground.from;
+        let cut = if !from.as_str().is_empty() && tree.file(from).is_ok() {
+            if ground.root.is_none() {
+                self.readable(from.as_str())?;
+            }
+            self.allowed(from)?;
+            !look(from)?
         } else {
-            self.walk(&from, deadline, &mut look)?
+            self.walk(&ground, deadline, &mut look)?
         };
         if lines.is_empty() {
             return Ok("no matches".to_owned());

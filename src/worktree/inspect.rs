@@ -68,6 +68,25 @@ impl Worktree {
         Ok(Changes { commits, files: files.into_iter().collect(), any })
     }
 
+    /// Whether every change in it is committed and on its branch.
+    ///
+    /// # Errors
+    /// Git cannot tell.
+    pub fn is_committed(&self) -> Result<bool, GitError> {
+        let git = self.untouched()?;
+        let status = git.records(&["status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames"])?;
+        let head = git.line(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])?;
+        Ok(status.is_empty() && self.tip(&git) == Some(head))
+    }
+
+    /// The last commit of its work: what is checked out in it, or the end of its branch when its directory is gone.
+    pub fn last_commit(&self) -> Option<String> {
+        if self.dir.is_dir() {
+            return self.untouched().ok()?.line(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).ok();
+        }
+        self.tip(&Git::at(&self.common().ok()?))
+    }
+
     /// The commit its branch is at; none when the branch is gone.
     fn tip(&self, git: &Git) -> Option<String> {
         let name = format!("refs/heads/{}^{{commit}}", self.branch);

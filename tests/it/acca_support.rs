@@ -256,17 +256,11 @@ impl Provider for Counting {
                 None => ReplyAnswer::Text(format!("{} {number}: {prompt}", self.name)),
             };
             Ok(Reply {
-                usage_unknown: false,
-                provenance: owf::core::outcome::Provenance::default(),
-                answer,
                 usage: Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() },
                 cost_nanos: Some(1_000_000),
                 cost_source: CostSource::Reported,
-                charge_nanos: None,
                 model: request.model.clone(),
-                rule: None,
-                changed_files: Vec::new(),
-                transcript: None,
+                ..Reply::new(answer)
             })
         })
     }

@@ -115,6 +115,17 @@ fn accept_084_a_second_decision_is_refused_and_told_who_was_faster() {
 }
 
 #[test]
+fn accept_084_a_denial_is_final_too() {
+    let place = Place::new();
+    let view = paused_run(&place, ASK, &json!({}));
+    place.json(&["deny", id(&view), "--reason", "no", "--json"]);
+    assert_eq!(code_of(&place.owf(&["approve", id(&view), "a1", "--json"])), "already_decided");
+    assert_eq!(place.owf(&["wait", id(&view), "--json"]).json()["output"]["d"]["decision"], "deny");
+    assert_eq!(code_of(&place.owf(&["approve", id(&view), "a1", "--json"])), "already_decided", "also after the end");
+    assert_eq!(labels(&place), ["before", "after"]);
+}
+
+#[test]
 fn accept_084_of_concurrent_deciders_exactly_one_wins() {
     let place = Place::new();
     let view = paused_run(&place, ASK, &json!({}));

@@ -72,6 +72,8 @@ fn accept_054_a_foreground_run_is_cancelled_within_a_second_from_another_process
         let end = ended(child);
         assert_eq!((end.code, &end.json()["status"]), (3, &json!("cancelled")), "{body}: {end:?}");
         assert_eq!(place.owf(&["cancel", &run, "--json"]).code, 0, "a cancelled run answers with its view");
+        let again = place.owf(&["cancel", &run, "--reason", "to be sure"]).out;
+        assert!(again.ends_with(" kept; the reason: to be sure\n"), "{again}");
         let resumed = place.owf(&["pause", &run, "--json"]);
         assert_eq!((resumed.code, &resumed.json()["error"]["code"]), (2, &json!("run_ended")));
     }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use owf::core::outcome::{CostSource, ErrorClass, Provenance, Usage};
-use owf::providers::ReplyAnswer;
+use owf::providers::{AttemptRequest, Budgeted, ReplyAnswer};
 use serde_json::{Value, json};
 
 use crate::cli_support::{Stub, owf_run, request, roots, structured};
@@ -298,6 +298,23 @@ fn claude_row_a_passed_budget_is_a_stop_that_was_paid() {
     let failure = stub.failure();
     assert_eq!((failure.error.class, failure.cost_nanos), (ErrorClass::Budget, Some(5_250_000_000)));
     assert_eq!(stub.after("--max-budget-usd").as_deref(), Some("0.5"));
+    let message = "the agent was to stop at 0.5 USD, and passed it; what it had written is lost";
+    assert_eq!(
+        (failure.error.message.as_str(), failure.error.hint.as_deref()),
+        (message, Some("raise max_budget_usd"))
+    );
+    // Where the budget of the run leaves it less, it says so.
+    let budget = Some(Budgeted { left_nanos: Some(250_000_000), ..Budgeted::default() });
+    let error = stub.call(&AttemptRequest { budget, ..request("p") }).unwrap_err().error;
+    let message = "the agent was to stop at 0.25 USD, its share of the run's cost budget, and passed it; what it had \
+                   written is lost";
+    let hint = "raise budget_cost_usd, or run fewer calls at once";
+    assert_eq!((error.message.as_str(), error.hint.as_deref()), (message, Some(hint)));
+    assert_eq!(stub.after("--max-budget-usd").as_deref(), Some("0.25"));
+    // Next to nothing is no leave to spend anything.
+    let budget = Some(Budgeted { left_nanos: Some(0), ..Budgeted::default() });
+    stub.call(&AttemptRequest { budget, ..request("p") }).unwrap_err();
+    assert_eq!(stub.after("--max-budget-usd").as_deref(), Some("0.000001"));
 }
 
 #[test]
@@ -602,6 +619,14 @@ fn claude_setting_that_is_unknown_makes_the_provider_unavailable_and_says_where(
     let message = availability.message.unwrap();
     assert!(message.starts_with("the providers file, [providers.claude.cli]: unknown field `profle`"), "{message}");
     assert_eq!(stub.failure().error.class, ErrorClass::NotInstalled);
+    for (setting, told) in [
+        ("profile = 'write'", "profile must be lean or read"),
+        ("max_turns = 'many'", "the value must be a whole number"),
+        ("args = 'x'", "the value must be a list"),
+    ] {
+        let message = ending(&json!({}), 0).cli(setting).provider().availability().message.unwrap();
+        assert!(message.starts_with(&format!("the providers file, [providers.claude.cli]: {told}")), "{message}");
+    }
 }
 
 #[test]
@@ -669,6 +694,13 @@ fn acceptance_021_error_timeout_schema_and_missing_cli_end_calls_and_not_the_run
     let run = owf_run(&failed, &place, "return [await agent('x')]");
     assert_eq!((&run["status"], &run["output"]), (&json!("done"), &json!([null])), "{run}");
     assert_eq!(run["gaps"][0]["status"], json!("provider_failed"), "{run}");
+    let place = Place::new();
+    let crooked = json!({"subtype": "error_max_structured_output_retries", "is_error": true, "result": null});
+    let body = format!(
+        "const r = await owf.agent('x', {{ schema: {SCHEMA} }})\nreturn [r.ok, r.status, (await owf.agent('y')).ok]"
+    );
+    let run = owf_run(&ending(&crooked, 1), &place, &body);
+    assert_eq!((&run["status"], &run["output"]), (&json!("done"), &json!([false, "schema_failed", false])), "{run}");
     let place = Place::new();
     let slow = Stub::doing("claude", VERSION, "exec sleep 300");
     let run = owf_run(&slow, &place, "return [await agent('x', { timeoutMs: 200, retry: { maxAttempts: 1 } })]");
@@ -744,35 +776,54 @@ fn a_login_that_is_missing_pauses_the_run_of_claude() {
     assert_eq!(stub.calls(), 1);
 }
 
-#[test]
-fn a_run_taken_over_after_sigkill_leaves_no_agent_of_the_dead_owner_alive() {
-    let first = Stub::doing(
+/// A run whose owner was killed while its agent and a child of that in a session of its own go on; gives a look at the two.
+fn orphaned() -> (Stub, Place) {
+    let stub = Stub::doing(
         "claude",
         VERSION,
         "setsid sleep 300 & echo $! >\"$dir/child\"; echo $$ >\"$dir/agent\"; exec sleep 300",
     );
     let place = Place::new();
-    place.file("w.js", "export const meta = { name: 'w', description: 'd' }\nreturn await agent('x')\n");
-    let mut owner = first
-        .command(&place, &["run", "w.js", "--provider", "claude", "--json"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let pid = |name: &str| std::fs::read_to_string(first.path().join(name)).unwrap_or_default();
-    eventually(std::time::Duration::from_secs(5), "the agent runs", || pid("agent").ends_with('\n'));
-    owner.kill().unwrap();
-    owner.wait().unwrap();
-    let alive = |pid: &str| {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
-    };
-    assert!(alive(&pid("agent")) && alive(&pid("child")), "the orphans are real");
+    let agent = stub.path().join("agent");
+    let runs = || std::fs::read_to_string(&agent).unwrap_or_default().ends_with('\n');
+    killed_when(&stub, &place, "return await agent('x')", "the agent runs", runs);
+    assert_eq!((lives(&stub, "agent"), lives(&stub, "child")), (true, true), "the orphans are real");
+    (stub, place)
+}
+
+/// Whether the process lives whose id the stub wrote into this file.
+fn lives(stub: &Stub, name: &str) -> bool {
+    let pid = std::fs::read_to_string(stub.path().join(name)).unwrap_or_default();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+#[test]
+fn a_run_taken_over_after_sigkill_leaves_no_agent_of_the_dead_owner_alive() {
+    let (first, place) = orphaned();
     let second = ending(&json!({}), 0);
     let run = second.json(&place, &["resume", "latest", "--json"]);
     assert_eq!((&run["status"], &run["output"]), (&json!("done"), &json!("four")), "{run}");
     for name in ["agent", "child"] {
-        eventually(std::time::Duration::from_secs(1), "the orphan is gone", || !alive(&pid(name)));
+        eventually(std::time::Duration::from_secs(1), "the orphan is gone", || !lives(&first, name));
+    }
+}
+
+#[test]
+fn a_dead_run_that_is_cancelled_leaves_no_agent_alive_by_command_and_over_mcp() {
+    for over_mcp in [false, true] {
+        let (stub, place) = orphaned();
+        let run = place.store().resolve("latest").unwrap();
+        let said = if over_mcp {
+            let mut client = crate::support::mcp::Mcp::start(&place);
+            client.call("owf_cancel", json!({ "run_id": run.as_str() }))
+        } else {
+            place.json(&["cancel", run.as_str(), "--json"])
+        };
+        assert_eq!(said["status"], json!("cancelled"), "{said}");
+        for name in ["agent", "child"] {
+            eventually(std::time::Duration::from_secs(1), "the orphan is gone", || !lives(&stub, name));
+        }
     }
 }
 

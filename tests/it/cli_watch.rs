@@ -68,6 +68,7 @@ fn started(index: u32, attempt: u32) -> Event {
         due_at: None,
         child_run: None,
         reserve_nanos: 0,
+        reserve_tokens: 0,
     }
 }
 
@@ -113,6 +114,7 @@ fn journal() -> Vec<EventRecord> {
                 usage: Usage::default(),
                 cost_nanos: None,
                 charge_nanos: None,
+                charge_tokens: None,
                 usage_unknown: false,
                 price: None,
                 retry_in_ms: Some(2000),

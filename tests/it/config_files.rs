@@ -96,16 +96,13 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("[tools.z]\ncommand = [\"/bin/sh\"]\n", "tools.z.command"),
     ("providers_file = \"/tmp/x.toml\"\n", "providers_file"),
     ("trust = true\n", "trust"),
-    ("provider = \"evil\"\n", "provider"),
+    ("provider = \"evil\"\n[providers.evil]\nkind = \"cli\"\n", "provider, providers.evil.kind"),
     ("provider = 1\n", "provider"),
     ("provider = \"mine\"\nmodel = \"dear\"\n", "model"),
     ("[aliases.mine]\nm1 = \"dear\"\n", "aliases.mine.m1"),
     ("[aliases.mine]\ncheap = \"dear\"\n", "aliases.mine.cheap"),
     ("[aliases.openai]\n\"gpt-5.4-mini\" = \"gpt-5.5-pro\"\n", "aliases.openai.gpt-5.4-mini"),
     ("[aliases.evil]\na = \"b\"\n", "aliases.evil.a"),
-    ("[limits]\nmax_calls = 0\n", "limits"),
-    ("[limits]\nbudget_cost_usd = -1\n", "limits"),
-    ("[limits]\nnesting = 5\n", "limits"),
 ];
 
 fn checks(place: &Place, name: &str, vars: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -194,7 +191,8 @@ fn trust_lets_a_projects_file_count_until_it_changes() {
     assert_eq!(json(&place, &["trust", "--list", "--json"], &[])["trusted"][0]["state"], json!("changed"));
     place.file(".owf/config.toml", text);
     assert!(names());
-    json(&place, &["trust", ".", "--remove", "--json"], &[]);
+    let removed = owf(&place, &["trust", ".", "--remove"], &[]);
+    assert_eq!((removed.code, removed.out), (0, format!("removed: {dir} is not trusted any more\n")));
     assert!(!names());
     assert_eq!(owf(&place, &["trust", "--list"], &[]).out, "no project is trusted\n");
 }
@@ -322,4 +320,189 @@ fn the_user_can_reserve_every_question_for_a_person() {
     assert_eq!(checks(&place, "approvals", &[])[0].1, "only a person decides");
     let plain = owf(&place, &["run", "ask.js", "--no-input", "--json"], &[("OWF_CONFIG", "none")]).json();
     assert_eq!(plain["approvals"][0]["decider"], json!("any"), "{plain}");
+}
+
+/// A workflow that asks nobody.
+const ONE: &str = "export const meta = { name: 'one', description: 'One.' }\nreturn 1\n";
+
+#[test]
+fn a_limit_of_a_project_that_is_wrong_takes_no_other_with_it_and_every_run_says_so() {
+    let place = Place::new();
+    place.file("one.js", ONE);
+    let warned = |run: &Value| -> Vec<String> {
+        let all = run["warnings"].as_array().cloned().unwrap_or_default();
+        let text = |row: &Value| row["message"].as_str().unwrap().to_owned();
+        all.iter().filter(|row| row["code"] == "project_file").map(text).collect()
+    };
+    let file = place.path().canonicalize().unwrap().join(".owf/config.toml").display().to_string();
+    for (wrong, what) in [
+        ("budget_tokens = \"many\"", "limits.budget_tokens: the value must be a whole number"),
+        ("concurrency = 0", "limits.concurrency must be at least 1"),
+        ("budget_cost_usd = -1", "limits.budget_cost_usd must be a number of dollars from 0 to 1e9"),
+        (
+            "nesting = 5",
+            "limits.nesting: unknown field `nesting`, expected one of `max_calls`, `concurrency`, `budget_tokens`, \
+                         `budget_cost_usd`",
+        ),
+    ] {
+        place.file(".owf/config.toml", &format!("[limits]\nmax_calls = 7\n{wrong}\n"));
+        assert_eq!(checks(&place, "limits", &[])[0].1, "no run exceeds 7 calls", "{wrong}");
+        let said = checks(&place, "project file", &[]);
+        assert_eq!(said, [("warn".to_owned(), format!("{file}: wrong, and does not count: {what}"))]);
+        let run = json(&place, &["run", "one.js", "--json"], &[]);
+        assert_eq!(warned(&run), [format!("a limit of the project's file {file} does not count: {what}")], "{run}");
+    }
+    place.file(".owf/config.toml", "[limits]\nmax_calls = = 7\n");
+    let run = json(&place, &["run", "one.js", "--json"], &[]);
+    let said = warned(&run);
+    assert!(said.len() == 1 && said[0].contains("limits included") && said[0].contains("line 2"), "{said:?}");
+    place.file(".owf/config.toml", "provider = \"nosuch\"\n");
+    let said = checks(&place, "project file", &[]);
+    let told = format!(
+        "{file}: wrong, and does not count: there is no provider \"nosuch\"; owf providers lists what there is"
+    );
+    assert_eq!(said, [("warn".to_owned(), told)]);
+    assert_eq!(warned(&json(&place, &["run", "one.js", "--json"], &[])), Vec::<String>::new());
+}
+
+#[test]
+fn a_providers_file_that_cannot_be_read_keeps_runs_from_starting_and_is_still_shown() {
+    let place = Place::new();
+    place.file("one.js", ONE);
+    place.file("prompts.jsonl", "\"One.\"\n");
+    let broken = place.file("broken.toml", "[providers.x]\nbase_url = \n");
+    let missing = place.path().join("none.toml");
+    for (file, what) in [(&broken, "line 2: "), (&missing, "cannot be read: ")] {
+        let file = file.to_str().unwrap();
+        let vars = [("OWF_PROVIDERS_FILE", file)];
+        let batch: &[&str] = &["batch", "submit", "prompts.jsonl", "--provider", "openai", "--json"];
+        for args in [&["run", "one.js", "--json"], batch] {
+            let refused = owf(&place, args, &vars);
+            assert_eq!(
+                (refused.code, &refused.json()["error"]["code"]),
+                (2, &json!("invalid_arguments")),
+                "{refused:?}"
+            );
+            let message = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+            assert!(message.starts_with(&format!("the providers file {file}: {what}")), "{message}");
+        }
+        assert_eq!(json(&place, &["providers", "--json"], &vars)["problems"].as_array().unwrap().len(), 1);
+        assert_eq!(checks(&place, "provider configuration", &vars)[0].0, "warn");
+    }
+}
+
+#[test]
+fn an_empty_model_and_a_provider_that_is_not_there_are_refused_and_doctor_says_so() {
+    let place = Place::new();
+    place.file("one.js", ONE);
+    let refused = owf(&place, &["run", "one.js", "--model", "", "--json"], &[]);
+    let message = &refused.json()["error"]["message"];
+    assert_eq!((refused.code, message), (2, &json!("1 argument is wrong: /model must not be empty")), "{refused:?}");
+    let mut client = crate::support::mcp::Mcp::start(&place);
+    let said = client.refused("owf_run_workflow", json!({ "path": "one.js", "model": " " }));
+    assert!(said.to_string().contains("/model must not be empty"), "{said}");
+    place.file("prompts.jsonl", "\"One.\"\n{\"prompt\": \"Two.\", \"model\": \"\"}\n");
+    let key = [("OPENAI_API_KEY", "sk-test-0123456789abcdef")];
+    let batch =
+        owf(&place, &["batch", "submit", "prompts.jsonl", "--provider", "openai", "--model", "m", "--json"], &key);
+    assert!(batch.code == 2 && batch.out.contains("model must not be empty"), "{batch:?}");
+    let batch =
+        owf(&place, &["batch", "submit", "prompts.jsonl", "--provider", "openai", "--model", "", "--json"], &key);
+    assert!(batch.code == 2 && batch.out.contains("/model must not be empty"), "{batch:?}");
+    place.file("user/.config/owf/config.toml", "model = \"\"\n");
+    let run = owf(&place, &["run", "one.js", "--json"], &[]);
+    assert!(run.code == 2 && run.out.contains("OWF_MODEL or the configuration sets it"), "{run:?}");
+    let said = checks(&place, "default provider", &[("OWF_PROVIDER", "cluade")]);
+    assert_eq!(said, [("warn".to_owned(), "cluade, from OWF_PROVIDER: there is no such provider".to_owned())]);
+    place.file("user/.config/owf/config.toml", "provider = \"claude\"\nmodel = \"\"\n");
+    let said = checks(&place, "default provider", &[]);
+    let told = "claude with , from the user's file: the model from the user's file is empty";
+    assert_eq!(said, [("warn".to_owned(), told.to_owned())]);
+}
+
+#[test]
+fn rules_for_files_that_cannot_work_are_refused_and_doctor_shows_the_others() {
+    let place = Place::new();
+    let config = "user/.config/owf/config.toml";
+    for (rule, told) in [
+        ("deny = [\"[\"]", "files.deny: \"[\" has brackets or braces"),
+        ("deny = [\"/etc/passwd\"]", "files.deny: \"/etc/passwd\" is not relative"),
+        ("roots = [\"relative\"]", "files.roots: \"relative\" must be an absolute path"),
+        ("extensions = [\"*.md\"]", "files.extensions: \"*.md\" is none"),
+        ("deny = \"x\"", "the value must be a list"),
+    ] {
+        place.file(config, &format!("[files]\n{rule}\n"));
+        let refused = owf(&place, &["providers", "--json"], &[]);
+        assert!(
+            refused.code == 2 && refused.json()["error"]["message"].as_str().unwrap().contains(told),
+            "{refused:?}"
+        );
+        std::fs::remove_file(place.path().join(config)).unwrap();
+        place.file(".owf/config.toml", &format!("[files]\n{rule}\n"));
+        let refused = owf(&place, &["trust", ".", "--json"], &[]);
+        assert!(
+            refused.code == 2 && refused.json()["error"]["message"].as_str().unwrap().contains(told),
+            "{refused:?}"
+        );
+        std::fs::remove_file(place.path().join(".owf/config.toml")).unwrap();
+    }
+    let root = place.path().display();
+    place.file(
+        config,
+        &format!("[files]\nextensions = [\"md\"]\ndeny = [\"drafts\"]\nroots = [\"{root}\", \"{root}/gone\"]\n"),
+    );
+    let said =
+        format!("only files that end in md; refused: drafts; also read: {root}, {root}/gone (no directory is there)");
+    assert_eq!(checks(&place, "files", &[]), [("warn".to_owned(), said)]);
+}
+
+#[test]
+fn prices_that_are_no_prices_leave_the_ones_before_in_force_and_a_refresh_says_what_it_drops() {
+    let place = Place::new();
+    let table = |as_of: &str, provider: &str, models: &Value| {
+        json!({"owf_prices": 1, "as_of": as_of, "source": "me", "prices": [
+            {"provider": provider, "models": models, "rates": {"input": 1_000_000_000, "output": 2_000_000_000}}]})
+    };
+    place.file("good.json", &table("2026-11-27", "openai", &json!(["mine-1", "mine-2"])).to_string());
+    let good = json(&place, &["prices", "--file", "good.json", "--json"], &[]);
+    assert_eq!((&good["table"], &good["models_total"], good.get("warnings")), (&json!("user"), &json!(2), None));
+    let before = json(&place, &["prices", "--json"], &[]);
+    for (bad, told) in [
+        (table("2026-11-27", "openai", &json!([])), "a price of \"openai\" names no model"),
+        (table("2026-11-27", "openai", &json!([" "])), "a price of \"openai\" has an empty name of a model"),
+        (table("yesterday", "openai", &json!(["m"])), "as_of must be a day like 2026-11-27, not \"yesterday\""),
+        (table("2026-13-01", "openai", &json!(["m"])), "as_of must be a day like 2026-11-27, not \"2026-13-01\""),
+    ] {
+        place.file("bad.json", &bad.to_string());
+        let refused = owf(&place, &["prices", "--file", "bad.json", "--json"], &[]);
+        let error = refused.json()["error"].clone();
+        assert_eq!((refused.code, &error["code"]), (2, &json!("invalid_arguments")), "{refused:?}");
+        assert_eq!(error["message"], json!(format!("no prices from the file bad.json: {told}")));
+        assert_eq!(error["hint"], json!("the prices that were there are still in force"));
+        assert_eq!(json(&place, &["prices", "--json"], &[]), before);
+    }
+    place.file("other.json", &table("2026-11-28", "nosuch", &json!(["m"])).to_string());
+    let other = json(&place, &["prices", "--file", "other.json", "--json"], &[]);
+    assert_eq!(
+        other["warnings"],
+        json!([
+            "prices of providers that are not known here, and of no use: nosuch",
+            "your table had prices that this one has not: openai/mine-1, openai/mine-2"
+        ])
+    );
+}
+
+#[test]
+fn a_cost_limit_of_the_configuration_is_named_where_it_meets_a_model_without_a_price() {
+    let place = Place::new();
+    place.file("one.js", ONE);
+    let args = ["run", "one.js", "--provider", "openai", "--model", "nobody-knows", "--json"];
+    let key = [("OPENAI_API_KEY", "sk-test-0123456789abcdef")];
+    place.file("user/.config/owf/config.toml", "[limits]\nbudget_cost_usd = 1\n");
+    let refused = owf(&place, &args, &key).json()["error"].clone();
+    assert_eq!(refused["code"], json!("unpriced_model"), "{refused}");
+    assert!(refused["hint"].as_str().unwrap().starts_with("the cost limit is that of the configuration"), "{refused}");
+    std::fs::remove_file(place.path().join("user/.config/owf/config.toml")).unwrap();
+    let refused = owf(&place, &[&args[..], &["--budget-cost-usd", "1"]].concat(), &key).json()["error"].clone();
+    assert!(refused["hint"].as_str().unwrap().starts_with("set max_calls or budget_tokens"), "{refused}");
 }

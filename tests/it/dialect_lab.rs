@@ -11,7 +11,7 @@ use owf::app::AppOptions;
 use owf::core::budget::Charge;
 use owf::core::event::{Event, EventRecord};
 use owf::core::failure::Failure;
-use owf::core::outcome::{CallError, CostSource, Usage};
+use owf::core::outcome::{CallError, Usage};
 use owf::core::run::{EngineLimits, RunOutcome, RunStatus};
 use owf::engine::params::{ResumeParams, RunParams, StatusParams};
 use owf::engine::view::RunView;
@@ -55,7 +55,11 @@ impl Lab {
     }
 
     pub(crate) fn with(outfit: Outfit) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap(), outfit)
+    }
+
+    /// One in a directory that somebody knows before.
+    pub(crate) fn at(dir: tempfile::TempDir, outfit: Outfit) -> Self {
         let cwd = outfit.cwd.map_or_else(|| dir.path().to_owned(), |below| dir.path().join(below));
         std::fs::create_dir_all(&cwd).unwrap();
         // The temporary directory may be one link away from where it really is.
@@ -289,19 +293,7 @@ impl Provider for Scripted {
             self.running.fetch_sub(1, Ordering::SeqCst);
             let usage = Usage { input_tokens: 5, output_tokens: self.tokens, ..Usage::default() };
             match (self.answer)(number, request) {
-                Ok(answer) => Ok(Reply {
-                    usage_unknown: false,
-                    provenance: owf::core::outcome::Provenance::default(),
-                    answer,
-                    usage,
-                    cost_nanos: None,
-                    cost_source: CostSource::Unknown,
-                    charge_nanos: None,
-                    model: None,
-                    rule: None,
-                    changed_files: Vec::new(),
-                    transcript: None,
-                }),
+                Ok(answer) => Ok(Reply { usage, ..Reply::new(answer) }),
                 Err(error) => Err(ReplyError { usage, ..ReplyError::from(error) }),
             }
         })

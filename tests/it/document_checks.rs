@@ -92,6 +92,8 @@ fn accept_063_inputs_are_checked_before_a_run_exists() {
     assert!(failure.message.contains("topic"), "{failure}");
     declared.run_args(json!({"topic": "t"}));
     assert_eq!(declared.output(), json!("t3"));
+    declared.run_args(json!({"topic": "t", "n": 4}));
+    assert_eq!(declared.output(), json!("t4"), "a default is for what was not given");
 
     let undeclared = Paper::new(
         "name: x\ntasks:\n  a: {prompt: 'about {{ input.topic }} {{ input.style | default(\"plain\") }}'}\n",

@@ -50,7 +50,10 @@ fn what_is_wrong_in_an_included_document_is_found_there() {
     };
     let missing = found(None);
     assert_eq!((missing[0].1, missing[0].2.as_str()), (2, "include"));
-    assert!(missing[0].3.starts_with("cannot read "), "{missing:?}");
+    let part = paper.desk.place.path().join("parts/part.yaml");
+    let message =
+        format!("there is no file {}: a path of `include` starts from the directory of this document", part.display());
+    assert_eq!(missing[0].3, message);
     let broken = found(Some(
         "name: part\nsteps: []\ntasks:\n  write: {prompt: '{{ tasks.end }}'}\n  better: {prompt: hi, after: writ}\n",
     ));

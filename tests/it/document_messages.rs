@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::document_support::{Paper, check};
 use crate::policies::Guarded;
 use crate::support::cli::Place;
+use crate::support::mcp::Mcp;
 
 /// Message and hint of the findings of a task's fields.
 fn told(text: &str) -> Vec<(String, String)> {
@@ -239,6 +240,15 @@ fn a_question_of_a_document_says_what_the_answers_mean_there() {
     let place = Place::new();
     place.file("flow.yaml", "name: x\ntasks:\n  a: {approval: 'Go?'}\n");
     let view = place.owf(&["run", "flow.yaml", "--no-input", "--json"]).json();
+    let run = view["run_id"].as_str().unwrap();
+    let none = place.owf(&["approve", run, "a7", "--json"]).json()["error"].clone();
+    let message = format!("run {run} has no question a7");
+    let told = json!(["not_found", message, "owf approvals lists the questions", ["a1"]]);
+    assert_eq!(json!([none["code"], none["message"], none["hint"], none["allowed"]]), told);
+    let args = json!({"run_id": run, "approval_id": "a7", "decision": "approve", "content_hash": "0", "reason": "r"});
+    let none = Mcp::start(&place).refused("owf_decide", args)["error"].clone();
+    let told = json!(["not_found", "there is no approval a7", "owf_approvals lists the questions"]);
+    assert_eq!(json!([none["code"], none["message"], none["hint"]]), told);
     let means = json!(["the task goes on", "the task fails, or takes its route `deny`"]);
     let row = place.json(&["approvals", "--json"])["approvals"][0].clone();
     for row in [&view["approvals"][0], &row] {

@@ -43,7 +43,7 @@ fn accept_091_a_task_that_fails_by_its_outcome_ends_running_siblings_and_leaves_
     let text = "name: x
 on_failure: fail_fast
 tasks:
-  sleeper: {run: [sh, -c, 'sleep 600 & echo $! > pids; echo $$ >> pids; touch ready; wait']}
+  sleeper: {run: [sh, -c, 'sleep 60 & echo $! > pids; echo $$ >> pids; touch ready; wait']}
   check:
     run: [sh, -c, 'while [ ! -e ready ]; do sleep 0.01; done; echo bad']
     outcome: \"{'outcome': 'fail', 'reason': 'it is ' ~ output}\"

@@ -387,7 +387,7 @@ return {scores: each, again: [again1, again2]};";
         seen.0.iter().map(|row| json!([row[0], row[1], row[2], row[3]])).collect::<Vec<_>>()
     };
     assert_eq!(labels(&seen[0]), labels(&seen[1]));
-    assert_eq!(seen[0].1.len(), seen[1].1.len());
+    assert_eq!(seen[0].1, seen[1].1);
     assert_eq!(seen[0].2, seen[1].2);
     assert_eq!(paper.states()["again2"], map(&[("again2", "done")])["again2"]);
 }

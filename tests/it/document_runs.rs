@@ -335,6 +335,47 @@ tasks:
             ("sum", "cancelled"),
         ])
     );
+    let view = paper.run_args(items(&["a", "bad one", "bad two"]));
+    assert_eq!(view["error"]["message"], "task `all` failed: 2 of 3 items failed; the first is all[1]: no");
+    assert_eq!(view["error"]["call_id"], "c0002");
+}
+
+#[test]
+fn a_list_may_be_as_long_as_a_fan_out_and_no_longer() {
+    let text = |n: u32| {
+        format!(
+            "name: x\ntasks:\n  a: {{for_each: '{{{{ range({n}) | list }}}}', expr: item}}\n  b: {{after: a, expr: 'tasks.a | length'}}\n"
+        )
+    };
+    let most = Paper::new(&text(4096));
+    assert_eq!(most.run()["status"], "done");
+    assert_eq!(most.output(), json!(4096));
+    let more = Paper::new(&text(4097));
+    let message = "task `a` failed: `for_each` has 4097 items, at most 4096 are allowed";
+    assert_eq!(more.run()["error"]["message"], message);
+}
+
+#[test]
+fn a_child_workflow_takes_one_of_the_places_and_an_expression_none() {
+    let paper = Paper::answered(
+        "name: x\nconcurrency: 1\ntasks:\n  a: {workflow: ./kid.yaml}\n  b: {workflow: ./kid.yaml}\n  c: {expr: 1}\n",
+        "  - match: {label: '*'}\n    text: ok",
+    );
+    paper.desk.place.file("kid.yaml", "name: kid\ntasks:\n  p: {prompt: p}\n");
+    assert_eq!(paper.run()["status"], "done");
+    let events = paper.desk.events(&paper.latest());
+    let course: Vec<String> = events
+        .iter()
+        .filter(|e| e["type"] == "call_requested" || e["type"] == "call_finished")
+        .map(|e| format!("{}{}", if e["type"] == "call_requested" { "+" } else { "-" }, e["call_id"]))
+        .collect();
+    // The first child and the expression are asked for at once; the other child when the first has ended.
+    assert_eq!(
+        course.iter().position(|c| c == "+3").unwrap(),
+        course.iter().position(|c| c == "-1").unwrap() + 1,
+        "{course:?}"
+    );
+    assert_eq!(course[..2], ["+1", "+2"], "{course:?}");
 }
 
 #[test]
@@ -419,6 +460,11 @@ fn accept_081_routes_jump_end_and_go_back_and_the_rest_is_skipped_with_reasons()
         "task `review` failed: `what` is no route: there are again, publish, fix, drop"
     );
     assert_eq!(unknown.ends()[1].1, "done", "the output is kept");
+    let looked_at = "result: ['{{ tasks.review }}', '{{ tasks.review.text }}', '{{ tasks.review.ok }}']";
+    let kept = format!("on_failure: best_effort\n{text}{looked_at}\n");
+    let kept = Paper::answered(&kept, &rule("what"));
+    assert_eq!(kept.run()["status"], "done");
+    assert_eq!(kept.output(), json!(["what", "what", false]), "and can be looked at");
 }
 
 #[test]

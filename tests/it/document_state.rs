@@ -1,5 +1,4 @@
 //! What tasks share: which writes stay, and which are taken back.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use serde_json::json;
 

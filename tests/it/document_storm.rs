@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use owf::core::call::Decision;
-use owf::core::outcome::{CallError, CostSource, ErrorClass, Provenance, Usage};
+use owf::core::outcome::{CallError, CostSource, ErrorClass};
 use owf::core::time::Millis;
 use owf::engine::params::{ResumeParams, RunParams};
 use owf::engine::{Engine, Execution, Started};
@@ -226,19 +226,11 @@ impl Provider for Storm {
             match self.made[index].luck {
                 Luck::Slow(times) if before < times => Err(CallError::new(ErrorClass::RateLimited, "later").into()),
                 Luck::Bad => Err(CallError::new(ErrorClass::Refusal, "no").into()),
-                Luck::Good | Luck::Slow(_) => Ok(Reply {
-                    usage_unknown: false,
-                    answer: ReplyAnswer::Text(format!("<{}>", request.spec.ask.prompt.as_deref().unwrap_or_default())),
-                    usage: Usage::default(),
-                    cost_nanos: Some(0),
-                    charge_nanos: None,
-                    cost_source: CostSource::Reported,
-                    model: None,
-                    rule: None,
-                    changed_files: Vec::new(),
-                    transcript: None,
-                    provenance: Provenance::default(),
-                }),
+                Luck::Good | Luck::Slow(_) => {
+                    let text = format!("<{}>", request.spec.ask.prompt.as_deref().unwrap_or_default());
+                    let (cost_nanos, cost_source) = (Some(0), CostSource::Reported);
+                    Ok(Reply { cost_nanos, cost_source, ..Reply::new(ReplyAnswer::Text(text)) })
+                }
             }
         })
     }

@@ -1,5 +1,7 @@
 //! Rehearsals through the real binary: nothing is recorded, earlier runs are compared with, exit codes.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use serde_json::json;
 
 use crate::support::cli::Place;
@@ -44,4 +46,26 @@ fn a_finished_run_is_reused_and_an_edited_call_runs_again() {
         json!([{"label": "second", "reason_code": "changed", "changed": ["prompt"]}])
     );
     assert_eq!(place.owf(&["runs", "--json"]).json()["total"], 1);
+}
+
+#[test]
+fn a_budget_that_the_estimate_passes_is_said_and_small_amounts_stand_apart() {
+    let place = Place::new();
+    place.file("w.js", SCRIPT);
+    let planned = ["dry-run", "w.js", "--provider", "openai", "--model", "gpt-5.5"];
+    let warned = |more: &[&str]| -> Option<String> {
+        let view = place.owf(&[&planned[..], more, &["--json"]].concat()).json();
+        let all = view["warnings"].as_array().cloned().unwrap_or_default();
+        all.iter().find(|w| w["code"] == "budget_too_small").map(|w| w["message"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(warned(&[]), None);
+    assert_eq!(warned(&["--budget-cost-usd", "1000"]), None);
+    let said = warned(&["--budget-cost-usd", "0.000001"]).unwrap();
+    assert!(said.starts_with("The cost budget of 0.000001 USD is less than expected, 0."), "{said}");
+    assert!(said.ends_with(" USD: calls will be refused."), "{said}");
+    let said = warned(&["--budget-tokens", "1"]).unwrap();
+    assert!(said.starts_with("The token budget of 1 is less than expected, "), "{said}");
+    let screen = place.owf(&planned).out;
+    let cost = screen.lines().find(|line| line.starts_with("  cost")).unwrap();
+    assert_eq!(cost.split("  ").filter(|cell| !cell.trim().is_empty()).count(), 4, "{screen}");
 }

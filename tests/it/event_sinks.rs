@@ -167,3 +167,11 @@ fn a_document_names_sinks_that_are_configured_and_a_misspelt_type_is_told() {
         "{message}"
     );
 }
+
+#[test]
+fn every_kind_of_event_can_be_asked_for() {
+    let source = include_str!("../../src/core/event.rs");
+    let kind = |arm: &'static str| arm.split_once("{ .. } => \"")?.1.split('"').next();
+    let kinds: Vec<&str> = source.split("Self::").filter_map(kind).collect();
+    assert_eq!(kinds, owf::core::event::Event::TYPES);
+}

@@ -93,17 +93,11 @@ fn without_rules_a_text_names_the_label_and_echoes_the_prompt() {
     assert_eq!(
         reply,
         Reply {
-            usage_unknown: false,
-            provenance: owf::core::outcome::Provenance::default(),
-            answer: ReplyAnswer::Text(expected.into()),
             usage: Usage { input_tokens: 5, output_tokens: expected.len().div_ceil(4) as u64, ..Usage::default() },
             cost_nanos: Some(0),
             cost_source: CostSource::Simulated,
-            charge_nanos: None,
-            model: None,
             rule: Some(0),
-            changed_files: Vec::new(),
-            transcript: None,
+            ..Reply::new(ReplyAnswer::Text(expected.into()))
         }
     );
     let empty = FakeProvider::new(None, Some(Mood::Empty), false);

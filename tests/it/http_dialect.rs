@@ -34,6 +34,21 @@ fn logged(place: &Place, mock: &Mock) -> Vec<String> {
 }
 
 #[test]
+fn accept_011_over_http_a_call_that_writes_is_asked_each_time_and_not_by_a_resume() {
+    let place = Place::new();
+    script(&place, "return await agent('Write', { writeScope: ['out'] })");
+    let write = || calls(&[("write_file", json!({"path": "out/a.md", "content": "x"}))]);
+    let mock = Mock::new(move |seen| if seen.number.is_multiple_of(2) { write() } else { text("done") });
+    for count in [2, 4] {
+        assert_eq!((&run(&place, &mock)["output"], mock.seen().len()), (&json!("done"), count));
+        assert_eq!(call(&place, &mock)["cache_status"], "bypassed");
+    }
+    let resumed = owf(&place, &mock, &["resume", "latest", "--json"]).json();
+    assert_eq!((&resumed["output"], mock.seen().len()), (&json!("done"), 4), "{resumed}");
+    assert_eq!(call(&place, &mock)["cache_status"], "replayed");
+}
+
+#[test]
 fn accept_038_over_http_without_a_change_branch_and_folder_are_gone() {
     let (place, repo) = in_repo("return await agent('Look', { isolation: 'worktree' })", &[]);
     let mock = Mock::of(vec![calls(&[("read_file", json!({"path": "w.js"}))]), text("looked")]);

@@ -66,6 +66,12 @@ fn charged(place: &Place, mock: &Mock) -> (u64, u64) {
     (aside, outcome["charge"]["cost_nanos"].as_u64().unwrap())
 }
 
+/// What was set aside for the second request of a loop, beside what the first had cost.
+fn second(place: &Place, mock: &Mock) -> u64 {
+    let raised = events(place, mock, "attempt_raised")[0]["data"]["reserve_nanos"].as_u64().unwrap();
+    raised - TWO_TURNS / 2
+}
+
 #[test]
 fn a_loop_with_one_turn_of_unknown_cost_counts_what_is_known_and_what_was_set_aside_for_that_turn() {
     let place = Place::new();
@@ -74,8 +80,8 @@ fn a_loop_with_one_turn_of_unknown_cost_counts_what_is_known_and_what_was_set_as
     let mock = Mock::of(vec![list, Answer::text(200, "{\"half\":"), text("done")]);
     let view = budgeted(&place, &mock);
     assert_eq!(view["output"], "done", "{view}");
-    let (aside, charged) = charged(&place, &mock);
-    assert_eq!(charged, TWO_TURNS + aside);
+    let (_, charged) = charged(&place, &mock);
+    assert_eq!(charged, TWO_TURNS + second(&place, &mock));
     let call = call(&place, &mock);
     assert_eq!((call.get("cost_usd"), &call["cost_source"]), (None, &json!("unknown")), "{call}");
     // A reader of the budget sees what the gate counts.
@@ -285,8 +291,8 @@ fn a_loop_that_is_cancelled_counts_what_it_used_and_what_was_under_way() {
         (&json!("cancelled"), &json!(10), &json!(5))
     );
     assert_eq!((call.get("cost_usd"), &call["cost_source"]), (None, &json!("unknown")), "{call}");
-    let (aside, charged) = charged(&place, &mock);
-    assert_eq!(charged, TWO_TURNS / 2 + aside);
+    let (_, charged) = charged(&place, &mock);
+    assert_eq!(charged, TWO_TURNS / 2 + second(&place, &mock));
     let kinds: Vec<Value> = owf(&place, &mock, &["events", "latest"])
         .out
         .lines()

@@ -297,7 +297,7 @@ fn a_stream_that_falls_silent_is_given_up_sooner_than_an_answer_that_has_not_beg
 
 #[test]
 fn an_answer_that_is_complete_counts_although_its_last_word_never_comes() {
-    let waits = Timeouts { idle: Duration::from_millis(200), ..PATIENT };
+    let waits = Timeouts { last_word: Duration::from_millis(200), ..PATIENT };
     for breaks in [false, true] {
         let mock = Mock::new(move |seen| {
             let mut all = pieces(seen, &text("openai", "a long answer"));

@@ -2,14 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::Arc;
+
 use owf::core::budget::Charge;
 use owf::core::call::{Ask, ChatMessage, ChatRole};
+use owf::core::environment::Environment;
 use owf::core::outcome::{CostSource, ErrorClass, Usage};
-use owf::providers::{AttemptRequest, Budgeted, Entry, Reply, ReplyAnswer};
+use owf::providers::http::providers_with;
+use owf::providers::prices::Prices;
+use owf::providers::{AttemptRequest, Budgeted, Entry, Provider, Reply, ReplyAnswer, Setup};
 use serde_json::{Value, json};
 
 use crate::support::dialects::{DIALECTS, entry, said};
-use crate::support::http_ask::{KEY, ask, at, error, prompt, provider, request, structured};
+use crate::support::http_ask::{KEY, PATIENT, ask, at, error, prompt, provider, request, structured};
 use crate::support::http_mock::{Answer, Mock, Seen};
 
 /// Asks each dialect for `of`, answered with a text; what was sent and what was read, by provider.
@@ -112,13 +117,28 @@ fn text_usage_and_model_are_read_each_token_once() {
     }
 }
 
+/// The provider of a name, whose model has a price.
+fn priced(name: &str, entry: Entry) -> Arc<dyn Provider> {
+    let dir = tempfile::tempdir().unwrap();
+    let table = json!({"owf_prices": 1, "as_of": "2030-01-02", "source": "test", "prices": [
+        {"provider": name, "models": ["m-1"], "rates": {"input": 1_000, "output": 2_000}}]});
+    std::fs::write(dir.path().join("prices.json"), table.to_string()).unwrap();
+    let prices = Prices::of_user(Some(dir.path()));
+    assert_eq!(prices.problem(), None);
+    let env = ["OPENAI", "DEEPSEEK", "OPENROUTER", "ANTHROPIC", "GEMINI"];
+    let env = env.map(|service| (format!("{service}_API_KEY"), KEY.to_owned()));
+    let mut setup = Setup::new(Environment::new(env)).with_prices(prices);
+    setup.entries.insert(name.to_owned(), entry);
+    providers_with(&setup, PATIENT).into_iter().find(|provider| provider.name() == name).unwrap()
+}
+
 #[test]
 fn the_bound_of_a_budget_in_each_dialect() {
     let aside = Charge { tokens: 7_200, ..Charge::default() };
     let sent = |name: &str, path: &str, kind: Option<&str>, budget: Option<Budgeted>| {
         let mock = Mock::of(vec![Answer::json(200, &said(name, "hello"))]);
         let request = AttemptRequest { budget, ..prompt("p") };
-        ask(&provider(name, entry(&mock, path, kind)), &request).unwrap();
+        ask(&priced(name, entry(&mock, path, kind)), &request).unwrap();
         mock.seen().remove(0).body
     };
     let services = DIALECTS.into_iter().chain([("deepseek", "", None), ("openrouter", "", None), ("ollama", "", None)]);
@@ -133,15 +153,18 @@ fn the_bound_of_a_budget_in_each_dialect() {
     ];
     for ((name, path, kind), place) in services.zip(places) {
         let bound = |budget| sent(name, path, kind, budget).pointer(place).cloned();
-        // The model has no price: cost alone bounds nothing of it.
-        let cost = Budgeted { aside, left_nanos: Some(1_000), limits_tokens: false };
         let none = (name == "anthropic").then_some(json!(16_000));
-        assert_eq!((bound(None), bound(Some(cost))), (none.clone(), none), "{name}");
-        assert_eq!(bound(Some(Budgeted { limits_tokens: true, ..cost })), Some(json!(7_200)), "{name}");
+        assert_eq!(bound(None), none, "{name}");
+        assert_eq!(bound(Some(Budgeted { aside, left_nanos: None })), Some(json!(7_200)), "{name}");
         // At least what a request may need by itself.
-        let little = Budgeted { aside: Charge::default(), left_nanos: None, limits_tokens: true };
+        let little = Budgeted { aside: Charge::default(), left_nanos: None };
         assert_eq!(bound(Some(little)), Some(json!(1_800)), "{name}");
     }
+    // What has no price is not bound.
+    let mock = Mock::of(vec![Answer::json(200, &said("openai", "hello"))]);
+    let request = AttemptRequest { budget: Some(Budgeted { aside, left_nanos: None }), ..prompt("p") };
+    ask(&provider("openai", entry(&mock, "/v1", None)), &request).unwrap();
+    assert_eq!(mock.seen()[0].body.get("max_completion_tokens"), None);
 }
 
 #[test]

@@ -524,6 +524,7 @@ fn begins(call: u32) -> Event {
         due_at: None,
         child_run: None,
         reserve_nanos: 0,
+        reserve_tokens: 0,
     }
 }
 

@@ -262,6 +262,53 @@ tasks:
     assert_eq!((scene.lines("begun"), scene.lines("after")), (1, 1));
 }
 
+#[test]
+fn a_run_goes_on_while_a_hook_judges_the_answer_that_was_given_for_a_key() {
+    let scene = Scene::new(
+        "name: x
+tasks:
+  ask: {expr: 1, approval: {message: 'Well?'}}
+  t: {for_each: [1, 1], run: [sh, -c, 'echo x >> begun; until test -e go; do sleep 0.01; done; echo made'], idempotency_key: k}
+",
+    );
+    // Longer than a run looks for whether it has anything to do; nothing depends on how much.
+    let hook = r#"
+[hooks.slow]
+at = "after"
+kinds = ["command"]
+command = ["sh", "-c", "read -r _; echo x >> judged; sleep 0.2; echo '{\"verdict\": \"accept\"}'"]
+"#;
+    scene.place.file("user.toml", &format!("{TOOLS}{hook}"));
+    let child = scene.spawn(RUN);
+    eventually(2 * SECOND, "the first has begun", || scene.lines("begun") == 1);
+    scene.place.file("go", "");
+    let paused = child.json();
+    assert_eq!(reasons(&paused), json!(["paused", "approval"]), "{paused}");
+    // One hook for each answer: none was broken off, to be asked again.
+    assert_eq!((scene.lines("begun"), scene.lines("judged")), (1, 2), "{paused}");
+    scene.decide("approve", &paused);
+    let view = scene.until(&paused, &["done", "failed"]);
+    assert_eq!((view["output"]["t"].clone(), scene.lines("judged")), (json!(["made", "made"]), 2), "{view}");
+}
+
+#[test]
+fn a_cancelled_call_waits_for_its_key_no_more_and_the_others_get_the_answer() {
+    let scene = Scene::new(&COMMANDS.replace("[1, 1]", "[1, 1, 1]"));
+    let child = scene.spawn(RUN);
+    eventually(2 * SECOND, "the first has begun", || scene.lines("begun") == 1);
+    let run = scene.json(&["runs", "--json"])["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    let states = || -> Vec<Value> {
+        let calls = scene.json(&["calls", &run, "--json"])["calls"].clone();
+        calls.as_array().unwrap().iter().take(3).map(|call| call["status"].clone()).collect()
+    };
+    eventually(2 * SECOND, "the others wait", || states() == ["running", "queued", "queued"]);
+    scene.json(&["cancel", &run, "--call", "c0002", "--json"]);
+    eventually(2 * SECOND, "it is cancelled", || states() == ["running", "cancelled", "queued"]);
+    scene.place.file("go", "");
+    child.json();
+    assert_eq!((states(), scene.lines("begun")), (vec![json!("done"), json!("cancelled"), json!("done")], 1));
+}
+
 const COMMANDS: &str = "name: x
 on_failure: best_effort
 tasks:
@@ -390,6 +437,7 @@ fn begins(call: u32) -> Event {
         due_at: None,
         child_run: None,
         reserve_nanos: 0,
+        reserve_tokens: 0,
     }
 }
 

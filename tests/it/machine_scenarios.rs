@@ -173,26 +173,14 @@ impl Sim {
     }
 
     fn ended_with(&mut self, call: u32, attempt: u32, result: Result<Value, CallError>, charge: Charge) -> Vec<Effect> {
+        let result = result.map(|value| Answer { value: Some(value), ..Answer::default() });
         let report = AttemptReport {
-            usage_unknown: false,
-            worktree: None,
-            changed_files: Vec::new(),
-            notices: Vec::new(),
-            provenance: owf::core::outcome::Provenance::default(),
-            rejected: None,
-            acted: false,
-            kept: None,
-            question: None,
-            result: result.map(|value| Answer { value: Some(value), ..Answer::default() }),
             usage: Usage { output_tokens: charge.tokens, ..Usage::default() },
             cost_nanos: (charge.cost_nanos > 0).then_some(charge.cost_nanos),
             cost_source: CostSource::Reported,
-            provider: None,
-            model: None,
-            simulated: false,
             charge,
             duration_ms: 1,
-            rule: None,
+            ..AttemptReport::new(result)
         };
         self.on(Input::AttemptEnded { call_id: CallId(call), attempt, report: Box::new(report) })
     }

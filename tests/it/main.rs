@@ -92,6 +92,7 @@ mod mcp_tools_worst;
 mod mcp_wire;
 mod model;
 mod money;
+mod money_attempts;
 mod money_limits;
 mod nested_owf;
 mod numbers;

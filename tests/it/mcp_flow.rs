@@ -274,3 +274,21 @@ fn what_a_tool_cannot_serve_is_a_result_that_a_model_can_read() {
         assert_eq!(refused["error"]["code"], "invalid_arguments", "{refused}");
     }
 }
+
+#[test]
+fn a_file_that_is_no_workflow_shows_nothing_of_itself() {
+    let place = Place::new();
+    let mut client = Mcp::start(&place);
+    for (name, text) in [
+        ("service.env", "API_KEY=hunter2-canary\n"),
+        ("id_rsa", "-----BEGIN hunter2-canary-----\n"),
+        ("notes.txt", "export const meta = { name: 'hunter2-canary' }\nhunter2_canary()\n"),
+    ] {
+        let path = place.file(name, text).display().to_string();
+        let checked = client.refused("owf_validate_workflow", json!({ "path": path }));
+        let refused = client.refused("owf_run_workflow", json!({ "path": path }));
+        let said = format!("{checked} {refused} {:?}", place.owf(&["validate", &path]));
+        assert!(!said.contains("canary"), "{said}");
+        assert!(said.contains(&format!("{path} is no workflow, and nothing of it is shown")), "{said}");
+    }
+}

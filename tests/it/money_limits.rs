@@ -3,9 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use owf::core::event::Event;
 use owf::store::{OpenMode, RunFilter, Store};
@@ -14,7 +12,7 @@ use serde_json::{Value, json};
 use crate::cli_support::Stub;
 use crate::http_tools::{calls, owf, text, workflow};
 use crate::money::{answer, run, script};
-use crate::support::cli::{Place, eventually};
+use crate::support::cli::Place;
 use crate::support::http_mock::{Answer, Mock, Seen};
 
 /// A service whose answer has so many tokens, cut where the request says it may have no more; every request takes `input`.
@@ -51,7 +49,7 @@ fn an_answer_is_no_longer_than_a_cost_budget_has_set_aside_and_asked_for_again_w
         run(&place, &mock, &["--model", "gpt-5.4-mini", "--budget-cost-usd", "0.02", "--cache-policy", "refresh"]);
     assert_eq!((&tight["output"], bounds(&mock)), (&json!(["budget_exhausted"]), vec![Some(1_800)]), "{tight}");
     let message = tight["gaps"][0]["message"].as_str().unwrap();
-    assert!(message.starts_with("the answer was cut after 1800 tokens, all that was set aside for it"), "{message}");
+    assert!(message.starts_with("the answer was cut at 1800 tokens, all that was set aside for it"), "{message}");
     assert_eq!(tight["usage"]["output_tokens"], json!(1_800));
     assert!(tight["budget"]["cost_usd"]["spent"].as_f64().unwrap() <= 0.02, "{tight}");
     // With room it is asked for again, longer, and both requests count.
@@ -107,44 +105,6 @@ fn claude_is_told_to_stop_at_what_a_cost_budget_leaves_it() {
     // The stop is no part of any key.
     let again = stub.json(&place, &[&args[..], &["--budget-cost-usd", "2"]].concat());
     assert_eq!(again["counts"]["hit"], json!(2), "{again}");
-}
-
-/// The same, whose first answers come when so many requests are there.
-fn wordy_together(input: u64, output: u64, together: usize) -> Mock {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let alone = wordy_answer(input, output);
-    Mock::new(move |seen: &Seen| {
-        asked.fetch_add(1, Ordering::SeqCst);
-        eventually(Duration::from_secs(6), "all are asked", || asked.load(Ordering::SeqCst) >= together);
-        alone(seen)
-    })
-}
-
-#[test]
-fn an_answer_is_no_longer_than_a_token_budget_has_set_aside_and_the_only_call_may_ask_again() {
-    let place = Place::new();
-    place.file("many.js", &script(1));
-    let ask = |mock: &Mock, budget: &str| {
-        run(&place, mock, &["--model", "gpt-5.4-mini", "--budget-tokens", budget, "--cache-policy", "refresh"])
-    };
-    // Nothing runs beside it, and less than the total is spent: as any call it may spend more than is left.
-    let mock = wordy(200, 5_000);
-    let alone = ask(&mock, "4000");
-    assert_eq!((&alone["output"], bounds(&mock)), (&json!(["done"]), vec![Some(1_800), Some(7_200)]), "{alone}");
-    assert_eq!(alone["budget"]["tokens"], json!({"limit": 4_000, "spent": 6_800, "reserved": 0}));
-    // With plenty of room it is given some at once.
-    let mock = wordy(200, 5_000);
-    let plenty = ask(&mock, "500000");
-    assert_eq!((&plenty["output"], bounds(&mock)), (&json!(["done"]), vec![Some(7_200)]), "{plenty}");
-    // Of two at once each has what was set aside for it, and together they spend no more.
-    place.file("many.js", &script(2));
-    let mock = wordy_together(200, 5_000, 2);
-    let two = ask(&mock, "3600");
-    assert_eq!(two["output"], json!(["budget_exhausted", "budget_exhausted"]), "{two}");
-    assert_eq!(bounds(&mock), [Some(1_800), Some(1_800)]);
-    assert_eq!(two["budget"]["tokens"], json!({"limit": 3_600, "spent": 3_600, "reserved": 0}));
-    let message = two["gaps"][0]["message"].as_str().unwrap();
-    assert!(message.contains("there is no room for a longer one: token budget 3600: "), "{message}");
 }
 
 #[test]

@@ -9,7 +9,6 @@ use std::time::Duration;
 use owf::app::{AppOptions, engine};
 use owf::core::event::Event;
 use owf::core::ids::RunId;
-use owf::core::outcome::{CostSource, Usage};
 use owf::core::run::RunOutcome;
 use owf::engine::params::{ResumeParams, RunParams};
 use owf::engine::{Engine, Environment, Execution, RunEnd, Started};
@@ -154,19 +153,7 @@ impl Provider for Scripted {
                 Value::String(text) => ReplyAnswer::Text(text),
                 value => ReplyAnswer::Json(value),
             };
-            Ok(Reply {
-                usage_unknown: false,
-                provenance: owf::core::outcome::Provenance::default(),
-                answer,
-                usage: Usage::default(),
-                cost_nanos: None,
-                cost_source: CostSource::Unknown,
-                charge_nanos: None,
-                model: None,
-                rule: None,
-                changed_files: Vec::new(),
-                transcript: None,
-            })
+            Ok(Reply::new(answer))
         })
     }
 }

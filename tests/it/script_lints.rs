@@ -244,3 +244,24 @@ fn everything_is_reported_at_once_in_source_order() {
     ];
     assert_eq!(lines, expected.map(|(line, code)| (line, code.to_owned())));
 }
+
+#[test]
+fn values_of_options_that_mean_nothing_are_said() {
+    for (options, column) in [
+        ("isolation: 'worktre'", 38),
+        ("isolation: 'docker'", 38),
+        ("isolation: 'remote'", 38),
+        ("effort: 'hgih'", 35),
+        ("timeoutMs: 'abc'", 38),
+        ("timeoutMs: 0", 38),
+    ] {
+        let body = format!("return await agent('p', {{ {options} }})");
+        one(&body, Severity::Warning, "option_value", 2, column);
+    }
+    for good in [
+        "isolation: 'worktree', effort: 'xhigh', timeoutMs: 60_000",
+        "isolation: args.how, effort: args.e, timeoutMs: args.t",
+    ] {
+        assert_eq!(found(&format!("return await agent('p', {{ {good} }})")), [], "{good}");
+    }
+}

@@ -400,6 +400,7 @@ impl Play {
                 usage: Usage { output_tokens: tokens, reasoning_tokens: tokens / 2, ..Usage::default() },
                 cost_nanos: Some(tokens),
                 charge_nanos: None,
+                charge_tokens: None,
                 usage_unknown: tokens % 3 == 0,
                 price: (tokens % 2 == 0)
                     .then(|| Box::new(PriceNote { as_of: tokens.to_string(), ..PriceNote::default() })),

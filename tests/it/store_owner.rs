@@ -115,6 +115,17 @@ fn accept_084_of_concurrent_deciders_exactly_one_wins_and_a_second_decision_is_r
     assert_eq!(store.inbox(&run_id(1), 0).unwrap().len(), 1);
     append(&store, &lease, vec![finish(RunStatus::Done)]).unwrap();
     assert_eq!(store.send(&run_id(1), &approve(), T0.plus(6)), refused, "also once the run has ended");
+    // A denial stands like an approval.
+    let lease = started(&store, &run_id(2), &spec("w"));
+    append(&store, &lease, question(1, 1, None)).unwrap();
+    let InboxMessage::Decide { approval_id, content_hash, by, via, reason, person, .. } = approve() else {
+        unreachable!()
+    };
+    let deny = InboxMessage::Decide { approval_id, decision: Decision::Deny, content_hash, by, via, reason, person };
+    assert!(store.send(&run_id(2), &deny, T0.plus(7)).is_ok());
+    let second = store.send(&run_id(2), &approve(), T0.plus(8));
+    let denied = |e: &StoreError| matches!(e, StoreError::AlreadyDecided(d) if d.decision == Some(Decision::Deny));
+    assert!(second.as_ref().is_err_and(denied), "{second:?}");
 }
 
 #[test]

@@ -126,6 +126,7 @@ pub(crate) fn noop_call(call: u32, seq: u64) -> (Vec<EventRecord>, CacheWrite) {
             due_at: None,
             child_run: None,
             reserve_nanos: 0,
+            reserve_tokens: 0,
         },
         Event::CallFinished { call_id, outcome: Box::new(outcome), reused: None, rule: None },
     ];

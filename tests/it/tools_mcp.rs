@@ -277,7 +277,7 @@ fn a_server_that_asks_on_and_reads_nothing_of_what_it_is_told_is_ended() {
     run(&place);
     assert_eq!(
         ["pings", "after"].map(|label| told(&place, label)),
-        ["failed: the MCP server `tracker` asks and left 1024 KB of what it is told unread, and was ended", "done: -",]
+        ["failed: the MCP server `tracker` asks and left 1024 KB of answers unread, and was ended", "done: -",]
     );
 }
 

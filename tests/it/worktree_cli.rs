@@ -39,6 +39,8 @@ fn kept_work_is_listed_shown_applied_and_removed() {
     let diff = desk.place.owf(&["worktree", "diff", &format!("{short}/c0001")]).out;
     assert!(diff.contains("-3\n+three\n") && diff.contains("deleted file mode"), "{diff}");
     assert_eq!(desk.place.json(&["worktree", "diff", "c0001", "--json"])["patch"], json!(diff));
+    let other = desk.place.owf(&["worktree", "diff", "c0001", "--attempt", "7"]);
+    assert!(other.code == 2 && other.err.contains("c0001 has no worktree of attempt 7"), "{other:?}");
     // The person has gone on in the meantime, in other places of the same files.
     repo.write("other.txt", "mine\n");
     let applied = desk.place.json(&["worktree", "apply", "c0001", "--json"]);
@@ -46,7 +48,13 @@ fn kept_work_is_listed_shown_applied_and_removed() {
     assert_eq!((repo.read("a.txt"), repo.read("b.txt")), ("1\n2\nthree\n".into(), "b\n".into()));
     assert_eq!(repo.status(), " M a.txt\n D gone.txt\n?? b.txt\n?? other.txt");
     let removed = desk.place.owf(&["worktree", "remove", "c0001"]);
-    assert_eq!((removed.code, removed.out), (0, format!("removed {short}/c0001 with branch owf/{short}/c0001\n")));
+    let (said, brings) = removed.out.split_once("\n  its work was ").unwrap();
+    assert_eq!((removed.code, said), (0, format!("removed {short}/c0001 with branch owf/{short}/c0001").as_str()));
+    let (commit, brings) = brings.split_once("; ").unwrap();
+    assert_eq!(brings, format!("git branch owf/{short}/c0001 {commit} brings it back while git keeps it\n"));
+    assert_eq!(repo.git(&["show", "--name-only", "--format=%P", commit]), format!("{base}\n\na.txt\nb.txt\ngone.txt"));
+    let again = desk.place.owf(&["worktree", "remove", &run]);
+    assert_eq!((again.code, again.out.as_str(), again.err.as_str()), (0, "", "no worktrees\n"));
     assert_eq!((repo.branches(), desk.place.home().join("worktrees").exists()), (vec![], false));
     assert_eq!(desk.status(&run).get("worktrees"), None);
     let none = desk.place.owf(&["worktree", "diff", "c0001"]);
@@ -57,6 +65,7 @@ fn kept_work_is_listed_shown_applied_and_removed() {
 #[test]
 fn work_that_would_conflict_is_refused_and_nothing_is_changed() {
     let (desk, repo, run) = done();
+    let mut hints = Vec::new();
     for (path, text) in [("a.txt", "1\n2\nIII\n"), ("b.txt", "mine\n")] {
         repo.write(path, text);
         let before = (repo.status(), repo.read("a.txt"));
@@ -64,10 +73,30 @@ fn work_that_would_conflict_is_refused_and_nothing_is_changed() {
         let error = refused.json()["error"].clone();
         assert_eq!((refused.code, &error["code"]), (2, &json!("content_changed")), "{error}");
         assert!(error["message"].as_str().unwrap().ends_with("; nothing was changed"), "{error}");
-        assert_eq!(error["hint"], json!(format!("merge its branch instead: git merge owf/{}/c0001", &run[16..])));
+        hints.push(error["hint"].as_str().unwrap().to_owned());
         assert_eq!((repo.status(), repo.read("a.txt")), before);
         repo.git(&["checkout", "--quiet", "--", "."]);
     }
+    let tree = desk.place.home().join("worktrees").join(&run).join("c0001-1").display().to_string();
+    let (short, branch) = (&run[16..], format!("owf/{}/c0001", &run[16..]));
+    let hint = format!(
+        "commit what you have, then merge its work, which is not committed yet: git -C {tree} add -A && git -C {tree} commit -m \
+         'work of {short}/c0001' && git merge {branch}; or owf worktree diff {short}/c0001 | git apply -3"
+    );
+    assert_eq!(hints, [hint.clone(), hint.clone()]);
+    // What the hint says does what it says.
+    repo.write("b.txt", "mine\n");
+    repo.git(&["add", "-A"]);
+    repo.git(&["commit", "--quiet", "-m", "mine"]);
+    let named = "export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@x GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@x";
+    let (_, line) = hint.split_once(": ").unwrap();
+    let (line, _) = line.split_once("; or ").unwrap();
+    let told = std::process::Command::new("sh").args(["-c", &format!("{named}; {line}")]).current_dir(&repo.0).output();
+    let told = String::from_utf8_lossy(&told.unwrap().stdout).into_owned();
+    assert!(told.contains("CONFLICT (add/add): Merge conflict in b.txt"), "{told}");
+    assert_eq!(repo.read("a.txt"), "1\n2\nthree\n");
+    let error = desk.place.owf(&["worktree", "apply", "c0001", "--json"]).json()["error"].clone();
+    assert_eq!(error["hint"], json!(format!("commit what you have, then merge its branch: git merge {branch}")));
     // Elsewhere it fits.
     let other = Repo::new(&desk.place.path().join("other"), &[("a.txt", "1\n2\n3\n"), ("gone.txt", "x\n")]);
     desk.place.json(&["worktree", "apply", "c0001", "--to", "other", "--json"]);
@@ -130,6 +159,29 @@ fn doctor_lists_what_dead_processes_left_and_fix_clears_it_up_without_losing_wor
     assert_eq!((states(), repo.branches().len()), (vec![json!(["half", "kept"])], 1));
     assert_eq!(check(&desk.place.json(&["doctor", "--json"])).unwrap()["message"], json!("1 kept for review"));
     assert_eq!(desk.place.owf(&["doctor", "--fix"]).err, "");
+}
+
+#[test]
+fn a_worktree_whose_directory_vanished_leaves_nothing_with_git_unless_something_was_committed() {
+    for commits in [false, true] {
+        let (desk, repo, run) = done();
+        let (tree, branch) =
+            (desk.place.home().join("worktrees").join(&run).join("c0001-1"), format!("owf/{}/c0001", &run[16..]));
+        if commits {
+            let named = ["-c", "user.name=a", "-c", "user.email=a@x", "commit", "--quiet", "--all", "-m", "half"];
+            repo.git(&[&["-C", tree.to_str().unwrap()], &named[..]].concat());
+        }
+        std::fs::remove_dir_all(&tree).unwrap();
+        let said = desk.place.owf(&["doctor", "--fix"]).err;
+        let wanted = if commits {
+            format!("its directory was gone already; branch {branch} holds what was committed\n")
+        } else {
+            format!("its directory was gone already and nothing had been committed, so branch {branch} is gone, too\n")
+        };
+        assert!(said.ends_with(&wanted), "{said}");
+        assert_eq!(repo.git(&["worktree", "list", "--porcelain"]).matches("worktree ").count(), 1);
+        assert_eq!(repo.branches(), if commits { vec![branch] } else { vec![] });
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::cli_support::{Stub, owf_run};
-use crate::support::cli::Place;
+use crate::support::cli::{Place, eventually};
 use crate::support::git::Repo;
 
 /// Git as an agent that has no name of its own uses it.
@@ -40,6 +40,24 @@ fn note(stub: &Stub, place: &Place, run: &Value) -> Value {
     let events = stub.json(place, &["events", run["run_id"].as_str().unwrap(), "--json"])["events"].clone();
     let events = events.as_array().unwrap();
     events.iter().find(|event| event["type"] == "call_finished").unwrap()["data"]["outcome"]["worktree"].clone()
+}
+
+#[test]
+fn accept_011_an_agent_program_that_writes_is_asked_each_time_and_not_by_a_resume() {
+    let stub = agent("echo two >a.txt");
+    let (place, _repo) = place_in_repo(&[("a.txt", "one\n")]);
+    let body = "return [(await owf.agent('Edit.', { isolation: 'worktree' })).status, await agent('Edit.', { writeScope: ['a.txt'] })]";
+    let cached = |run: &Value| {
+        let calls = stub.json(&place, &["calls", run["run_id"].as_str().unwrap(), "--json"])["calls"].clone();
+        calls.as_array().unwrap().iter().map(|call| call["cache_status"].clone()).collect::<Vec<_>>()
+    };
+    for count in [2, 4] {
+        let run = owf_run(&stub, &place, body);
+        assert_eq!((stub.calls(), cached(&run)), (count, vec![json!("bypassed"); 2]), "{run}");
+    }
+    let resumed = stub.json(&place, &["resume", "latest", "--json"]);
+    assert_eq!((stub.calls(), cached(&resumed)), (4, vec![json!("replayed"); 2]), "{resumed}");
+    assert_eq!(resumed["status"], json!("done"));
 }
 
 #[test]
@@ -155,4 +173,48 @@ fn a_repository_that_an_agent_forged_into_the_record_of_its_worktree_is_not_aske
     let removed = stub.json(&place, &["worktree", "remove", run["run_id"].as_str().unwrap(), "--json"]);
     assert_eq!(removed["removed"][0]["branch"], json!(branch), "{removed}");
     assert_eq!((repo.branches(), ran.exists()), (Vec::new(), false));
+}
+
+#[test]
+fn an_agent_that_outlived_its_owner_is_named_by_doctor_and_ended_before_its_worktree_is_judged() {
+    // What it would still write is lost with a worktree that is taken for unchanged.
+    let stub = agent("echo $$ >\"$dir/agent\"; pwd >\"$dir/cwd\"; exec sleep 300");
+    let (place, repo) = place_in_repo(&[("a.txt", "one\n")]);
+    place.file("w.js", &format!("export const meta = {{ name: 'w', description: 'd' }}\n{EDIT}\n"));
+    let mut owner = stub
+        .command(&place, &["run", "w.js", "--provider", "claude", "--json"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = || std::fs::read_to_string(stub.path().join("agent")).unwrap_or_default();
+    eventually(std::time::Duration::from_secs(5), "the agent runs", || pid().ends_with('\n'));
+    let check = || {
+        let doctor = stub.json(&place, &["doctor", "--json"]);
+        let all = doctor["checks"].as_array().unwrap().clone();
+        all.into_iter().find(|check| check["name"] == "processes").map(|check| check["message"].clone())
+    };
+    assert_eq!(check(), None, "its owner lives");
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    let run = place.store().resolve("latest").unwrap();
+    let short = run.short();
+    let said = check().unwrap();
+    let pid = pid().trim().to_owned();
+    assert_eq!(said, json!(format!("agents of run {short} outlived its owner: process {pid}")), "{said}");
+    let fixed = String::from_utf8(stub.command(&place, &["doctor", "--fix"]).output().unwrap().stderr).unwrap();
+    let lines: Vec<&str> = fixed.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            format!("fixed: {short}: 1 process of an owner that died: ended"),
+            format!("fixed: {short}/c0001: nothing had changed in it, so it is gone"),
+        ]
+    );
+    let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    eventually(std::time::Duration::from_secs(1), "it is gone", || stat().is_empty() || stat().contains(") Z "));
+    assert_eq!((check(), repo.branches()), (None, Vec::new()));
+    // The run can still be gone on with.
+    let status = stub.json(&place, &["cancel", run.as_str(), "--json"]);
+    assert_eq!(status["status"], json!("cancelled"), "{status}");
 }

@@ -23,6 +23,7 @@ pub fn run(ctx: &mut Context, args: CancelArgs) -> Outcome {
     let params = CancelParams { run_id: args.run, call_id: args.call_id, reason: args.reason, home: None };
     let by = format!("cli ({})", ctx.term.user);
     let view = ctx.engine.cancel(&params, &by)?;
-    ctx.reply(&view, |view, _| render::run_end::cancelled_line(view, params.call_id.as_deref()))?;
+    let why = params.reason.as_deref();
+    ctx.reply(&view, |view, _| render::run_end::cancelled_line(view, params.call_id.as_deref(), why))?;
     Ok(Exit::Done)
 }

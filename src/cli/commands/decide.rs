@@ -74,6 +74,7 @@ fn find(ctx: &Context, run_id: &str, named: Option<&str>) -> Result<ApprovalRow,
         let ids: Vec<_> = all.iter().map(|row| row.approval_id.clone()).collect();
         return all.into_iter().find(|row| row.approval_id == named).ok_or_else(|| {
             Failure::new(Code::NotFound, format!("run {run_id} has no question {named}"))
+                .hint("owf approvals lists the questions")
                 .with("what", "approval")
                 .allowed(ids)
         });

@@ -7,7 +7,7 @@ use crate::cli::{Context, Exit, Outcome, render};
 /// `owf doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Clear up after processes that died: worktrees that nobody works in
+    /// Clear up after processes that died: agents that outlived them, worktrees that nobody works in
     #[arg(long)]
     pub fix: bool,
     /// Also ask the services that can be used whether they answer, without a key

@@ -91,6 +91,9 @@ pub fn run(ctx: &mut Context, args: WorktreeArgs) -> Outcome {
                 params.call_id = None;
             }
             let view = ctx.engine.worktree_remove(&params)?;
+            if view.removed.is_empty() && !ctx.global.json {
+                ctx.out.note("no worktrees");
+            }
             ctx.reply(&view, |view, _| render::worktrees::removed(view))?;
         }
     }

@@ -49,9 +49,13 @@ pub fn ended(view: &BatchResultsView) -> String {
     match batch.status {
         BatchPhaseView::Ended => {
             let answered = view.results.iter().filter(|row| row.ok).count() as u64;
-            let paid = view.usage.cost_usd.map_or_else(String::new, |usd| {
-                format!(", {} at the price of batches", cost(Some(usd), view.usage.cost_source))
-            });
+            let unknown = view.usage.unpriced_calls.unwrap_or(0);
+            let missing =
+                if unknown == 0 { String::new() } else { format!(" (no price is known for {unknown} of them)") };
+            let paid = match view.usage.cost_usd {
+                None if unknown == 0 => String::new(),
+                usd => format!(", {} at the price of batches{missing}", cost(usd, view.usage.cost_source)),
+            };
             let days = estimates(&view.usage.prices_as_of);
             let days = if days.is_empty() { days } else { format!("\n{}", days.trim_end()) };
             format!("{} of {}{paid}{days}", answered, plural(batch.prompts, "answer"))

@@ -125,7 +125,10 @@ pub fn trusted(view: &TrustView) -> String {
     for row in &view.trusted {
         let _ = writeln!(out, "{}  {}", pad(&row.state, 7), clean(&row.dir));
     }
-    if view.trusted.is_empty() {
+    let removed = view.changed.as_ref().filter(|dir| view.trusted.iter().all(|row| row.dir != **dir));
+    if let Some(dir) = removed {
+        let _ = writeln!(out, "removed: {} is not trusted any more", clean(dir));
+    } else if view.trusted.is_empty() {
         out.push_str("no project is trusted\n");
     }
     if !view.counts.is_empty() {

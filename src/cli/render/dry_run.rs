@@ -103,14 +103,23 @@ fn coverage(out: &mut String, view: &DryRunView) {
 fn estimate(out: &mut String, view: &DryRunView) {
     let e = &view.estimate;
     let these = if e.calls == 1 { "this call".to_owned() } else { format!("these {} calls", e.calls) };
-    let _ = writeln!(out, "{}low      expected   high", pad(&format!("for {these}"), 20));
-    for (name, band) in [("tokens in", e.input_tokens), ("tokens out", e.output_tokens)] {
-        let cells = [count(band.low), count(band.expected), count(band.high)];
-        let _ = writeln!(out, "{}", band_line(name, &cells));
-    }
+    let tokens = |band: crate::engine::view::Band| [count(band.low), count(band.expected), count(band.high)];
+    let mut lines = vec![
+        (format!("for {these}"), ["low", "expected", "high"].map(str::to_owned)),
+        ("  tokens in".to_owned(), tokens(e.input_tokens)),
+        ("  tokens out".to_owned(), tokens(e.output_tokens)),
+    ];
     if let Some(MoneyBand { low, expected, high }) = e.cost_usd {
-        let cells = [low, expected, high].map(|usd| about(usd, e.cost_source));
-        let _ = writeln!(out, "{}", band_line("cost", &cells));
+        lines.push(("  cost".to_owned(), [low, expected, high].map(|usd| about(usd, e.cost_source))));
+    }
+    // As wide as ever, and wider where a small amount has many digits.
+    let wide = |column: usize, least: usize| {
+        let widest = lines.iter().map(|(_, cells)| width(&cells[column])).max().unwrap_or(0);
+        least.max(widest + 2)
+    };
+    let (first, second) = (wide(0, 9), wide(1, 11));
+    for (name, [low, expected, high]) in &lines {
+        let _ = writeln!(out, "{}{}{}{high}", pad(name, 20), pad(low, first), pad(expected, second));
     }
     let mut parts = Vec::new();
     if let (Some(usd), Some(fan)) = (e.per_extra_item_usd, view.fan_outs.first()) {
@@ -123,10 +132,6 @@ fn estimate(out: &mut String, view: &DryRunView) {
     if !parts.is_empty() {
         let _ = writeln!(out, "{}", parts.join("; "));
     }
-}
-
-fn band_line(name: &str, cells: &[String; 3]) -> String {
-    format!("{}{}{}{}", pad(&format!("  {name}"), 20), pad(&cells[0], 9), pad(&cells[1], 11), cells[2])
 }
 
 /// An estimated amount; whole dollars from ten on.

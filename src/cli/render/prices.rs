@@ -41,6 +41,9 @@ pub fn prices(view: &PricesView, brief: bool, paint: &Paint) -> String {
     if let Some(path) = &view.previous_path {
         let _ = writeln!(out, "the ones before: {}", clean(path));
     }
+    for warning in &view.warnings {
+        let _ = writeln!(out, "{} {}", paint.yellow("warning:"), clean(warning));
+    }
     out
 }
 

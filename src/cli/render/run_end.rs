@@ -290,9 +290,9 @@ fn stopped(out: &mut String, view: &RunView, term: &Terminal) {
 }
 
 /// Reply of `owf cancel`: `cancelled k7q2mvx4: 8 agents ended, 19 calls kept`.
-pub fn cancelled_line(view: &RunView, call: Option<&str>) -> String {
+pub fn cancelled_line(view: &RunView, call: Option<&str>, why: Option<&str>) -> String {
     let short = view.run_id.short();
-    match call {
+    let line = match call {
         Some(call) => format!("cancelling {call} of {short}; the run goes on"),
         None if view.status == RunStatus::Cancelled => format!(
             "cancelled {short}: {} ended, {} kept",
@@ -300,7 +300,8 @@ pub fn cancelled_line(view: &RunView, call: Option<&str>) -> String {
             plural(view.counts.done, "call")
         ),
         None => format!("cancelling {short}: {} being ended", plural(view.counts.running, "call")),
-    }
+    };
+    why.map_or_else(|| line.clone(), |why| format!("{line}; the reason: {}", clean(why)))
 }
 
 fn push_line(out: &mut String, line: &str) {

@@ -36,6 +36,14 @@ pub fn removed(view: &WorktreesRemovedView) -> String {
     for row in &view.removed {
         let branch = if view.branches_kept { "; branch kept: " } else { " with branch " };
         let _ = writeln!(out, "removed {}/{}{branch}{}", row.run_id.short(), row.call_id, row.branch);
+        if let Some(commit) = &row.last_commit {
+            let short = commit.get(..12).unwrap_or(commit);
+            let _ = writeln!(
+                out,
+                "  its work was {short}; git branch {} {short} brings it back while git keeps it",
+                row.branch
+            );
+        }
     }
     out
 }

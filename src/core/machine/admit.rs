@@ -139,6 +139,7 @@ impl RunMachine {
                 due_at: Some(due_at),
                 child_run: None,
                 reserve_nanos: 0,
+                reserve_tokens: 0,
             });
         }
         self.effect(Effect::StartTimer { call_id, after_ms: due_at.since(now) });
@@ -220,7 +221,7 @@ impl RunMachine {
     }
 
     /// Sets aside what a running attempt has `used` and what its `next` request may need, in place of what was, so that a budget
-    /// holds for one of many requests, too. What earlier attempts of the call used up stays beside it. Returns what the attempt
+    /// holds for one of many requests, too. Returns what the attempt
     /// counts for from now on when its owner dies, where that is more than is on record.
     ///
     /// # Errors
@@ -237,14 +238,14 @@ impl RunMachine {
             return Err(CallError::new(ErrorClass::Cancelled, "the attempt is over"));
         }
         let Some(call) = self.call_mut(call_id) else { return Ok(None) };
-        let (mut spent, Some(held)) = (call.charge, &mut call.reserved) else { return Ok(None) };
-        spent += used;
+        // What earlier attempts of the call used is settled.
+        let Some(held) = &mut call.reserved else { return Ok(None) };
         let more = Charge {
-            tokens: (spent.tokens + next.tokens).saturating_sub(held.tokens),
-            cost_nanos: (spent.cost_nanos + next.cost_nanos).saturating_sub(held.cost_nanos),
+            tokens: used.tokens.saturating_add(next.tokens).saturating_sub(held.tokens),
+            cost_nanos: used.cost_nanos.saturating_add(next.cost_nanos).saturating_sub(held.cost_nanos),
             calls: 0,
         };
-        ledger.raise(more, spent).map_err(|refusal| {
+        ledger.raise(more, used).map_err(|refusal| {
             CallError::new(ErrorClass::Budget, refusal.message()).throwing("WorkflowBudgetExceededError")
         })?;
         *held += more;
@@ -255,6 +256,7 @@ impl RunMachine {
     fn start(&mut self, call_id: CallId, reserved: Option<Charge>) {
         if let Some(call) = self.call_mut(call_id) {
             call.reserved = reserved;
+            call.reserved_first = reserved.unwrap_or_default();
         }
         self.start_attempt(call_id, 0);
     }
@@ -274,6 +276,7 @@ impl RunMachine {
         let attempt = call.attempt;
         self.history.forget_question(call_id);
         let Some(call) = self.call(call_id) else { return };
+        let aside = call.reserved.filter(|_| call.real).unwrap_or_default();
         let event = Event::AttemptStarted {
             call_id,
             attempt,
@@ -282,7 +285,8 @@ impl RunMachine {
             cache: call.record.clone(),
             due_at: None,
             child_run: call.child_run.clone(),
-            reserve_nanos: call.reserved.filter(|_| call.real).map_or(0, |reserved| reserved.cost_nanos),
+            reserve_nanos: aside.cost_nanos,
+            reserve_tokens: aside.tokens,
         };
         self.emit(event);
         self.effect(Effect::Start { call_id, attempt, delay_ms, barrier });

@@ -142,6 +142,11 @@ pub enum Input {
         /// Whether that is a call of the same run tree: when that one waits for a person, this one has nothing else to wait for.
         ours: bool,
     },
+    /// The call waits for nobody's key any more.
+    KeyFound {
+        /// The call.
+        call_id: CallId,
+    },
     /// To look again where the run stands, which may have been looked at too early.
     Look,
     /// A child run has paused: its call is unfinished and starts again when this run is resumed.

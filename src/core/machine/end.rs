@@ -110,6 +110,8 @@ impl RunMachine {
         match call.state {
             CallState::Running | CallState::Ticking => self.effect(Effect::Abort { call_id }),
             CallState::WaitingForPermit => self.effect(Effect::Release { call_id }),
+            // It may wait for another, which is at work for its key.
+            CallState::Preparing if call.spec.ask.once.is_some() => self.effect(Effect::Abort { call_id }),
             CallState::Recorded
             | CallState::Reusable
             | CallState::Held

@@ -123,6 +123,8 @@ impl RunMachine {
             charge: Charge::default(),
             charged_before: recorded.map_or(Charge::default(), |r| r.charge),
             reserved: None,
+            reserved_first: Charge::default(),
+            promised: None,
             permit: false,
             provider: None,
             model: None,

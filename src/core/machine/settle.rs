@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::core::budget::Ledger;
+use crate::core::budget::{Charge, Ledger, Refusal};
 use crate::core::call::{ApprovalAsk, CallKind};
 use crate::core::event::Event;
 use crate::core::history::add_cost;
@@ -99,7 +99,17 @@ impl RunMachine {
             }
             return;
         }
-        if let Some(delay_ms) = retry {
+        if retry.is_some()
+            && let Some(call) = self.call_mut(call_id)
+            && let Some(reserved) = &mut call.reserved
+        {
+            // What its further requests had set aside is not for the next attempt, which begins with the first.
+            let mut more = std::mem::replace(reserved, call.reserved_first);
+            more -= call.reserved_first;
+            ledger.lower(more);
+        }
+        let refused = retry.and_then(|_| self.no_room(call_id, ledger));
+        if let Some(delay_ms) = retry.filter(|_| refused.is_none()) {
             self.emit(tried.event(call_id, attempt, error, rule, Some(delay_ms)));
             if let Some(call) = self.call_mut(call_id) {
                 // What it charged is gone, and what is set aside for the call is for the next attempt.
@@ -114,6 +124,13 @@ impl RunMachine {
             ErrorClass::Schema | ErrorClass::NoOutput if error.throws.is_none() => error.throwing("Error"),
             _ => error,
         };
+        if refused.is_some() {
+            self.emit(tried.event(call_id, attempt, error.clone(), rule, None));
+        }
+        let error = refused.map_or(error, |refusal| {
+            let message = format!("no further attempt: {}; the last one failed: {message}", refusal.message());
+            CallError::new(ErrorClass::Budget, message).throwing("WorkflowBudgetExceededError")
+        });
         let mut outcome = Outcome::failed(call_id, error);
         if let Some(call) = self.call_mut(call_id) {
             outcome.status = status_of(call.spec.kind, outcome.status);
@@ -125,6 +142,12 @@ impl RunMachine {
             outcome.provenance.clone_from(&tried.provenance);
         }
         self.settle(call_id, outcome, rule, ledger);
+    }
+
+    /// Why a call is not attempted again although its attempt is worth it: with what that charged, no budget has room for another.
+    fn no_room(&self, call_id: CallId, ledger: &Ledger) -> Option<Refusal> {
+        let call = self.call(call_id)?;
+        ledger.again(call.reserved?, call.charge).err()
     }
 
     /// Ends an attempt of an agent that wants to use a tool about which a person is asked. Another attempt goes on from there.
@@ -202,6 +225,7 @@ impl RunMachine {
         call.tries = 0;
         let charge = std::mem::take(&mut call.charge);
         call.charged_before += charge;
+        ledger.take_back(call.promised.take());
         let reserved = call.reserved.take();
         let permit = std::mem::take(&mut call.permit);
         match reserved {
@@ -234,6 +258,7 @@ impl RunMachine {
         if call.tries > 0 && !call.spec.starts_run() {
             call.charge.calls = 1;
         }
+        ledger.take_back(call.promised.take());
         if call.spec.starts_run() {
             // The child's own machine has charged the ledger; what the script reads is the child's sum.
             outcome.charge = call.charge;
@@ -284,7 +309,7 @@ pub(super) struct Tried {
     usage: crate::core::outcome::Usage,
     usage_unknown: bool,
     cost_nanos: Option<u64>,
-    charge_nanos: u64,
+    charge: Charge,
     duration_ms: u64,
     provider: Option<String>,
     pub(super) model: Option<String>,
@@ -302,7 +327,7 @@ impl Tried {
             usage: report.usage,
             usage_unknown: report.usage_unknown,
             cost_nanos: report.cost_nanos,
-            charge_nanos: report.charge.cost_nanos,
+            charge: report.charge,
             duration_ms: report.duration_ms,
             provider: report.provider.clone(),
             model: report.model.clone(),
@@ -325,7 +350,8 @@ impl Tried {
     ) -> Event {
         let (usage, cost_nanos, duration_ms) = (self.usage, self.cost_nanos, self.duration_ms);
         let worktree = self.worktree.clone();
-        let charge_nanos = Some(self.charge_nanos).filter(|charge| *charge != cost_nanos.unwrap_or(0));
+        let charge_nanos = Some(self.charge.cost_nanos).filter(|charge| *charge != cost_nanos.unwrap_or(0));
+        let charge_tokens = Some(self.charge.tokens).filter(|charge| *charge != usage.output_tokens);
         Event::AttemptFailed {
             call_id,
             attempt,
@@ -334,6 +360,7 @@ impl Tried {
             usage_unknown: self.usage_unknown,
             cost_nanos,
             charge_nanos,
+            charge_tokens,
             price: self.provenance.price.clone().map(Box::new),
             worktree,
             retry_in_ms,

@@ -66,6 +66,10 @@ pub(super) struct Call {
     /// Charged by failed attempts of earlier incarnations: already in the ledger.
     pub(super) charged_before: Charge,
     pub(super) reserved: Option<Charge>,
+    /// What was set aside for it at its start; further requests of an attempt set aside more.
+    pub(super) reserved_first: Charge,
+    /// What it was told it may come to beyond that; none = it was told nothing.
+    pub(super) promised: Option<u64>,
     pub(super) permit: bool,
     pub(super) provider: Option<String>,
     pub(super) model: Option<String>,
@@ -247,6 +251,11 @@ impl RunMachine {
                 }
             }
             Input::KeyBusy { call_id, by, ours } => self.key_busy(call_id, &by, ours),
+            Input::KeyFound { call_id } => {
+                if let Some(call) = self.call_mut(call_id) {
+                    call.key_waits = false;
+                }
+            }
             Input::Look => {}
             Input::ChildPaused { call_id, reason, message } => self.child_paused(call_id, reason, message, ledger),
         }
@@ -270,13 +279,24 @@ impl RunMachine {
         self.call(call_id).and_then(|c| c.reserved).unwrap_or_default()
     }
 
-    /// Agent calls that were requested and have yet to start.
-    pub fn yet_to_start(&self) -> u64 {
+    /// Agent calls that were requested and have yet to start; `most`, where there are more.
+    pub fn yet_to_start(&self, most: u64) -> u64 {
         let waits = |call: &&Call| {
             let on_its_way = matches!(call.state, CallState::Held | CallState::Preparing | CallState::WaitingForPermit);
             on_its_way && call.spec.kind == CallKind::Agent
         };
-        self.unsettled.iter().filter_map(|id| self.call(CallId(*id))).filter(waits).count() as u64
+        self.unsettled.iter().filter_map(|id| self.call(CallId(*id))).filter(waits).take(most as usize).count() as u64
+    }
+
+    /// What a cost budget lets a call come to that is not heard of before it ends, while so many are `waiting` for their start. What it
+    /// is told is no longer free for others until it ends.
+    pub fn promise(&mut self, call_id: CallId, waiting: u64, ledger: &mut Ledger) -> Option<u64> {
+        let call = self.call_mut(call_id)?;
+        ledger.take_back(call.promised.take());
+        let own = call.reserved.unwrap_or_default();
+        let share = ledger.promise(own, waiting)?;
+        call.promised = Some(share.saturating_sub(own.cost_nanos));
+        Some(share)
     }
 
     /// The request of a call.

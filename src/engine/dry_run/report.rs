@@ -219,6 +219,36 @@ fn provider_rows<'n>(stage: &Stage, names: impl Iterator<Item = &'n str>) -> Vec
     rows
 }
 
+/// An amount with the digits that count.
+fn exact(amount: crate::engine::view::Usd) -> String {
+    crate::core::budget::usd((amount.get() * 1e9).round() as u64)
+}
+
+/// What a budget that the estimate passes will do.
+fn too_small(input: &DryRunInput, estimate: &Estimate) -> Option<String> {
+    let limits = input.settings.limits;
+    let say = |budget: String, expected: String, high: String, is_expected: bool| {
+        let (what, word) = if is_expected { ("expected", "will") } else { ("the high estimate", "may") };
+        let amount = if is_expected { expected } else { high };
+        format!("The {budget} is less than {what}, {amount}: calls {word} be refused.")
+    };
+    if let (Some(limit), Some(band)) = (limits.cost_nanos, estimate.cost_usd) {
+        let limit_usd = limit as f64 / 1e9;
+        if band.high.get() > limit_usd {
+            let budget = format!("cost budget of {} USD", crate::core::budget::usd(limit));
+            let amounts = [band.expected, band.high].map(|amount| format!("{} USD", exact(amount)));
+            let [expected, high] = amounts;
+            return Some(say(budget, expected, high, band.expected.get() > limit_usd));
+        }
+    }
+    let (limit, band) = (limits.tokens?, estimate.output_tokens);
+    (band.high > limit).then(|| {
+        let amounts = [band.expected, band.high].map(|tokens| format!("{tokens} tokens"));
+        let [expected, high] = amounts;
+        say(format!("token budget of {limit}"), expected, high, band.expected > limit)
+    })
+}
+
 fn warnings(
     input: &DryRunInput,
     stage: &Stage,
@@ -231,12 +261,14 @@ fn warnings(
     let mut out = input.workflow.notices.clone();
     if is_open(script) {
         let calls = estimate.worst_case.calls;
-        let cost = estimate.worst_case.cost_usd.map_or_else(String::new, |usd| format!(", about {:.2} USD", usd.get()));
+        let cost =
+            estimate.worst_case.cost_usd.map_or_else(String::new, |amount| format!(", about {} USD", exact(amount)));
         let message = format!(
             "The number of agents depends on an answer: up to {calls} calls{cost}. Set budget_cost_usd or max_calls."
         );
         out.push(Notice::new("open_fan_out", message));
     }
+    out.extend(too_small(input, estimate).map(|message| Notice::new("budget_too_small", message)));
     if provider.is_none() && sum.unplanned {
         let message = "No provider is planned, so only tokens of prompts and answers are estimated. Give provider and model for a cost.";
         out.push(Notice::new("no_provider", message));

@@ -67,6 +67,7 @@ fn worst(book: &mut Book) -> Run {
             due_at: None,
             child_run: None,
             reserve_nanos: 0,
+            reserve_tokens: 0,
         });
         if n < 980 {
             events.push(Event::CallFinished {

@@ -86,6 +86,17 @@ fn beside_the_store(env: &QueryEnv, home: String, mut checks: Vec<DoctorCheck>) 
 }
 
 impl Query<'_> {
+    /// Agent processes of runs whose owners died, when there are any.
+    fn process_check(&self) -> Option<DoctorCheck> {
+        let left = crate::engine::leftovers::leftovers(self.store, &self.home_dir());
+        let (root, pids) = left.iter().next()?;
+        let more = if left.len() > 1 { format!("; and of {} more runs", left.len() - 1) } else { String::new() };
+        let words = crate::engine::leftovers::in_words(pids);
+        let said = format!("agents of run {} outlived its owner: {words}{more}", root.short());
+        let hint = "owf doctor --fix ends them; so do owf resume and owf cancel of the run";
+        Some(hinted(check("processes", Health::Warn, said), hint))
+    }
+
     /// Worktrees, when there are any.
     fn worktree_check(&self) -> Option<DoctorCheck> {
         let home = self.home_dir();
@@ -144,6 +155,7 @@ impl Query<'_> {
         });
         checks.push(git());
         checks.extend(self.env.config.iter().cloned());
+        checks.extend(self.process_check());
         checks.extend(self.worktree_check());
         checks.extend(providers(&self.env.providers));
         let mut view = DoctorView {

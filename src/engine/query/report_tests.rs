@@ -50,6 +50,7 @@ fn small(book: &mut Book) -> Run {
         usage: crate::core::outcome::Usage::default(),
         cost_nanos: None,
         charge_nanos: None,
+        charge_tokens: None,
         usage_unknown: false,
         price: None,
         retry_in_ms: Some(500),
@@ -283,6 +284,7 @@ fn a_thousand_calls_with_large_texts_stay_within_the_bound() {
             due_at: None,
             child_run: None,
             reserve_nanos: 0,
+            reserve_tokens: 0,
         });
         let outcome = Box::new(crate::core::outcome::Outcome { call_id, ..outcome });
         events.push(Event::CallFinished { call_id, outcome, reused: None, rule: None });

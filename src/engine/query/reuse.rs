@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::core::budget::Charge;
 use crate::core::call::CallKind;
+use crate::core::event::Event;
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
 use crate::core::outcome::{CacheStatus, CallRef, CallStatus, CostSource, ReasonCode};
@@ -138,11 +140,17 @@ impl Query<'_> {
         let mut all = *fresh;
         let (mut calls, mut fresh_calls, mut running) = (0, 0, 0);
         let mut reused = false;
+        let is_real = !run.row.simulated && limits.cost_nanos.or(limits.tokens).is_some();
+        let mut aside = Charge::default();
         for call in &run.calls {
             let counts = matches!(call.kind, CallKind::Agent | CallKind::Tool | CallKind::Command | CallKind::Turn);
             if counts && executed(call) {
                 fresh_calls += 1;
-                running += u64::from(run.state(call) == crate::engine::view::CallState::Running);
+                let runs = run.state(call) == crate::engine::view::CallState::Running;
+                running += u64::from(runs);
+                if runs && is_real {
+                    aside += self.set_aside(run, call)?;
+                }
             }
             if let Some(from) = &call.reused {
                 reused = true;
@@ -154,26 +162,25 @@ impl Query<'_> {
         }
         calls += fresh_calls;
         let usd = |spent: &Spent| Usd::from_nanos(spent.cost_nanos.unwrap_or(0));
-        // What is not known to have been paid counts all the same, with what was set aside for it; the journal says how much.
-        let charged = match limits.cost_nanos {
-            Some(_) if !run.row.simulated && may_charge_more(run) => {
-                read_history(self.store, &run.row.run_id)?.0.charged().cost_nanos
-            }
-            Some(_) | None => 0,
+        // What is not known to have been used counts all the same, with what was set aside for it; the journal says how much.
+        let charged = if is_real && may_charge_more(run) {
+            read_history(self.store, &run.row.run_id)?.0.charged()
+        } else {
+            Charge::default()
         };
-        let counted = Usd::from_nanos(all.cost_nanos.unwrap_or(0).max(charged));
+        let counted = Usd::from_nanos(all.cost_nanos.unwrap_or(0).max(charged.cost_nanos));
         Ok(Some(BudgetView {
             tokens: limits.tokens.map(|limit| BudgetLine {
                 limit,
-                spent: all.usage.output_tokens,
+                spent: all.usage.output_tokens.max(charged.tokens),
                 fresh: reused.then_some(fresh.usage.output_tokens),
-                reserved: 0,
+                reserved: aside.tokens,
             }),
             cost_usd: limits.cost_nanos.map(|limit| BudgetLine {
                 limit: Usd::from_nanos(limit),
                 spent: counted,
                 fresh: reused.then(|| usd(fresh)),
-                reserved: Usd::default(),
+                reserved: Usd::from_nanos(aside.cost_nanos),
             }),
             calls: limits.calls.map(|limit| BudgetLine {
                 limit,
@@ -182,5 +189,20 @@ impl Query<'_> {
                 reserved: running,
             }),
         }))
+    }
+
+    /// What is set aside for the attempt of a call that is under way.
+    fn set_aside(&self, run: &Snapshot, call: &CallRow) -> Result<Charge, Failure> {
+        let mut aside = Charge::default();
+        for record in self.store.call_events(&run.row.run_id, call.call_id)? {
+            match record.event {
+                Event::AttemptStarted { reserve_nanos, reserve_tokens, .. } => {
+                    aside = Charge { tokens: reserve_tokens, cost_nanos: reserve_nanos, calls: 0 };
+                }
+                Event::AttemptRaised { reserve_nanos, .. } => aside.cost_nanos = reserve_nanos,
+                _ => {}
+            }
+        }
+        Ok(aside)
     }
 }

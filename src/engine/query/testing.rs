@@ -211,6 +211,7 @@ impl Run {
             due_at: None,
             child_run: None,
             reserve_nanos: 0,
+            reserve_tokens: 0,
         });
     }
 

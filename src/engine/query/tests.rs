@@ -124,6 +124,7 @@ fn a_run_paused_on_a_login_names_the_provider_and_what_waits() {
         usage: crate::core::outcome::Usage::default(),
         cost_nanos: None,
         charge_nanos: None,
+        charge_tokens: None,
         usage_unknown: false,
         price: None,
         retry_in_ms: None,
@@ -212,6 +213,31 @@ fn only_the_first_failed_call_wakes_a_wait_and_only_once() {
     assert_eq!(
         book.query().woke(&run.id, Some("soon"), Until::End).map_err(|f| f.code.as_str()),
         Err("invalid_arguments")
+    );
+}
+
+#[test]
+fn the_budget_that_is_named_is_one_that_the_refused_calls_fit_into() {
+    let lifted = |limits: Limits, messages: &[&str], spent: u64| {
+        let mut book = Book::new();
+        let settings = Settings { limits, ..spec("").settings };
+        let mut run = book.run(&RunSpec { settings, ..spec("review") });
+        run.call(agent("a", "a", 1), Outcome { cost_nanos: Some(spent), ..done(json!(1)) });
+        for message in messages {
+            let call = run.ask(agent("b", "b", 2));
+            run.outcome(call, Outcome { attempts: 0, ..failed(ErrorClass::Budget, message) });
+        }
+        run.returns(Some(json!([1])));
+        book.query().run_view(&run.id, &RunScope::Start { detail: Detail::Concise }).unwrap().next
+    };
+    let tokens = Limits { tokens: Some(10), ..Limits::default() };
+    let said = "token budget 10: 0 spent or reserved, the call needs up to 4096, 10 left";
+    assert_eq!(lifted(tokens, &[said, said], 0), "owf_resume with budget_tokens 8200 would run the 2 calls");
+    let cost = Limits { cost_nanos: Some(10_000_000), ..Limits::default() };
+    let said = "cost budget 0.01 USD: 0.0022 spent or reserved, the call needs up to 1.20, 0.0078 left";
+    assert_eq!(
+        lifted(cost, &[said, said], 2_200_000),
+        "owf_resume with budget_cost_usd 2.5 would run the 2 calls, about 0.0044 USD"
     );
 }
 

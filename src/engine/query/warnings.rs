@@ -2,12 +2,12 @@
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 
-use crate::core::budget::Limits;
+use crate::core::budget::{Limits, usd};
 use crate::core::event::Event;
 use crate::core::failure::Failure;
 use crate::core::outcome::{CallStatus, ErrorClass};
 use crate::core::run::{RunStatus, StatusReason};
-use crate::engine::view::{ErrorView, Notice, Usd};
+use crate::engine::view::{ErrorView, Notice};
 use crate::store::{CallRow, CallState};
 
 use super::bounds::clip;
@@ -112,6 +112,13 @@ fn failure(query: &Query<'_>, run: &Snapshot) -> Result<Option<ErrorView>, Failu
     let mut view = ErrorView::from(recorded);
     view.message = clip(&view.message, 2_000);
     view.stack = view.stack.iter().take(5).map(|frame| clip(frame, 200)).collect();
+    let schema = |call: &&CallRow| call.state == CallState::Ended(CallStatus::SchemaFailed);
+    let by = recorded.call_id.and_then(|id| run.calls.iter().filter(schema).find(|call| call.call_id == id));
+    if let Some(call) = by.filter(|_| view.hint.is_none()) {
+        let label = clip(&call.label, 60);
+        view.hint =
+            Some(format!("the answer to {} \"{label}\" never satisfied its schema: owf_calls shows it", call.call_id));
+    }
     if let Some(line) = view.line {
         let source = query.store.source(&run.row.spec.source_hash)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&source);
@@ -130,6 +137,15 @@ fn provider_down(run: &Snapshot, class: ErrorClass) -> ErrorView {
     let (state, cure) = match class {
         ErrorClass::Quota => {
             ("has no quota left", "owf_resume when there is quota again, or with another provider".to_owned())
+        }
+        // Services have keys, programs have logins.
+        _ if said.contains("needs a key in the environment variable") => {
+            let place = "set the variable where owf runs (of an MCP server: in its environment, and start it again)";
+            ("has no key", format!("{place}, then owf_resume"))
+        }
+        _ if crate::providers::builtin(&provider) == Some(crate::providers::ProviderKind::Http) => {
+            let place = "correct the key where owf runs (of an MCP server: in its environment, and start it again)";
+            ("does not take its key", format!("{place}, then owf_resume"))
         }
         _ => ("is not logged in", format!("the person logs {provider} in once, then owf_resume")),
     };
@@ -155,6 +171,18 @@ fn not_started(query: &Query<'_>, run: &Snapshot) -> ErrorView {
     ErrorView::new("internal", format!("no process took the run up; {said}")).hint("owf_resume starts it again")
 }
 
+/// What a refusal by a budget says that the call needs.
+fn needed(said: &str) -> Option<f64> {
+    let (_, rest) = said.split_once("the call needs up to ")?;
+    rest.split(',').next()?.trim().parse().ok()
+}
+
+/// Whether calls were refused by the token budget alone.
+fn only_by_tokens(run: &Snapshot) -> bool {
+    let said = |call: &CallRow| call.error.as_ref().is_some_and(|(_, said)| said.starts_with("token budget"));
+    refused(run).into_iter().all(said)
+}
+
 /// What lifts a budget that refused calls: the next sentence of a run whose result lacks them.
 pub(super) fn lift_budget(run: &Snapshot, limits: Limits) -> Option<String> {
     let n = refused(run).len();
@@ -166,13 +194,22 @@ pub(super) fn lift_budget(run: &Snapshot, limits: Limits) -> Option<String> {
     let each = run.row.cost_nanos.filter(|_| done > 0).map(|nanos| nanos / done);
     let about = each
         .filter(|nanos| *nanos > 0)
-        .map_or_else(String::new, |nanos| format!(", about {:.2} USD", Usd::from_nanos(nanos * n as u64).get()));
-    let argument = if let Some(limit) = limits.cost_nanos {
+        .map_or_else(String::new, |nanos| format!(", about {} USD", usd(nanos * n as u64)));
+    // What a call was refused for wanting is what it will be refused by again: all of them must have it at once.
+    let needs = |of: &str| -> f64 {
+        let by = |call: &&CallRow| call.error.as_ref().is_some_and(|(_, said)| said.starts_with(of));
+        let need = |call: &CallRow| needed(&call.error.as_ref()?.1);
+        refused(run).into_iter().filter(by).filter_map(need).sum()
+    };
+    let argument = if let Some(limit) = limits.cost_nanos.filter(|_| !only_by_tokens(run)) {
+        let spent = run.row.cost_nanos.unwrap_or(0) as f64 / 1e9;
         let more = each.unwrap_or(0) * n as u64;
-        let wanted = ((limit + more.max(limit / 2)) as f64 / 1e9 * 2.0).ceil() / 2.0;
+        let usual = (limit + more.max(limit / 2)) as f64 / 1e9;
+        let wanted = (usual.max(spent + needs("cost budget")) * 2.0).ceil() / 2.0;
         format!("budget_cost_usd {wanted}")
     } else if let Some(limit) = limits.tokens {
-        format!("budget_tokens {}", limit * 2)
+        let wanted = run.row.usage.output_tokens as f64 + needs("token budget");
+        format!("budget_tokens {}", ((wanted / 100.0).ceil() as u64 * 100).max(limit * 2))
     } else {
         "a higher max_calls".to_owned()
     };

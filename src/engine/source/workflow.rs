@@ -162,8 +162,31 @@ fn from_path(path: &str, cwd: &Path) -> Result<Workflow, Failure> {
     let full: PathBuf = cwd.join(path).components().filter(|part| *part != Component::CurDir).collect();
     let bytes = read(&full)?;
     let origin = Origin::File(full.clone());
-    let checked = check(&bytes, &origin);
+    let mut checked = check(&bytes, &origin);
+    if checked.script.is_none() && !is_named_like_one(&full) {
+        conceal(&mut checked, &full);
+    }
     Ok(Workflow { bytes, origin, path: Some(full), checked, notices: Vec::new() })
+}
+
+/// Whether a file has the ending of a workflow.
+fn is_named_like_one(path: &Path) -> bool {
+    let ending = path.extension().and_then(std::ffi::OsStr::to_str).unwrap_or_default().to_lowercase();
+    ["js", "mjs", "ts", "mts", "yaml", "yml", "json"].contains(&ending.as_str())
+}
+
+/// Leaves of the findings only that there are some: any file can be named, and one that is no workflow may hold secrets.
+fn conceal(checked: &mut Checked, path: &Path) {
+    let errors = checked.diagnostics.iter().filter(|found| found.severity == script::Severity::Error);
+    let first = errors.take(1).cloned().map(|found| script::Diagnostic {
+        message: format!("{} is no workflow, and nothing of it is shown", path.display()),
+        excerpt: String::new(),
+        excerpt_column: None,
+        hint: Some("a script ends in .js, .mjs or .ts, a document in .yaml, .yml or .json".to_owned()),
+        ..found
+    });
+    checked.diagnostics = first.collect();
+    checked.meta = None;
 }
 
 /// Reads a file that a request names.

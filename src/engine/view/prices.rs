@@ -84,6 +84,9 @@ pub struct PricesView {
     /// The table before this refresh, absolute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_path: Option<String>,
+    /// What a refresh leaves to know: prices that are gone, providers that nobody knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What is wrong with the user's table, which then does not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,

@@ -53,6 +53,9 @@ pub struct WorktreeEntry {
     pub changed_files: Vec<String>,
     /// How many.
     pub changed_total: u64,
+    /// Of one that was removed with its branch: the commit that holds its work until git collects it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_commit: Option<String>,
 }
 
 /// Reply of `owf worktree list`.

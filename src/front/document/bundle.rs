@@ -1,6 +1,6 @@
 //! Included documents: one text that holds them all, so that what is pinned with a run is complete.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 
 use super::check::MAX_DOCUMENT;
 use super::compile::is_id;
@@ -65,10 +65,20 @@ pub(super) fn gather(text: &str, root: &Node, origin: &Origin) -> Result<String,
             if f.metadata()?.is_file() {
                 f.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)
             } else {
-                Err(std::io::ErrorKind::InvalidInput.into())
+                Err(ErrorKind::InvalidInput.into())
             }
         });
-        read.map_err(|error| (*at, format!("cannot read {}: {error}", full.display())))?;
+        read.map_err(|error| {
+            let shown = full.display();
+            let why = match error.kind() {
+                ErrorKind::NotFound => {
+                    format!("there is no file {shown}: a path of `include` starts from the directory of this document")
+                }
+                ErrorKind::InvalidInput => format!("{shown} is no file"),
+                _ => format!("cannot read {shown}: {error}"),
+            };
+            (*at, why)
+        })?;
         if (bytes.len() + out.len()) as u64 > MAX_DOCUMENT {
             return Err((*at, format!("with {path} the document has more than {MAX_DOCUMENT} bytes")));
         }

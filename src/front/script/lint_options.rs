@@ -8,6 +8,7 @@ use crate::front::script::diagnostic::{Diagnostic, Severity};
 use crate::front::script::facts::option;
 use crate::front::script::meta::text;
 use crate::front::script::nearest::nearest;
+use crate::front::script::sandbox::EFFORTS;
 use crate::front::script::tree::{Hook, Tree};
 
 /// Options of the dialect and ours.
@@ -62,6 +63,7 @@ pub(super) fn check(tree: &Tree<'_, '_>, out: &mut Vec<Diagnostic>) {
             Some(Hook::Agent) => {
                 let Some(options) = tree.object_argument(call, 1) else { continue };
                 typing_errors(tree, options, OPTIONS, ALIASES, out);
+                values(tree, options, out);
                 if let Some(schema) = option(tree, options, "schema") {
                     out.extend(schema_root(tree, schema));
                 }
@@ -98,6 +100,47 @@ fn typing_errors(
         let message = format!("the option `{name}` is ignored: nothing knows it");
         let hint = format!("did you mean `{meant}`?");
         out.push(tree.diagnostic(Severity::Warning, "unknown_option", property.key.span(), message, hint));
+    }
+}
+
+/// Values of options that cannot mean anything: the dialect ignores some, and the call throws for others.
+fn values<'a>(tree: &Tree<'_, 'a>, options: &'a ObjectExpression<'a>, out: &mut Vec<Diagnostic>) {
+    let mut warn = |value: &Expression<'_>, message: String, hint: &str| {
+        out.push(tree.diagnostic(Severity::Warning, "option_value", value.span(), message, hint));
+    };
+    if let Some(value) = option(tree, options, "isolation")
+        && let Some(word) = text(value)
+    {
+        match word.as_str() {
+            "worktree" => {}
+            "remote" => warn(
+                value,
+                "the isolation \"remote\" does not exist here: a TypeError when it runs".to_owned(),
+                "write `isolation: 'worktree'`",
+            ),
+            _ => warn(
+                value,
+                format!("the isolation \"{word}\" is ignored: the agent works in the workspace itself"),
+                "the only isolation there is: `isolation: 'worktree'`",
+            ),
+        }
+    }
+    if let Some(value) = option(tree, options, "effort")
+        && let Some(word) = text(value)
+        && !EFFORTS.contains(&word.as_str())
+    {
+        warn(value, format!("the effort \"{word}\" is ignored"), "there are low, medium, high, xhigh and max");
+    }
+    if let Some(value) = option(tree, options, "timeoutMs") {
+        let wrong = match value {
+            Expression::NumericLiteral(number) => number.value <= 0.0,
+            Expression::UnaryExpression(_) => false,
+            _ => text(value).is_some(),
+        };
+        if wrong {
+            let message = "`timeoutMs` must be a positive number of milliseconds: a TypeError when it runs";
+            warn(value, message.to_owned(), "write `timeoutMs: 60_000`");
+        }
     }
 }
 

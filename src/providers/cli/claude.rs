@@ -9,7 +9,7 @@ use crate::providers::prices::Prices;
 use crate::providers::{AttemptRequest, Entry, Progress, Setup};
 
 use super::agent::{Agent, Invocation, MOST_ARGUMENT, Reader, prompt};
-use super::claude_events::ClaudeReader;
+use super::claude_events::{ClaudeReader, StopAt};
 use super::claude_schema::CliSchema;
 use super::options::Options;
 use super::profile::Profile;
@@ -116,17 +116,15 @@ impl Claude {
 
     /// Where it is to stop: at what is configured, or at what a cost budget of the run leaves it, when the prices it counts by are
     /// those of the budget. A stop, not a cap: it looks after each answer of its model.
-    fn most_usd(&self, request: &AttemptRequest) -> Option<String> {
+    fn stop(&self, request: &AttemptRequest) -> Option<StopAt> {
         let own = self.options.max_budget_usd;
-        let left =
-            request.budget.and_then(|budget| budget.left_nanos).filter(|left| *left >= 1_000 && self.is_vendor());
-        // In millionths, cut off: not more than is left.
-        let left = left.map(|nanos| (nanos / 1_000) as f64 / 1e6);
+        let left = request.budget.and_then(|budget| budget.left_nanos).filter(|_| self.is_vendor());
+        // In millionths, cut off: not more than is left. It takes no nothing, and too little is no leave to spend anything.
+        let left = left.map(|nanos| (nanos / 1_000).max(1) as f64 / 1e6);
         match (own, left) {
-            (Some(own), Some(left)) => Some(own.min(left)),
-            (one, other) => one.or(other),
+            (own, Some(usd)) if own.is_none_or(|own| usd < own) => Some(StopAt { usd, is_share: true }),
+            (own, _) => own.map(|usd| StopAt { usd, is_share: false }),
         }
-        .map(|usd| usd.to_string())
     }
 
     fn environment(&self, request: &AttemptRequest, tools: &[String]) -> Vec<(String, String)> {
@@ -254,8 +252,8 @@ impl Agent for Claude {
         if let Some(turns) = self.options.max_turns {
             add(&["--max-turns", &turns.to_string()]);
         }
-        if let Some(most) = self.most_usd(request) {
-            add(&["--max-budget-usd", &most]);
+        if let Some(stop) = self.stop(request) {
+            add(&["--max-budget-usd", &stop.usd.to_string()]);
         }
         let system = request.system();
         let flag = if profile == Profile::Lean { "--system-prompt" } else { "--append-system-prompt" };
@@ -302,14 +300,10 @@ impl Agent for Claude {
 
     fn reader(&self, request: &AttemptRequest, progress: Progress) -> Box<dyn Reader> {
         let schema = request.spec.ask.schema.as_ref().map(CliSchema::of);
-        Box::new(ClaudeReader::new(
-            self.name(),
-            schema,
-            progress,
-            self.is_vendor(),
-            Arc::clone(&self.prices),
-            self.options.fail_on_denial,
-            request.cwd.clone(),
-        ))
+        let prices = Arc::clone(&self.prices);
+        let (vendor, fail_on_denial) = (self.is_vendor(), self.options.fail_on_denial);
+        let reader =
+            ClaudeReader::new(self.name(), schema, progress, vendor, prices, fail_on_denial, request.cwd.clone());
+        Box::new(reader.stopping(self.stop(request)))
     }
 }

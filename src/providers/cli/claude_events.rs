@@ -16,8 +16,18 @@ use super::agent::{Reader, cut_short, no_result, relative};
 use super::classify::{of_status, of_words, status_in};
 use super::claude_schema::CliSchema;
 
+/// How it says that it passed the cost at which it was to stop.
+const PASSED: &str = "error_max_budget_usd";
 /// The most of other output that is kept for a message.
 const MOST_NOISE: usize = 2_000;
+
+/// The cost at which it is told to stop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StopAt {
+    pub(super) usd: f64,
+    /// Whether that is what the budget of the run leaves it, and not what is configured.
+    pub(super) is_share: bool,
+}
 
 /// Reads the events of one attempt. Also reads what follows the same shape (qwen-code).
 pub(super) struct ClaudeReader {
@@ -28,6 +38,7 @@ pub(super) struct ClaudeReader {
     vendor: bool,
     prices: Arc<Prices>,
     fail_on_denial: bool,
+    stop: Option<StopAt>,
     cwd: PathBuf,
     version: Option<String>,
     model: Option<String>,
@@ -58,6 +69,7 @@ impl ClaudeReader {
             vendor,
             prices,
             fail_on_denial,
+            stop: None,
             cwd,
             version: None,
             model: None,
@@ -68,6 +80,11 @@ impl ClaudeReader {
             warnings: Vec::new(),
             noise: String::new(),
         }
+    }
+
+    /// One that was told to stop at so much.
+    pub(super) fn stopping(self, stop: Option<StopAt>) -> Self {
+        Self { stop, ..self }
     }
 
     fn event(&mut self, event: Value) {
@@ -226,7 +243,7 @@ impl ClaudeReader {
         let status = result["api_error_status"].as_u64().or_else(|| status_in(&said));
         let class = match subtype {
             "error_max_turns" => ErrorClass::MaxTurns,
-            "error_max_budget_usd" => ErrorClass::Budget,
+            PASSED => ErrorClass::Budget,
             "error_max_structured_output_retries" => ErrorClass::Schema,
             _ if stop == "refusal" => ErrorClass::Refusal,
             _ if stop == "max_tokens" => ErrorClass::MaxTokens,
@@ -239,12 +256,18 @@ impl ClaudeReader {
         };
         let message = match (class, said.is_empty()) {
             (ErrorClass::MaxTurns, true) => "the agent used up its turns".to_owned(),
-            (ErrorClass::Budget, true) => "the agent passed its budget; what it had written is lost".to_owned(),
+            (ErrorClass::Budget, _) if subtype == PASSED => self.passed(),
             (ErrorClass::Schema, true) => "no answer satisfied the schema in five tries".to_owned(),
             (_, true) => format!("{} failed: {subtype}", self.name),
             (_, false) => said,
         };
         let mut error = CallError::new(class, message);
+        if subtype == PASSED {
+            let is_share = self.stop.is_some_and(|stop| stop.is_share);
+            let hint =
+                if is_share { "raise budget_cost_usd, or run fewer calls at once" } else { "raise max_budget_usd" };
+            error.hint = Some(hint.to_owned());
+        }
         if class == ErrorClass::Auth {
             error.hint = Some(format!("run `{}` once and log in, or set the key of the provider", self.name));
         }
@@ -252,6 +275,16 @@ impl ClaudeReader {
             error.retry_after_ms = self.retry_ms;
         }
         error
+    }
+
+    /// What became of one that passed where it was to stop.
+    fn passed(&self) -> String {
+        let at = self.stop.map_or_else(String::new, |StopAt { usd, is_share }| {
+            let whose = if is_share { ", its share of the run's cost budget" } else { "" };
+            format!(" {usd} USD{whose}")
+        });
+        let at = if at.is_empty() { " its budget" } else { &at };
+        format!("the agent was to stop at{at}, and passed it; what it had written is lost")
     }
 
     fn without_result(&self, finished: &Finished) -> CallError {

@@ -40,8 +40,13 @@ impl Options {
     pub(super) fn read(name: &str, cli: Option<&toml::Value>) -> Result<Self, String> {
         let Some(cli) = cli else { return Ok(Self::default()) };
         let read: Result<Self, _> = cli.clone().try_into();
-        read.map_err(|error: toml::de::Error| {
-            format!("the providers file, [providers.{name}.cli]: {}", error.message())
-        })
+        let options: Self = read.map_err(|error: toml::de::Error| {
+            format!("the providers file, [providers.{name}.cli]: {}", crate::providers::in_words(&error))
+        })?;
+        if options.profile == Some(Profile::Write) {
+            let why = "profile must be lean or read: a call that changes files says so itself (writeScope, isolation)";
+            return Err(format!("the providers file, [providers.{name}.cli]: {why}"));
+        }
+        Ok(options)
     }
 }

@@ -1,5 +1,8 @@
-//! How long an answer may be under a budget of cost or tokens: as long as was set aside for. One that is cut by that is asked for again, longer,
-//! where the budget has room. No part of any key: an answer that was not cut is the one that would have been given without it.
+//! How long an answer may be under a cost budget.
+//!
+//! It may be as long as was set aside for it. One that is cut by that is asked for again, longer, where the budget has room. No
+//! part of any key: an answer that was not cut is the one that would have been given without it. A token budget bounds no answer:
+//! what is cut is paid for and no use to anybody, so calls under way finish, as the dialect has it.
 
 use super::service::Service;
 use super::tally::Reserve;
@@ -32,11 +35,10 @@ pub(super) struct Longer {
 }
 
 impl Bound {
-    /// The bound of an attempt: none without a budget, or where cost alone is limited and none is set aside because nothing is
-    /// billed or known.
+    /// The bound of an attempt: none without a cost budget, or where nothing is set aside because nothing is billed or known.
     pub(super) fn of(request: &AttemptRequest, reserve: &Reserve<'_>) -> Self {
         let need = reserve();
-        let Some(budget) = request.budget.filter(|budget| need.cost_nanos > 0 || budget.limits_tokens) else {
+        let Some(budget) = request.budget.filter(|_| need.cost_nanos > 0) else {
             return Self::default();
         };
         let aside = Some(need.tokens.max(budget.aside.tokens));
@@ -67,6 +69,12 @@ impl Bound {
         }
     }
 
+    /// Whether an answer of so many tokens was cut by the bound: others are cut by a limit of the service. 0 = nobody knows.
+    pub(super) fn cuts(&self, tokens: u64) -> bool {
+        // Not every service counts as it cuts.
+        self.now.is_some_and(|now| tokens == 0 || tokens.saturating_mul(10) >= now.saturating_mul(9))
+    }
+
     /// What is set aside for the answer of the next request, where a budget bounds it.
     pub(super) fn aside(&self) -> Option<u64> {
         self.aside
@@ -78,7 +86,8 @@ impl Bound {
     }
 }
 
-/// What is set aside for a request with room for an answer of so many tokens: its reservation, and what the answer may have beyond it.
+/// What is set aside for a request with room for an answer of so many tokens: its reservation, and what the answer may have
+/// beyond it.
 pub(super) fn with(service: &Service, prices: &Prices, model: &str, reserve: &Reserve<'_>, tokens: u64) -> Charge {
     let aside = reserve();
     let more = TokenUse { output: tokens.saturating_sub(aside.tokens), ..TokenUse::default() };
@@ -92,10 +101,10 @@ pub(super) fn long(tokens: u64) -> u64 {
     tokens.saturating_mul(4).min(LONG).max(tokens)
 }
 
-/// The error of an answer that was cut for want of budget.
+/// The error of an answer that was cut for want of budget, at so many tokens.
 pub(super) fn cut(tokens: u64, refusal: &CallError) -> CallError {
     let message = format!(
-        "the answer was cut after {tokens} tokens, all that was set aside for it, and there is no room for a longer one: {}",
+        "the answer was cut at {tokens} tokens, all that was set aside for it, and there is no room for a longer one: {}",
         refusal.message
     );
     let mut error = CallError::new(ErrorClass::Budget, message).throwing("WorkflowBudgetExceededError");
@@ -106,6 +115,13 @@ pub(super) fn cut(tokens: u64, refusal: &CallError) -> CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_is_shorter_than_its_bound_was_not_cut_by_it() {
+        let bound = Bound { first: Some(1_800), now: Some(1_800), aside: Some(1_800) };
+        assert_eq!([0, 1_024, 1_619, 1_620, 1_800].map(|tokens| bound.cuts(tokens)), [true, false, false, true, true]);
+        assert!(!Bound::default().cuts(0));
+    }
 
     #[test]
     fn a_bound_grows_up_to_the_services_own_limit() {

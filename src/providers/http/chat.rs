@@ -18,6 +18,7 @@ use super::service::Service;
 use super::stream::{refused, remember_refused};
 use super::tally::{Reserve, Tally};
 use super::wire::{Asked, Failed, Finish, Held, Said, ToolCall, ToolResult, Turn, Wire};
+use crate::core::budget::Charge;
 use crate::core::call::ChatRole;
 use crate::core::ids::Hash;
 use crate::core::outcome::{CallError, ErrorClass, Provenance};
@@ -47,6 +48,8 @@ pub(super) struct Chat<'a> {
     reserve: &'a Reserve<'a>,
     /// How long an answer may be.
     bound: Bound,
+    /// What is set aside for the request under way.
+    aside: Charge,
     /// Set while the service works on a request.
     sent: AtomicBool,
     /// What was said after the prompt.
@@ -75,6 +78,8 @@ impl<'a> Chat<'a> {
         reserve: &'a Reserve<'a>,
     ) -> Self {
         let tools = context.tools.iter().flat_map(|tools| tools.tools()).collect();
+        let bound = Bound::of(request, reserve);
+        let model = service.model(request.model.as_deref().or(service.default_model.as_deref()).unwrap_or_default());
         let provenance = Provenance { warnings: FileTools::of(request).warnings, ..Provenance::default() };
         Self {
             service,
@@ -84,7 +89,8 @@ impl<'a> Chat<'a> {
             context,
             tools,
             reserve,
-            bound: Bound::of(request, reserve),
+            bound,
+            aside: bound::with(service, prices, &model, reserve, bound.aside().unwrap_or(0)),
             sent: AtomicBool::new(false),
             later: Vec::new(),
             turn: 0,
@@ -104,7 +110,7 @@ impl<'a> Chat<'a> {
         };
         if self.sent.load(Ordering::Relaxed) {
             // It was ended while the service worked on a request.
-            self.tally.lost(self.aside_nanos());
+            self.tally.lost(self.aside);
         }
         match ended {
             Ok(answer) => Ok(self.reply(answer)),
@@ -204,29 +210,34 @@ impl<'a> Chat<'a> {
             return Ok(());
         }
         self.bound.next();
-        let Some(allowance) = &self.context.allowance else { return Ok(()) };
-        let next = self.tally.next(self.service, self.prices, model, &self.later, self.reserve);
-        Ok(allowance.raise(self.tally.so_far(), next).await?)
+        self.aside = self.tally.next(self.service, self.prices, model, &self.later, self.reserve);
+        self.allowed_once_more().await
     }
 
-    /// What is set aside for the request under way.
-    fn aside_nanos(&self) -> u64 {
-        let model = self.model().unwrap_or_default();
-        let tokens = self.bound.aside().unwrap_or(0);
-        bound::with(self.service, self.prices, &model, self.reserve, tokens).cost_nanos
+    /// The same for the request under way, beside what was used when it was made before.
+    async fn allowed_once_more(&self) -> Result<(), Failed> {
+        match &self.context.allowance {
+            Some(allowance) => Ok(allowance.raise(self.tally.so_far(), self.aside).await?),
+            None => Ok(()),
+        }
     }
 
     /// Whether the request is made again with room for a longer answer: this one was cut by what a budget had set aside for it.
     async fn longer(&mut self, model: &str, said: &Said) -> Result<bool, Failed> {
-        let longer = self.bound.longer(self.service.wire).filter(|_| said.finish == Finish::Length);
+        let is_ours = said.finish == Finish::Length && self.bound.cuts(said.used.output);
+        let longer = self.bound.longer(self.service.wire).filter(|_| is_ours);
         let (Some(longer), Some(allowance)) = (longer, &self.context.allowance) else { return Ok(false) };
-        let again = self.tally.again(self.service, self.prices, model, longer.aside);
+        let again = self.tally.again(self.service, self.prices, model, self.aside, longer.aside);
         match allowance.raise(self.tally.so_far(), again).await {
             Ok(()) => {
                 self.bound.stretch(longer);
+                self.aside = again;
                 Ok(true)
             }
-            Err(refusal) if refusal.class == ErrorClass::Budget => Err(bound::cut(said.used.output, &refusal).into()),
+            Err(refusal) if refusal.class == ErrorClass::Budget => {
+                let tokens = if said.used.output == 0 { self.bound.tokens().unwrap_or(0) } else { said.used.output };
+                Err(bound::cut(tokens, &refusal).into())
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -320,8 +331,11 @@ impl<'a> Chat<'a> {
             tried += 1;
             let ears = Ears { sent: &self.sent, progress: &self.context.progress };
             let result = exchange(self.service, self.shared, &asked, self.ceiling(), ears).await;
+            // What it may have been charged for, so that it counts beside the next try.
+            let mut charged = false;
             let result = result.and_then(|said| match &said.finish {
                 Finish::Malformed(word) => {
+                    charged = true;
                     self.add(model, &said);
                     let message = format!("{} made a tool call that is none: {word}", self.service.name);
                     Err(CallError::new(ErrorClass::Transport, message).into())
@@ -348,11 +362,15 @@ impl<'a> Chat<'a> {
                         failed.error.class,
                         ErrorClass::RateLimited | ErrorClass::Overloaded | ErrorClass::Transport
                     );
+                    charged |= failed.unclear;
                     if failed.unclear {
-                        self.tally.lost(self.aside_nanos());
+                        self.tally.lost(self.aside);
                     }
                     if tried >= tries || !transient || !bearable {
                         return Err(failed);
+                    }
+                    if charged {
+                        self.allowed_once_more().await?;
                     }
                     self.note(json!({"role": "error", "class": failed.error.class.as_str(),
                         "message": failed.error.message, "retry_in_ms": wait}));
@@ -369,9 +387,7 @@ impl<'a> Chat<'a> {
     }
 
     fn add(&mut self, model: &str, said: &Said) {
-        if !self.tally.add(self.service, self.prices, model, said) {
-            self.tally.unknown(self.aside_nanos());
-        }
+        self.tally.add(self.service, self.prices, model, said, self.aside);
     }
 
     /// Anywhere up to a bound that doubles; the same attempt waits the same.

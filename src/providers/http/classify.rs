@@ -107,12 +107,14 @@ fn of_stream(all: &str) -> bool {
 
 /// The error of a request that got no answer.
 pub(super) fn lost(service: &Service, lost: &Lost, secrets: &Redactor) -> Failed {
-    let (why, unclear) = match lost {
-        Lost::Unsent(why) => (why, false),
-        Lost::Unclear(why) => (why, true),
+    // Where nothing was sent, the place may be the fault.
+    let host = || service.base.as_ref().ok().and_then(|base| crate::providers::base_url::host(base.as_str()));
+    let (why, unclear, at) = match lost {
+        Lost::Unsent(why) => (why, false, host().map(|host| format!(" at {host}")).unwrap_or_default()),
+        Lost::Unclear(why) => (why, true, String::new()),
     };
     let may = if unclear { " (the request may have been charged)" } else { "" };
-    let error = CallError::new(ErrorClass::Transport, format!("{}: {}{may}", service.name, clean(secrets, why)));
+    let error = CallError::new(ErrorClass::Transport, format!("{}{at}: {}{may}", service.name, clean(secrets, why)));
     Failed { unclear, ..error.into() }
 }
 
@@ -154,10 +156,25 @@ fn of_fault(
     }
     let said = if said.is_empty() { "nothing more".to_owned() } else { said.join(": ") };
     let id = request_id.map(|id| format!(" (request {})", clean(secrets, id))).unwrap_or_default();
-    let mut error = CallError::new(class, format!("{} answered {status}: {said}{id}", service.name));
+    let retry_after_ms = hints.retry_after_ms.filter(|_| class.is_retryable());
+    let later = retry_after_ms.filter(|ms| *ms >= LONG).map(later).unwrap_or_default();
+    let mut error = CallError::new(class, format!("{} answered {status}: {said}{id}{later}", service.name));
     error.hint = hint(service, class, status);
-    error.retry_after_ms = hints.retry_after_ms.filter(|_| class.is_retryable());
+    error.retry_after_ms = retry_after_ms;
     Failed { of_schema, of_stream, ..error.into() }
+}
+
+/// A wait that no call waits for, in milliseconds: whoever reads of it wants to know when to try again.
+const LONG: u64 = 60_000;
+
+/// That a service wants to be left alone for long.
+fn later(ms: u64) -> String {
+    let minutes = ms.div_ceil(60_000);
+    if minutes > 120 {
+        format!("; it asks to be asked again in {} hours", minutes.div_ceil(60))
+    } else {
+        format!("; it asks to be asked again in {minutes} min")
+    }
 }
 
 fn class(status: u16, words: &str, all: &str) -> ErrorClass {

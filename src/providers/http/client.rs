@@ -25,11 +25,18 @@ pub struct Timeouts {
     pub read: Duration,
     /// For the next bytes of an answer that comes in pieces and has begun to.
     pub idle: Duration,
+    /// For what may follow an answer in pieces that is complete.
+    pub last_word: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), read: Duration::from_mins(10), idle: Duration::from_mins(5) }
+        Self {
+            connect: Duration::from_secs(10),
+            read: Duration::from_mins(10),
+            idle: Duration::from_mins(5),
+            last_word: Duration::from_secs(5),
+        }
     }
 }
 

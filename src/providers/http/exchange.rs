@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::classify;
-use super::client::{Answered, Client, Lost, Open};
+use super::client::{Answered, Client, Lost, Open, Timeouts};
 use super::redact::clean;
 use super::service::Service;
 use super::stream::{Ended, Listener};
@@ -22,8 +22,6 @@ use crate::providers::pace::Pace;
 
 /// How often is said how far an answer is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// How long what may follow a complete answer is waited for.
-const LAST_WORD: Duration = Duration::from_secs(5);
 /// How long the end of a connection is waited for after the end of an answer.
 const LINGER: Duration = Duration::from_millis(100);
 
@@ -100,7 +98,7 @@ pub(super) async fn exchange(
     let since = pace.turn(&service.name, most).await?;
     ears.sent.store(true, Ordering::Relaxed);
     let heard = match shared.client.open(url, headers, body).await {
-        Ok(open) => hear(service.wire, open, shared.client.timeouts().idle, ears.progress).await,
+        Ok(open) => hear(service.wire, open, shared.client.timeouts(), ears.progress).await,
         Err(lost) => Err(lost),
     };
     ears.sent.store(false, Ordering::Relaxed);
@@ -119,7 +117,7 @@ pub(super) async fn exchange(
 }
 
 /// Listens to an answer to its end. What is no answer comes in one.
-async fn hear(wire: Wire, mut open: Open, idle: Duration, progress: &Progress) -> Result<Heard, Lost> {
+async fn hear(wire: Wire, mut open: Open, waits: Timeouts, progress: &Progress) -> Result<Heard, Lost> {
     let answered = open.head();
     if !(200..300).contains(&answered.status) {
         return Ok(Heard::Whole(open.whole().await?));
@@ -131,13 +129,13 @@ async fn hear(wire: Wire, mut open: Open, idle: Duration, progress: &Progress) -
         let next = open.next();
         let next = match complete {
             // What may follow is the usage; an answer that is there is not thrown away for want of its last word.
-            Some(since) => match timeout(idle.min(LAST_WORD).saturating_sub(since.elapsed()), next).await {
+            Some(since) => match timeout(waits.last_word.saturating_sub(since.elapsed()), next).await {
                 Ok(Ok(next)) => next,
                 Ok(Err(_)) | Err(_) => break,
             },
             None if listener.streams() => {
                 let silent = |_| Lost::Unclear("it fell silent in the middle of its answer".to_owned());
-                timeout(idle, next).await.map_err(silent)??
+                timeout(waits.idle, next).await.map_err(silent)??
             }
             None => next.await?,
         };

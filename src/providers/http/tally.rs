@@ -28,14 +28,20 @@ pub(super) struct Tally {
     /// Requests of which nobody knows what they cost, and what counts for them.
     unpriced: u32,
     unpriced_nanos: u64,
+    /// Output tokens that count for requests of which nobody knows what they used.
+    untold_tokens: u64,
     pub(super) model: Option<String>,
 }
 
 impl Tally {
-    /// Counts an answer; whether its cost is known. No answer uses nothing: a service that counts nothing does not tell.
-    pub(super) fn add(&mut self, service: &Service, prices: &Prices, model: &str, said: &Said) -> bool {
+    /// Counts an answer to a request for which so much was set aside. No answer uses nothing: a service that counts nothing does
+    /// not tell.
+    pub(super) fn add(&mut self, service: &Service, prices: &Prices, model: &str, said: &Said, aside: Charge) {
         let told = said.used != TokenUse::default();
-        self.usage_unknown |= !told;
+        if !told {
+            self.usage_unknown = true;
+            self.untold_tokens = self.untold_tokens.saturating_add(aside.tokens);
+        }
         self.used += said.used;
         self.last = said.used;
         if said.model.is_some() {
@@ -50,7 +56,7 @@ impl Tally {
             (told || free).then_some((cost, CostSource::Estimated, Some(price)))
         };
         match said.cost_nanos.map(|cost| (cost, CostSource::Reported, None)).or_else(estimated) {
-            None => false,
+            None => self.unpriced(aside),
             Some((cost, source, price)) => {
                 self.cost_nanos += cost;
                 self.price = price.or_else(|| self.price.take());
@@ -58,21 +64,21 @@ impl Tally {
                     Some(old) if old != source => Some(CostSource::Mixed),
                     Some(_) | None => Some(source),
                 };
-                true
             }
         }
     }
 
     /// Counts a request that was not answered: nobody knows what it used.
-    pub(super) fn lost(&mut self, aside_nanos: u64) {
+    pub(super) fn lost(&mut self, aside: Charge) {
         self.usage_unknown = true;
-        self.unknown(aside_nanos);
+        self.untold_tokens = self.untold_tokens.saturating_add(aside.tokens);
+        self.unpriced(aside);
     }
 
     /// Counts a request of which nobody knows what it cost.
-    pub(super) fn unknown(&mut self, aside_nanos: u64) {
+    fn unpriced(&mut self, aside: Charge) {
         self.unpriced += 1;
-        self.unpriced_nanos = self.unpriced_nanos.saturating_add(aside_nanos);
+        self.unpriced_nanos = self.unpriced_nanos.saturating_add(aside.cost_nanos);
     }
 
     /// The cost of everything, unknown when any part of it is.
@@ -88,23 +94,37 @@ impl Tally {
         (self.unpriced > 0).then(|| self.cost_nanos.saturating_add(self.unpriced_nanos))
     }
 
+    /// What counts of output tokens while not all are known, likewise.
+    pub(super) fn charge_tokens(&self) -> Option<u64> {
+        self.usage_unknown.then(|| self.used.output.saturating_add(self.untold_tokens))
+    }
+
     /// What the attempt has come to so far, as a budget counts it.
     pub(super) fn so_far(&self) -> Charge {
         let cost_nanos = self.cost_nanos.saturating_add(self.unpriced_nanos);
-        Charge { tokens: self.used.output, cost_nanos, calls: 0 }
+        Charge { tokens: self.used.output.saturating_add(self.untold_tokens), cost_nanos, calls: 0 }
     }
 
-    /// What the last request may come to when it is made again with room for an answer of `output` tokens.
-    pub(super) fn again(&self, service: &Service, prices: &Prices, model: &str, output: u64) -> Charge {
+    /// What the last request, for which `aside` was set aside, may come to when it is made again with room for an answer of `output`
+    /// tokens.
+    pub(super) fn again(&self, service: &Service, prices: &Prices, model: &str, aside: Charge, output: u64) -> Charge {
         let last = self.last;
         let input = last.input + last.cache_read + last.cache_write_5m + last.cache_write_1h;
-        let next = prices.cost(&service.name, model, &TokenUse { input, output, ..TokenUse::default() });
-        Charge { tokens: output, cost_nanos: next.unwrap_or(0), calls: 1 }
+        let cost = |used: TokenUse| prices.cost(&service.name, model, &used).unwrap_or(0);
+        let cost_nanos = match input {
+            // It did not tell how long the conversation is: what was set aside for it covers that.
+            0 => {
+                let output = output.saturating_sub(aside.tokens);
+                aside.cost_nanos.saturating_add(cost(TokenUse { output, ..TokenUse::default() }))
+            }
+            input => cost(TokenUse { input, output, ..TokenUse::default() }),
+        };
+        Charge { tokens: output, cost_nanos, calls: 1 }
     }
 
     /// What one more request may come to, high: one that sends again what the last one sent and heard, and what was said since, and
-    /// whose answer is as long as is set aside for. Before the first answer of an attempt that goes on with a conversation of another one, all of
-    /// that was said since.
+    /// whose answer is as long as is set aside for. Before the first answer of an attempt that goes on with a conversation of
+    /// another one, all of that was said since.
     pub(super) fn next(
         &self,
         service: &Service,

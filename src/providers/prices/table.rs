@@ -112,6 +112,24 @@ impl Found<'_> {
     }
 }
 
+/// `2026-11-27`.
+fn is_day(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<u32>().ok()).flatten();
+    match parts.as_slice() {
+        [year, month, day] if (year.len(), month.len(), day.len()) == (4, 2, 2) => {
+            number(year).is_some()
+                && number(month).is_some_and(|month| (1..=12).contains(&month))
+                && number(day).is_some_and(|day| (1..=31).contains(&day))
+        }
+        _ => false,
+    }
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
 fn hundred() -> u32 {
     100
 }
@@ -153,6 +171,32 @@ impl Table {
             return Err("there is no price of a known provider in it".to_owned());
         }
         Ok((table, source))
+    }
+
+    /// Whether it can take the place of another: every price is one of a model, as of a day.
+    ///
+    /// # Errors
+    /// One sentence fragment.
+    pub fn check(&self) -> Result<(), String> {
+        if !is_day(&self.as_of) {
+            return Err(format!("as_of must be a day like 2026-11-27, not {:?}", clip(&self.as_of)));
+        }
+        for price in &self.prices {
+            if price.provider.trim().is_empty() || price.models.is_empty() {
+                return Err(format!("a price of {:?} names no model", clip(&price.provider)));
+            }
+            if price.models.iter().any(|model| model.trim().is_empty()) {
+                return Err(format!("a price of {:?} has an empty name of a model", clip(&price.provider)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The models that this table has a price of its own for and `other` has none at all.
+    pub fn beyond(&self, other: &Self) -> Vec<String> {
+        let names = self.prices.iter().flat_map(|price| price.models.iter().map(move |model| (&price.provider, model)));
+        let gone = names.filter(|(provider, model)| other.find(provider, model).is_none());
+        gone.map(|(provider, model)| format!("{provider}/{model}")).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The table as a file: one price a line, so that two of them can be compared.

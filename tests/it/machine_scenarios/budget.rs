@@ -253,3 +253,122 @@ fn what_was_set_aside_for_a_further_request_counts_when_the_owner_dies_during_it
     again.requests(&[agent("a")]);
     assert_eq!(again.ledger.settled().cost_nanos, 1_200);
 }
+
+#[test]
+fn a_call_is_not_attempted_again_once_its_attempts_have_used_up_a_budget() {
+    let nanos = |cost_nanos| Charge { tokens: 0, cost_nanos, calls: 0 };
+    let limits = |cost_nanos, tokens| Limits { cost_nanos, tokens, calls: None };
+    // Of 500, the first attempt takes what there is, or leaves just enough for another.
+    for (limits, aside, charged, again) in [
+        (limits(Some(500), None), nanos(400), nanos(400), false),
+        (limits(Some(500), None), nanos(400), nanos(101), false),
+        (limits(Some(500), None), nanos(400), nanos(100), true),
+        (limits(Some(500), None), nanos(0), nanos(500), false),
+        // Alone it may go on while less than the total of tokens is used.
+        (limits(None, Some(500)), used(400), used(499), true),
+        (limits(None, Some(500)), used(400), used(500), false),
+    ] {
+        let mut sim = Setup::new().limits(limits).start();
+        sim.requests(&[agent("a")]);
+        sim.prepared(1);
+        assert_eq!(sim.permitted(1, aside), [starts(1, 1)]);
+        let effects = sim.ended_with(1, 1, Err(error(ErrorClass::Transport)), charged);
+        let started = matches!(effects[..], [Effect::Start { attempt: 2, .. }]);
+        assert_eq!(started, again, "{limits:?} {charged:?} {effects:?}");
+        assert_eq!(sim.ledger.settled(), Charge { calls: u64::from(!again), ..charged });
+        let told = sim.find(|event| match event {
+            Event::AttemptFailed { retry_in_ms, .. } => Some(retry_in_ms.is_some()),
+            _ => None,
+        });
+        assert_eq!(told, again);
+        if !again {
+            assert_eq!(delivered(&effects), Some((1, CallStatus::BudgetExhausted)));
+            let outcome = sim.outcome(1);
+            assert_eq!((outcome.charge, sim.ledger.reserved()), (Charge { calls: 1, ..charged }, Charge::default()));
+            let error = outcome.error.unwrap();
+            assert_eq!(error.throws.as_deref(), Some("WorkflowBudgetExceededError"));
+            assert!(error.message.starts_with("no further attempt: "), "{}", error.message);
+        }
+    }
+}
+
+#[test]
+fn tokens_that_nobody_knows_count_with_what_was_set_aside_also_after_a_takeover() {
+    let setup = tokens(1_000);
+    let mut sim = setup.clone().start();
+    sim.requests(&[agent("a")]);
+    let plan = Plan::Run {
+        provider: Some("mine".to_owned()),
+        model: None,
+        real: true,
+        note: CacheNote::default(),
+        record: None,
+        child_run: None,
+        pin: None,
+        permit: true,
+        schema_attempts: None,
+    };
+    sim.on(Input::Prepared { call_id: CallId(1), plan });
+    sim.permitted(1, sixty());
+    let unknown = AttemptReport {
+        usage_unknown: true,
+        charge: Charge { tokens: 60, ..Charge::default() },
+        ..AttemptReport::new(Err(error(ErrorClass::Timeout)))
+    };
+    sim.on(Input::AttemptEnded { call_id: CallId(1), attempt: 1, report: Box::new(unknown) });
+    let recorded = sim.find(|event| match event {
+        Event::AttemptFailed { usage, charge_tokens, .. } => Some((usage.output_tokens, *charge_tokens)),
+        _ => None,
+    });
+    assert_eq!(recorded, (0, Some(60)));
+    // The second attempt is lost with its owner.
+    let mut again = sim.taken_over(&setup);
+    again.requests(&[agent("a")]);
+    assert_eq!(again.ledger.settled().tokens, 120);
+}
+
+#[test]
+fn what_further_requests_of_an_attempt_had_set_aside_is_given_back_before_the_next_attempt() {
+    let nanos = |cost_nanos| Charge { tokens: 0, cost_nanos, calls: 0 };
+    let mut sim = Setup::new().limits(Limits { cost_nanos: Some(2_000), ..Limits::default() }).start();
+    sim.requests(&[agent("a")]);
+    sim.prepared(1);
+    sim.permitted(1, nanos(400));
+    sim.machine.raise(CallId(1), 1, nanos(300), nanos(900), &mut sim.ledger).unwrap();
+    assert_eq!(sim.ledger.reserved(), nanos(1_200));
+    sim.ended_with(1, 1, Err(error(ErrorClass::Transport)), nanos(1_000));
+    // With all that was set aside for the first attempt there would be no second.
+    assert_eq!((sim.machine.attempt(CallId(1)), sim.ledger.reserved()), (2, nanos(400)));
+    // What the first used is no part of what the second may.
+    let raised = sim.machine.raise(CallId(1), 2, nanos(200), nanos(200), &mut sim.ledger);
+    assert_eq!((raised, sim.ledger.reserved()), (Ok(None), nanos(400)));
+    sim.ended_with(1, 2, Ok(json!(1)), nanos(500));
+    assert_eq!((sim.ledger.reserved(), sim.ledger.settled().cost_nanos), (nanos(0), 1_500));
+}
+
+#[test]
+fn those_that_wait_are_counted_no_further_than_asked() {
+    let mut sim = Setup::new().start();
+    sim.requests(&agents(5));
+    sim.prepared(1);
+    sim.permitted(1, sixty());
+    assert_eq!([2, 4, 100].map(|most| sim.machine.yet_to_start(most)), [2, 4, 4]);
+}
+
+#[test]
+fn what_a_call_was_told_is_free_again_when_it_ends_or_is_told_anew() {
+    let nanos = |cost_nanos| Charge { tokens: 0, cost_nanos, calls: 0 };
+    let mut sim = Setup::new().limits(Limits { cost_nanos: Some(1_000), ..Limits::default() }).start();
+    sim.requests(&agents(2));
+    let tell = |sim: &mut Sim, call| sim.machine.promise(CallId(call), 0, &mut sim.ledger);
+    for call in [1, 2] {
+        sim.prepared(call);
+        sim.permitted(call, nanos(100));
+        assert_eq!(tell(&mut sim, call), Some(if call == 1 { 1_000 } else { 100 }));
+    }
+    assert_eq!(tell(&mut sim, 1), Some(900), "all but what is set aside for the other");
+    sim.ended_with(1, 1, Err(error(ErrorClass::Transport)), nanos(300));
+    assert_eq!(tell(&mut sim, 1), Some(600), "another attempt of the same call");
+    sim.ended_with(1, 2, Ok(json!(1)), nanos(300));
+    assert_eq!(tell(&mut sim, 2), Some(400));
+}

@@ -1,5 +1,6 @@
 //! Calls that wait for others which are at work for their idempotency key.
 
+use owf::core::call::OnceAsk;
 use owf::core::machine::Waits;
 use owf::core::outcome::CallRef;
 
@@ -120,6 +121,23 @@ fn a_run_that_waits_for_nothing_but_keys_does_not_fail_by_itself_and_says_so_onc
     assert_eq!(sim.machine.waits(), None, "the script runs");
     assert_eq!(sim.waits(), [Effect::Waiting { waits: Some(Waits::Key) }]);
     assert_eq!((sim.on(Input::Look), sim.machine.waits()), (Vec::new(), Some(Waits::Key)));
+}
+
+#[test]
+fn who_has_found_its_key_works_before_its_plan_is_there_and_one_that_is_cancelled_stops_looking() {
+    let mut setup = Setup::new();
+    setup.config.linger = true;
+    let mut child = setup.start();
+    let mut keyed = agent("a");
+    keyed.ask.once = Some(OnceAsk { task: "a".to_owned(), key: "k".to_owned() });
+    child.requests(&[keyed, agent("b")]);
+    child.on(busy(1, true));
+    assert_eq!(child.on(busy(2, true)), [Effect::Waiting { waits: Some(Waits::Key) }]);
+    assert_eq!(child.on(Input::KeyFound { call_id: CallId(1) }), [Effect::Waiting { waits: None }]);
+    assert_eq!(child.machine.waits(), None, "a hook may judge what was found");
+    let cancel = |call: u32| Input::Cancel { call_id: Some(CallId(call)), by: "cli".to_owned(), reason: None };
+    assert_eq!(child.on(cancel(1))[0], Effect::Abort { call_id: CallId(1) });
+    assert!(!child.on(cancel(2)).contains(&Effect::Abort { call_id: CallId(2) }), "nothing of it is under way");
 }
 
 #[test]

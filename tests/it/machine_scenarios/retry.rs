@@ -64,6 +64,14 @@ fn waits_grow_and_the_provider_may_say_how_long() {
     assert_eq!(attempts(agent("a"), ErrorClass::Overloaded).1, delays, "the same request waits the same");
     assert_ne!(attempts(agent("b"), ErrorClass::Overloaded).1, delays, "siblings do not come back together");
 
+    // Anywhere up to half a second, a second, two: of many calls some wait hardly at all and some nearly as long as they may.
+    let many: Vec<Vec<u64>> = (0..60).map(|i| attempts(agent(&format!("p{i}")), ErrorClass::Transport).1).collect();
+    for (attempt, most) in [(1, 500), (2, 1000), (3, 2000)] {
+        let waits = many.iter().map(|delays| delays[attempt]);
+        let (least, longest) = (waits.clone().min().unwrap(), waits.max().unwrap());
+        assert!(least < most / 8 && (most * 7 / 8..=most).contains(&longest), "{attempt}: {least} to {longest}");
+    }
+
     let mut sim = Setup::new().start();
     sim.requests(&[agent("a")]);
     sim.begin(1);

@@ -5,7 +5,7 @@ use owf::core::call::Decision;
 use owf::core::event::{ApprovalKind, ApprovalNote};
 use owf::core::ids::CallId;
 use owf::core::machine::{Answer, AttemptReport, DecisionInput};
-use owf::core::outcome::{CallError, CostSource, Usage};
+use owf::core::outcome::{CallError, Usage};
 use owf::core::run::{RunOutcome, StatusReason};
 
 use super::rng::Rng;
@@ -99,24 +99,9 @@ pub(crate) fn answer(note: &ApprovalNote, decision: Decision) -> DecisionInput {
 /// A report of an attempt that used ten output tokens.
 pub(crate) fn report(result: Result<Answer, CallError>) -> AttemptReport {
     AttemptReport {
-        usage_unknown: false,
-        worktree: None,
-        changed_files: Vec::new(),
-        notices: Vec::new(),
-        provenance: owf::core::outcome::Provenance::default(),
-        rejected: None,
-        acted: false,
-        kept: None,
-        question: None,
-        result,
         usage: Usage { output_tokens: 10, ..Usage::default() },
-        cost_nanos: None,
-        cost_source: CostSource::Unknown,
-        provider: None,
-        model: None,
-        simulated: false,
         charge: Charge { tokens: 10, cost_nanos: 0, calls: 0 },
         duration_ms: 1,
-        rule: None,
+        ..AttemptReport::new(result)
     }
 }

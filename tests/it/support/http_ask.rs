@@ -65,7 +65,7 @@ pub(crate) fn provider_in(env: Environment, name: &str, entry: Entry) -> Arc<dyn
 /// Waits that no machine is too busy for.
 pub(crate) const PATIENT: Timeouts = {
     let long = Duration::from_mins(10);
-    Timeouts { connect: long, read: long, idle: long }
+    Timeouts { connect: long, read: long, idle: long, last_word: long }
 };
 
 /// The provider of a name that waits so long for the next bytes.

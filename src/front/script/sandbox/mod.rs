@@ -12,3 +12,4 @@ mod runtime;
 
 pub use config::ScriptConfig;
 pub use driver::ScriptDriver;
+pub(in crate::front::script) use requests::EFFORTS;

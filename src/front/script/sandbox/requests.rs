@@ -13,7 +13,7 @@ use crate::core::op::Op;
 use crate::core::outcome::{CallError, ErrorClass};
 use crate::core::work::ToolAsk;
 
-const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
+pub(in crate::front::script) const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 
 /// The title under which the client shows the agents of a child.
 const GROUP_MARK: &str = "▸";
@@ -49,7 +49,12 @@ fn agent(shared: &mut Shared, prompt: String, mut f: Fields) -> Result<CallSpec,
     }
     let isolation = match f.take("isolation") {
         Some(Value::String(word)) if word == "worktree" => Some(Isolation::Worktree),
-        _ => None,
+        None | Some(Value::Bool(false)) => None,
+        Some(other) => {
+            let what = "the agent works in the workspace itself; the only isolation there is is \"worktree\"";
+            ignored(shared, "isolation", &other, what);
+            None
+        }
     };
     let schema = match f.take("schema") {
         schema @ (None | Some(Value::Object(_))) => schema,
@@ -62,7 +67,11 @@ fn agent(shared: &mut Shared, prompt: String, mut f: Fields) -> Result<CallSpec,
     };
     let effort = match f.take("effort") {
         Some(Value::String(word)) if EFFORTS.contains(&word.as_str()) => Some(word),
-        _ => None,
+        None => None,
+        Some(other) => {
+            ignored(shared, "effort", &other, &format!("there are {}", EFFORTS.join(", ")));
+            None
+        }
     };
     let label = plain(&mut f, "label").unwrap_or_else(|| default_label(&prompt));
     let phase = plain(&mut f, "phase");
@@ -101,6 +110,16 @@ fn agent(shared: &mut Shared, prompt: String, mut f: Fields) -> Result<CallSpec,
         persona(shared, &mut spec, name);
     }
     Ok(spec)
+}
+
+/// Says once that the dialect ignores this value of an option.
+fn ignored(shared: &mut Shared, option: &str, value: &Value, what: &str) {
+    let value: String = value.to_string().chars().take(60).collect();
+    let message = format!("agent() option \"{option}\" {value} is ignored: {what}");
+    // Beside the names of agent types, none of which begins so.
+    if shared.used_types.insert(format!("\0{message}")) {
+        shared.ops.push(Op::Warning { code: format!("unknown_{option}"), message });
+    }
 }
 
 /// What was said before the prompt; no messages are none at all.

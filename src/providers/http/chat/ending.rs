@@ -19,7 +19,7 @@ impl Chat<'_> {
 
     pub(super) fn reply(mut self, answer: ReplyAnswer) -> Reply {
         let (cost_nanos, cost_source) = self.tally.cost();
-        let charge_nanos = self.tally.charge();
+        let (charge_nanos, charge_tokens) = (self.tally.charge(), self.tally.charge_tokens());
         self.provenance.price = self.tally.price.take();
         Reply {
             answer,
@@ -28,6 +28,7 @@ impl Chat<'_> {
             cost_nanos,
             cost_source,
             charge_nanos,
+            charge_tokens,
             model: self.tally.model.clone(),
             rule: None,
             changed_files: self.changed_files(),
@@ -54,6 +55,7 @@ impl Chat<'_> {
             cost_nanos,
             cost_source,
             charge_nanos,
+            charge_tokens,
             model,
             rule,
             transcript,
@@ -67,6 +69,7 @@ impl Chat<'_> {
             cost_nanos,
             cost_source,
             charge_nanos,
+            charge_tokens,
             model,
             rule,
             transcript,
