@@ -50,7 +50,7 @@ struct Going(Option<Child>);
 impl Going {
     fn printed(mut self) -> String {
         let going = self.0.as_mut().unwrap();
-        eventually(2 * SECOND, "the command ends", || going.try_wait().unwrap().is_some());
+        eventually(5 * SECOND, "the command ends", || going.try_wait().unwrap().is_some());
         let child = self.0.take().unwrap();
         String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
     }
@@ -120,7 +120,7 @@ impl Scene {
     fn until(&self, view: &Value, statuses: &[&str]) -> Value {
         let id = view["run_id"].as_str().unwrap();
         let mut now = Value::Null;
-        eventually(2 * SECOND, &format!("the run is {statuses:?}"), || {
+        eventually(5 * SECOND, &format!("the run is {statuses:?}"), || {
             now = self.json(&["status", id, "--json"]);
             statuses.iter().any(|status| now["status"] == *status)
         });
@@ -184,13 +184,13 @@ echo '{"verdict": "allow"}'
 "#;
     scene.place.file("user.toml", &format!("{TOOLS}{hook}"));
     let child = scene.spawn(RUN);
-    eventually(2 * SECOND, "the second call asks", || scene.lines("notes") == 1);
+    eventually(5 * SECOND, "the second call asks", || scene.lines("notes") == 1);
     scene.place.file("go", "");
     let paused = child.json();
     assert_eq!(reasons(&paused), json!(["paused", "approval"]), "{paused}");
     scene.decide("approve", &paused);
     // Two of the first start, and two of the second.
-    eventually(2 * SECOND, "the others are let through again", || scene.lines("let") == 4);
+    eventually(5 * SECOND, "the others are let through again", || scene.lines("let") == 4);
     scene.place.file("second", "");
     let view = scene.until(&paused, &["done", "failed", "paused"]);
     assert_eq!(json!([view["status"], view["output"]]), json!(["done", ["done", "done", "done"]]), "{view}");
@@ -255,7 +255,7 @@ tasks:
 ",
     );
     let child = scene.spawn(RUN);
-    eventually(2 * SECOND, "the first has begun", || scene.lines("begun") == 1);
+    eventually(5 * SECOND, "the first has begun", || scene.lines("begun") == 1);
     scene.place.file("go", "");
     let paused = child.json();
     assert_eq!(reasons(&paused), json!(["paused", "approval"]), "{paused}");
@@ -319,7 +319,7 @@ tasks:
 fn lost() -> (Scene, Value) {
     let scene = Scene::new(COMMANDS);
     let child = scene.spawn(RUN);
-    eventually(2 * SECOND, "the first has begun", || scene.lines("begun") == 1);
+    eventually(5 * SECOND, "the first has begun", || scene.lines("begun") == 1);
     child.kill();
     scene.place.file("go", "");
     let id = scene.json(&["runs", "--json"])["runs"][0]["run_id"].as_str().unwrap().to_owned();
@@ -344,7 +344,7 @@ fn what_a_person_does_not_want_repeated_is_not_repeated_for_the_next_who_asks() 
     let (scene, paused) = lost();
     scene.decide("deny", &paused);
     let id = paused["run_id"].as_str().unwrap();
-    eventually(2 * SECOND, "the other one asks", || {
+    eventually(5 * SECOND, "the other one asks", || {
         scene.asked(&paused).len() == 2 && scene.json(&["status", id, "--json"])["status"] == "paused"
     });
     assert_eq!(scene.lines("begun"), 1);
@@ -382,12 +382,12 @@ fn calls_that_wait_for_one_another_in_a_circle_end_the_run_instead_of_waiting_fo
 fn who_waits_for_another_process_says_for_whom() {
     let scene = Scene::new(&COMMANDS.replace("[1, 1]", "[1]"));
     let first = scene.spawn(RUN);
-    eventually(2 * SECOND, "the first has begun", || scene.lines("begun") == 1);
+    eventually(5 * SECOND, "the first has begun", || scene.lines("begun") == 1);
     let holder = scene.json(&["runs", "--json"])["runs"][0]["run_id"].as_str().unwrap().to_owned();
     let second = scene.spawn(RUN);
     let message = format!("`t[0]` (c0001) waits for {holder}/c0001, which is at work for the same idempotency key");
     let said = json!({"code": "waits_for_key", "message": message});
-    eventually(2 * SECOND, "it is said", || {
+    eventually(5 * SECOND, "it is said", || {
         let runs = scene.json(&["runs", "--json"])["runs"].clone();
         let mut ids = runs.as_array().unwrap().iter().map(|run| run["run_id"].as_str().unwrap().to_owned());
         let Some(id) = ids.find(|id| *id != holder) else { return false };
