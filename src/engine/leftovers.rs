@@ -41,7 +41,7 @@ pub(crate) fn end(store: &Store, home: &Path) -> Vec<String> {
         if matches!(lease, Some(Err(StoreError::Live { .. }))) {
             continue;
         }
-        super::execute::end_left_behind(&root);
+        crate::process::sweep_below(root.as_str());
         let many = if pids.len() == 1 { "1 process".to_owned() } else { format!("{} processes", pids.len()) };
         said.push(format!("{}: {many} of an owner that died: ended", root.short()));
     }

@@ -229,7 +229,9 @@ fn a_pause_that_is_too_long_to_sit_out_fails_at_once_without_a_request() {
     let busy = Answer::json(429, &body("rate_limit_error", "come back tomorrow")).header("retry-after", "3600");
     let mock = Mock::of(vec![busy]);
     let provider = provider("openai", at(mock.url("/long")));
-    assert_eq!(error(&provider, &prompt("p")).retry_after_ms, Some(3_600_000));
+    let first = error(&provider, &prompt("p"));
+    assert_eq!(first.retry_after_ms, Some(3_600_000));
+    assert!(first.message.ends_with("; it asks to be asked again in 60 min"), "{}", first.message);
     let second = error(&provider, &prompt("q"));
     assert_eq!(second.class, ErrorClass::RateLimited);
     assert!(second.retry_after_ms.unwrap() > 3_500_000, "{second:?}");

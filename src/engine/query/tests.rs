@@ -232,7 +232,7 @@ fn the_budget_that_is_named_is_one_that_the_refused_calls_fit_into() {
     };
     let tokens = Limits { tokens: Some(10), ..Limits::default() };
     let said = "token budget 10: 0 spent or reserved, the call needs up to 4096, 10 left";
-    assert_eq!(lifted(tokens, &[said, said], 0), "owf_resume with budget_tokens 8200 would run the 2 calls");
+    assert_eq!(lifted(tokens, &[said, said], 0), "owf_resume with budget_tokens 8300 would run the 2 calls");
     let cost = Limits { cost_nanos: Some(10_000_000), ..Limits::default() };
     let said = "cost budget 0.01 USD: 0.0022 spent or reserved, the call needs up to 1.20, 0.0078 left";
     assert_eq!(
