@@ -403,6 +403,9 @@ impl RunLoop {
             self.end = Some(RunEnd::Paused { reason, message });
             return;
         }
+        // Whoever looks at a run that waits finds the files of what is done.
+        self.hand_over();
+        self.tree.files.wait();
         match self.journal.pause(event.clone()) {
             Ok(PauseResult::Paused) => self.end = Some(RunEnd::Paused { reason, message }),
             Ok(PauseResult::Pending(rows)) if rows.iter().all(|row| row.run_id == self.run) => {
