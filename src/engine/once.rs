@@ -99,10 +99,10 @@ impl RunLoop {
     pub(super) fn key_busy(&mut self, claim: OnceClaim, by: CallRef, ours: bool) {
         let (place, call_id) = ((self.run.clone(), claim.call_id), claim.call_id);
         if ours {
-            self.keys_found.retain(|found| *found != call_id);
             self.tree.key_waits().insert(place, claim);
         } else {
-            self.keys_found.push(call_id);
+            self.words.push(self.tree.word());
+            self.tree.key_waits().remove(&place);
         }
         self.feed(Input::KeyBusy { call_id, by, ours });
     }
