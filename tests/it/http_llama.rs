@@ -89,7 +89,7 @@ fn entry(url: String, kind: &str) -> Entry {
 
 #[test]
 fn llama_cpp_answers_in_three_dialects() {
-    for Server { url, .. } in &servers() {
+    for Server { url, mock } in &servers() {
         let url = url.clone();
         let root = url.trim_end_matches("/v1").to_owned();
         for (kind, base) in [("openai", url.clone()), ("openai-responses", url.clone()), ("anthropic", root)] {
@@ -97,7 +97,9 @@ fn llama_cpp_answers_in_three_dialects() {
             let reply = reply.unwrap_or_else(|failed| panic!("{kind}: {:?}", failed.error));
             assert!(matches!(reply.answer, ReplyAnswer::Text(_)), "{kind}: {reply:?}");
             let read = reply.usage.input_tokens + reply.usage.cache_read_tokens;
-            assert!(read > 10 && reply.usage.output_tokens > 0, "{kind}: {:?}", reply.usage);
+            // A real one leaves out the event that counts the prompt when its first token is half a character.
+            assert!((read > 10 || reply.usage_unknown) && reply.usage.output_tokens > 0, "{kind}: {reply:?}");
+            assert!(mock.is_none() || !reply.usage_unknown, "{kind}: {reply:?}");
         }
     }
 }
@@ -172,10 +174,12 @@ fn a_whole_workflow_goes_through_llama_cpp() {
         let run = printed(&output);
         let view = run.json();
         assert_eq!(view["status"], "done", "{run:?}");
-        // Grammars do not know all of a schema, and random weights end where no parser expects it: gaps, and no more.
+        // Grammars do not know all of a schema: of random weights an answer may miss its bounds twice, and nothing else fails.
+        let gaps = view["gaps"].as_array().cloned().unwrap_or_default();
+        assert!(gaps.iter().all(|gap| gap["status"] == "schema_failed"), "{view}");
+        assert_eq!(view["output"]["rows"].as_array().unwrap().len() + gaps.len(), 3, "{view}");
         if mock.is_some() {
-            assert_eq!((view["counts"]["done"].as_u64(), view["gaps_total"].as_u64()), (Some(6), None), "{view}");
-            assert_eq!(view["output"]["rows"].as_array().unwrap().len(), 3, "{view}");
+            assert_eq!((view["counts"]["done"].as_u64(), gaps.len()), (Some(6), 0), "{view}");
         }
     }
 }

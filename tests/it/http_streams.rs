@@ -8,13 +8,13 @@ use std::time::Duration;
 use owf::core::environment::Environment;
 use owf::core::outcome::ErrorClass;
 use owf::providers::http::Timeouts;
-use owf::providers::{AttemptRequest, BoxFuture, CallContext, Entry, Progress, Reply, ToolBox, ToolSpec};
+use owf::providers::{AttemptRequest, BoxFuture, CallContext, Entry, Progress, Reply, ReplyAnswer, ToolBox, ToolSpec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::cli::{Place, printed};
 use crate::support::dialects::{DIALECTS, entry, of, said as text};
-use crate::support::http_ask::{PATIENT, ask, ask_with, made, prompt, provider, runtime, structured};
+use crate::support::http_ask::{PATIENT, ask, ask_with, at, made, prompt, provider, provider_in, runtime, structured};
 use crate::support::http_mock::{Answer, Mock, Seen};
 use crate::support::http_stream::events;
 
@@ -56,6 +56,22 @@ impl ToolBox for Double {
 /// The events of an answer in the pieces the mock would send.
 fn pieces(seen: &Seen, body: &Value) -> Vec<String> {
     events(&seen.line, &seen.body, body).unwrap()
+}
+
+#[test]
+fn a_stream_without_the_event_that_counts_the_prompt_is_of_unknown_use() {
+    let events = [
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "four"}}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}}),
+        json!({"type": "message_stop"}),
+    ];
+    let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let mock = Mock::new(move |_| Answer::chunks([stream.as_str()]));
+    let entry = Entry { kind: Some("anthropic".to_owned()), default_model: Some("tiny".into()), ..at(mock.url("")) };
+    let reply = ask(&provider_in(Environment::default(), "local", entry), &prompt("2+2")).unwrap();
+    assert!(matches!(&reply.answer, ReplyAnswer::Text(text) if text == "four"), "{reply:?}");
+    assert_eq!((reply.usage.output_tokens, reply.usage_unknown, reply.cost_nanos), (9, true, None));
 }
 
 #[test]

@@ -34,12 +34,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts an answer to a request for which so much was set aside. No answer uses nothing: a service that counts nothing does
-    /// not tell.
+    /// Counts an answer to a request for which so much was set aside. No request is without a prompt: a service that counts none
+    /// does not tell, or the part of a stream that tells it is missing.
     pub(super) fn add(&mut self, service: &Service, prices: &Prices, model: &str, said: &Said, aside: Charge) {
-        let told = said.used != TokenUse::default();
-        if !told {
-            self.usage_unknown = true;
+        let TokenUse { input, cache_read, cache_write_5m, cache_write_1h, output, .. } = said.used;
+        let told = input + cache_read + cache_write_5m + cache_write_1h > 0;
+        self.usage_unknown |= !told;
+        if !told && output == 0 {
             self.untold_tokens = self.untold_tokens.saturating_add(aside.tokens);
         }
         self.used += said.used;
