@@ -66,7 +66,7 @@ fn a_stream_without_the_event_that_counts_the_prompt_is_of_unknown_use() {
         json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}}),
         json!({"type": "message_stop"}),
     ];
-    let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let stream = events.map(|event| format!("data: {event}\n\n")).concat();
     let mock = Mock::new(move |_| Answer::chunks([stream.as_str()]));
     let entry = Entry { kind: Some("anthropic".to_owned()), default_model: Some("tiny".into()), ..at(mock.url("")) };
     let reply = ask(&provider_in(Environment::default(), "local", entry), &prompt("2+2")).unwrap();
