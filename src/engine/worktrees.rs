@@ -122,8 +122,9 @@ impl Engine {
         Ok(WorktreesRemovedView { removed, branches_kept })
     }
 
-    /// Clears up after owners that died: ends what still runs of their agents, then judges worktrees that nobody works in any more: unchanged ones go, the work of others is kept for review; those of runs
-    /// that are gone are committed to their branches. Gives one sentence each.
+    /// Clears up after owners that died: ends what still runs of their agents, then judges worktrees that nobody works in any
+    /// more. Unchanged ones go, the work of others is kept for review; those of runs that are gone are committed to their
+    /// branches. Gives one sentence each.
     ///
     /// # Errors
     /// Store errors.

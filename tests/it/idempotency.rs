@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::document_support::found;
-use crate::store_support::{T0, append, continued, me, run_id, spec, start, started};
+use crate::store_support::{T0, append, begins, continued, me, run_id, spec, start, started};
 use crate::support::cli::{Place, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -511,20 +511,6 @@ fn ask(store: &Store, life: u8, call: u32, params: u8, may_repeat: bool, time: M
         }
         Once::Other(_) => "other",
         Once::Above(_) => "above",
-    }
-}
-
-fn begins(call: u32) -> Event {
-    Event::AttemptStarted {
-        call_id: CallId(call),
-        attempt: 1,
-        provider: None,
-        model: None,
-        cache: None,
-        due_at: None,
-        child_run: None,
-        reserve_nanos: 0,
-        reserve_tokens: 0,
     }
 }
 

@@ -15,7 +15,7 @@ use owf::store::{Append, Created, Lease, Once, OnceClaim, Store};
 use serde_json::{Value, json};
 
 use crate::http_tools::{KEY, calls, text};
-use crate::store_support::{T0, append, me, run_id, spec, start, started};
+use crate::store_support::{T0, append, begins, me, run_id, spec, start, started};
 use crate::support::cli::{Place, eventually};
 use crate::support::http_mock::Mock;
 
@@ -425,20 +425,6 @@ fn add(store: &Store, lease: &Lease, run: &RunId, events: Vec<Event>) {
 fn requested(call: u32) -> Event {
     let spec = Box::new(CallSpec::new(CallKind::Agent, Ask::default()));
     Event::CallRequested { call_id: CallId(call), key: Hash::of([call as u8]), occurrence: 1, spec }
-}
-
-fn begins(call: u32) -> Event {
-    Event::AttemptStarted {
-        call_id: CallId(call),
-        attempt: 1,
-        provider: None,
-        model: None,
-        cache: None,
-        due_at: None,
-        child_run: None,
-        reserve_nanos: 0,
-        reserve_tokens: 0,
-    }
 }
 
 fn ends(outcome: Outcome) -> Event {

@@ -159,3 +159,18 @@ pub(crate) fn question(call: u32, approval: u32, expires_at: Option<Millis>) -> 
         Event::ApprovalAsked { approval: note },
     ]
 }
+
+/// The first attempt of a call, as it begins, of which nothing else is known.
+pub(crate) fn begins(call: u32) -> Event {
+    Event::AttemptStarted {
+        call_id: CallId(call),
+        attempt: 1,
+        provider: None,
+        model: None,
+        cache: None,
+        due_at: None,
+        child_run: None,
+        reserve_nanos: 0,
+        reserve_tokens: 0,
+    }
+}
