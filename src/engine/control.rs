@@ -131,6 +131,8 @@ pub(crate) fn decide(
             "path": "/approval_id", "message": "must look like a1", "got": params.approval_id,
         })])
     })?;
+    let root = row.spec.root.clone().unwrap_or_else(|| named.clone());
+    store.verify(&root)?;
     let asker = asker(store, &named, approval_id)?;
     let mut reason = Some(params.reason.clone()).filter(|r| !r.is_empty());
     services.secrets.option(&mut reason);
@@ -143,7 +145,6 @@ pub(crate) fn decide(
         reason,
         person,
     };
-    let root = row.spec.root.clone().unwrap_or_else(|| named.clone());
     let sent = store.send(&asker, &message, now()).map_err(|error| closed(store, &asker, &root, approval_id, error))?;
     if !sent.live_owner {
         super::supervise::spawn(store, services, &root)?;

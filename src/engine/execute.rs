@@ -89,6 +89,7 @@ pub(crate) fn launch(launch: Launch) -> Result<(), StoreError> {
 
 fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     let store = &tree.store;
+    store.verify(run)?;
     let (mut history, last_seq) = read_history(store, run)?;
     let Some(spec) = history.spec.clone() else {
         return Err(StoreError::NotFound { what: "run", name: run.to_string(), nearest: Vec::new() });

@@ -70,6 +70,7 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     if row.last_seq == 0 {
         return Err(no_journal(&run_id));
     }
+    store.verify(&run_id)?;
     let spec = row.spec.clone();
     let workflow = new_source(params, &spec, services)?;
     let (kind, body) = match workflow.as_ref().map(super::source::require).transpose()? {

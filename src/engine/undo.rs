@@ -51,6 +51,7 @@ pub(crate) fn undo(
         Some(origin) => (origin.run_id, origin.call_id),
         None => (run.clone(), call),
     };
+    store.verify(&run)?;
     let Done { of, name, args, result, at, records } = match nth {
         Some(nth) => used(store, &run, call, nth)?,
         None => called(store, &run, call)?,

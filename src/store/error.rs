@@ -86,6 +86,12 @@ pub enum StoreError {
     /// The database is damaged.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// The journal of a run, or a question in it, is not as owf wrote it.
+    #[error("what is stored of run {run} was changed by something other than owf")]
+    Altered {
+        /// The run.
+        run: RunId,
+    },
     /// Somebody else owns the run now: nothing may be written for it any more.
     #[error("run {run} is no longer owned by this process (epoch {now}, ours was {ours})")]
     LostOwnership {
@@ -238,6 +244,12 @@ impl From<StoreError> for Failure {
             }
             StoreError::Io(_) => Self::new(Code::NotWritable, text).hint("check the disk, then owf resume the run"),
             StoreError::Corrupt(_) => Self::new(Code::StoreCorrupt, text).hint("owf doctor says what is damaged"),
+            StoreError::Altered { run } => Self::new(Code::StoreCorrupt, text)
+                .hint(
+                    "nothing is done on its word: put the database back as it was, or start the workflow again with owf run; \
+                     owf doctor names each such run",
+                )
+                .with("run_id", run.to_string()),
             StoreError::LostOwnership { run, .. } => Self::new(Code::RunIsLive, text).with("run_id", run.to_string()),
             StoreError::Live { run, owner } => {
                 let mut failure = Self::new(Code::RunIsLive, text).hint("wait for it, or cancel it first");

@@ -1,6 +1,6 @@
 //! Reading the journal.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use crate::core::event::EventRecord;
 use crate::core::ids::{CallId, RunId};
@@ -49,17 +49,21 @@ impl Store {
     pub fn call_events(&self, run: &RunId, call: CallId) -> Result<Vec<EventRecord>, StoreError> {
         self.read(|db| {
             let no = journal::number(db, run)?.ok_or_else(|| StoreError::no_run(run))?;
-            let mut select = db.prepare_cached(
-                "SELECT id, at, body FROM event WHERE (id >> 32 << 32) + call_id = ?1 AND call_id IS NOT NULL \
-                 ORDER BY id",
-            )?;
-            let mut rows = select.query([packed(no, u64::from(call.0))])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                let body = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
-                found.push(record(row.get(0)?, row.get(1)?, body)?);
-            }
-            Ok(found)
+            call_events(db, no, call)
         })
     }
+}
+
+/// The events of one call, in order.
+pub(super) fn call_events(db: &Connection, no: i64, call: CallId) -> Result<Vec<EventRecord>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT id, at, body FROM event WHERE (id >> 32 << 32) + call_id = ?1 AND call_id IS NOT NULL ORDER BY id",
+    )?;
+    let mut rows = select.query([packed(no, u64::from(call.0))])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
+        found.push(record(row.get(0)?, row.get(1)?, body)?);
+    }
+    Ok(found)
 }

@@ -4,11 +4,13 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use crate::core::call::{Decider, Decision};
+use crate::core::event::{ApprovalNote, Event};
 use crate::core::ids::{ApprovalId, CallId, RunId};
 use crate::core::machine::DecisionInput;
 use crate::core::run::RunStatus;
 use crate::core::time::Millis;
 use crate::store::error::{Decided, StoreError};
+use crate::store::events::call_events;
 use crate::store::lease;
 use crate::store::projection::{Answered, ApprovalFold, ApprovalState, RunFold};
 use crate::store::rows;
@@ -268,6 +270,9 @@ fn decide(
     if question.note.expires_at.is_some_and(|expires| expires <= at) {
         return Err(StoreError::ApprovalExpired);
     }
+    if !as_asked(tx.db, row.no, &question.note)? {
+        return Err(StoreError::Altered { run: run.clone() });
+    }
     if question.note.content_hash != content_hash {
         return Err(StoreError::ContentChanged { now: question.note.content_hash });
     }
@@ -276,6 +281,12 @@ fn decide(
     }
     answer(tx, row.no, &mut question, &input, at)?;
     Ok(InboxItem::Decide(input))
+}
+
+/// Whether a question reads as it was asked: a person decides what the row shows, the run acts on what its journal says.
+fn as_asked(db: &Connection, no: i64, note: &ApprovalNote) -> Result<bool, StoreError> {
+    let events = call_events(db, no, note.call_id)?;
+    Ok(events.iter().any(|record| matches!(&record.event, Event::ApprovalAsked { approval } if approval == note)))
 }
 
 fn answer(
@@ -305,7 +316,8 @@ impl Store {
     /// either an owner sees the message or the sender is told that there is none. A run that nobody executes needs no pause.
     ///
     /// # Errors
-    /// `NotFound`, `RunEnded`, and for a decision `AlreadyDecided`, `ApprovalExpired`, `ContentChanged`, `PersonRequired`.
+    /// `NotFound`, `RunEnded`, and for a decision `AlreadyDecided`, `ApprovalExpired`, `Altered`, `ContentChanged`,
+    /// `PersonRequired`.
     pub fn send(&self, run: &RunId, message: &InboxMessage, at: Millis) -> Result<Sent, StoreError> {
         let (run, message, home) = (run.clone(), message.clone(), self.home().to_owned());
         self.write("send", move |tx| {

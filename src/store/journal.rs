@@ -90,15 +90,24 @@ impl Folder {
         Ok(no)
     }
 
-    /// Inserts one event.
-    pub(super) fn insert(db: &Connection, no: i64, record: &EventRecord, body: &str) -> Result<(), StoreError> {
+    /// Inserts one event, whose body is given as text, and folds it.
+    pub(super) fn write(
+        &mut self,
+        db: &Connection,
+        no: i64,
+        record: &EventRecord,
+        body: &str,
+    ) -> Result<(), StoreError> {
         let call = record.event.call_id();
         let mut insert = db.prepare_cached("INSERT INTO event (id, at, call_id, body) VALUES (?1, ?2, ?3, ?4)")?;
         insert.execute(params![packed(no, record.seq), record.at.0, call.map(|c| c.0), body])?;
+        self.fold(db, no, record)?;
+        let row = self.run(db, no)?;
+        row.seal = row.seal.after(record.seq, record.at.0, call, body);
         Ok(())
     }
 
-    /// Folds one event into the rows.
+    /// Folds one event into the rows; the seal stays where it is.
     pub(super) fn fold(&mut self, db: &Connection, no: i64, record: &EventRecord) -> Result<(), StoreError> {
         let EventRecord { seq, at, event } = record;
         if let Event::RunCreated { spec } = event {
@@ -255,8 +264,7 @@ impl Folder {
         self.numbers.insert(run.clone(), no);
         let body = serde_json::to_string(&event)?;
         let record = EventRecord { seq: 1, at, event };
-        Self::insert(db, no, &record, &body)?;
-        self.fold(db, no, &record)?;
+        self.write(db, no, &record, &body)?;
         self.flush(db)?;
         Ok(no)
     }

@@ -3,21 +3,26 @@
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use crate::store::error::{NewerStore, StoreError};
+use crate::store::seal::seal_all;
 
 /// The migrations in order; the format number is how many have been applied. Never edited after a release.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_observed.sql"),
     include_str!("migrations/0003_money.sql"),
     include_str!("migrations/0004_once.sql"),
     include_str!("migrations/0005_reasons.sql"),
+    include_str!("migrations/0006_seal.sql"),
 ];
 
 /// The format this program writes.
 pub(super) const FORMAT: u32 = MIGRATIONS.len() as u32;
 
 /// The lowest format that may still read what this program writes.
-const LOWEST_READER: u32 = 5;
+const LOWEST_READER: u32 = 6;
+
+/// The first format in which journals are sealed.
+const SEALED: u32 = 6;
 
 /// `owfs` in the database's header.
 const APPLICATION_ID: i32 = 0x6f77_6673;
@@ -91,6 +96,9 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     for sql in &MIGRATIONS[from as usize..] {
         tx.execute_batch(sql)?;
     }
+    if from < SEALED {
+        seal_all(&tx)?;
+    }
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     let format = FORMAT.to_string();
     let lowest = LOWEST_READER.to_string();
@@ -110,18 +118,43 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::store::seal::broken;
 
     #[test]
     fn a_program_that_knows_only_an_older_format_does_not_even_read() {
         let mut db = Connection::open_in_memory().unwrap();
         migrate(&mut db).unwrap();
         for known in 1..FORMAT {
-            // It would not understand what a reason of format 5 says, nor a row of an idempotency key.
+            // It would not understand what a reason of format 5 says, and would leave a seal behind its journal.
             let newer = NewerStore { format: FORMAT, known, written_by: env!("CARGO_PKG_VERSION").to_owned() };
             assert_eq!(state_for(&db, known).unwrap(), State::TooNew(newer));
         }
         assert_eq!(state_for(&db, FORMAT).unwrap(), State::Known(FORMAT));
         assert_eq!(state_for(&db, FORMAT + 1).unwrap(), State::Known(FORMAT));
+    }
+
+    #[test]
+    fn the_journals_of_a_store_without_seals_are_sealed_as_they_are() {
+        let mut db = Connection::open_in_memory().unwrap();
+        for sql in &MIGRATIONS[..5] {
+            db.execute_batch(sql).unwrap();
+        }
+        db.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        db.execute_batch(
+            "INSERT INTO meta (key, value) VALUES ('format', '5'), ('lowest_reader', '5'), ('written_by', '0.1.0');
+             INSERT INTO run_key (no, run_id) VALUES (1, '20260528-143201-k7q2mvx4');
+             INSERT INTO event (id, at, call_id, body) VALUES ((1 << 32) + 1, 5, NULL, '{}'), ((1 << 32) + 2, 6, 1, '{}');
+             INSERT INTO run (no, root, workflow_name, status, cancel_requested, created_at, last_at, owned_ms, last_seq,
+               settings_seq, calls, failed, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_sources,
+               unpriced, simulated)
+             VALUES (1, 1, 'w', 'paused', 0, 5, 6, 0, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);",
+        )
+        .unwrap();
+        migrate(&mut db).unwrap();
+        assert_eq!(state(&db).unwrap(), State::Known(FORMAT));
+        assert_eq!(broken(&db).unwrap(), []);
+        assert_eq!(db.execute("UPDATE event SET at = 7 WHERE call_id = 1", []), Ok(1));
+        assert_eq!(broken(&db).unwrap(), ["20260528-143201-k7q2mvx4".parse().unwrap()]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod rebuild;
 mod rows;
 mod run_events;
 mod runs;
+mod seal;
 mod sources;
 #[expect(clippy::module_inception, reason = "the handle has the name of its module")]
 mod store;

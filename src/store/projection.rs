@@ -6,6 +6,7 @@ use crate::core::ids::{CallId, RunId};
 use crate::core::outcome::{CacheNote, CacheStatus, CallRef, CallStatus, ErrorClass, Outcome, Usage};
 use crate::core::run::{RunSpec, RunStatus, StatusReason};
 use crate::core::time::Millis;
+use crate::store::seal::Seal;
 use crate::store::words::cost_bit;
 
 /// A row of `run`.
@@ -37,6 +38,8 @@ pub(super) struct RunFold {
     /// Calls that used tokens whose number nobody knows.
     pub(super) untold: u64,
     pub(super) simulated: bool,
+    /// Over its journal; moved on where events are written, as it does not follow from what they say.
+    pub(super) seal: Seal,
 }
 
 /// What executed calls used: summed over a run, or of one call.
@@ -99,6 +102,7 @@ impl RunFold {
             unpriced: 0,
             untold: 0,
             simulated: false,
+            seal: Seal::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Rebuilding projections from the journal, and checks of the whole store.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use crate::store::error::StoreError;
 use crate::store::home;
@@ -8,6 +8,7 @@ use crate::store::inbox;
 use crate::store::journal::Folder;
 use crate::store::projection::ApprovalState;
 use crate::store::rows;
+use crate::store::seal::{Seal, broken};
 use crate::store::store::Store;
 use crate::store::words::{record, run_of};
 
@@ -15,6 +16,11 @@ use crate::store::words::{record, run_of};
 /// are facts about files and stay.
 fn rebuild(db: &Connection, folder: &mut Folder) -> Result<(), StoreError> {
     folder.clear();
+    // A seal says what the journal was: made anew it would say nothing.
+    let seals: Vec<(i64, Seal)> = db
+        .prepare("SELECT no, seal FROM run")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
     db.execute_batch("DELETE FROM run; DELETE FROM call; DELETE FROM approval; DELETE FROM run_source;")?;
     let mut select = db.prepare("SELECT id, at, body FROM event ORDER BY id")?;
     let mut events = select.query([])?;
@@ -29,6 +35,10 @@ fn rebuild(db: &Connection, folder: &mut Folder) -> Result<(), StoreError> {
         folder.fold(db, run_of(id), &record(id, row.get(1)?, body)?)?;
     }
     folder.flush(db)?;
+    for (no, seal) in seals {
+        db.prepare_cached("UPDATE run SET seal = ?2 WHERE no = ?1")?.execute(params![no, seal])?;
+    }
+    folder.clear();
     // A decision stands from the moment it came in, whether or not its run has seen it.
     for (run, at, input) in inbox::decisions(db)? {
         if let Some(mut question) = rows::load_approval(db, run, input.approval_id)? {
@@ -79,6 +89,10 @@ impl Store {
                     problems.push(format!("run {id}: its row does not stand at its last event"));
                 }
             }
+            let altered = broken(db)?;
+            problems.extend(
+                altered.iter().map(|run| format!("run {run}: its journal was changed by something other than owf")),
+            );
             Ok(problems)
         })
     }

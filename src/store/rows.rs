@@ -21,7 +21,7 @@ macro_rules! run_columns {
         "no, root, parent, parent_call, resumed_from, workflow_name, request_key, status, status_reason, message, \
          cancel_requested, created_at, started_at, completed_at, last_at, owned_since, owned_ms, last_seq, settings_seq, \
          finished_seq, calls, failed, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_nanos, \
-         cost_sources, unpriced, simulated, cache_write_1h_tokens, reasoning_tokens, untold"
+         cost_sources, unpriced, simulated, cache_write_1h_tokens, reasoning_tokens, untold, seal"
     };
 }
 
@@ -83,6 +83,7 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<RunFold, StoreError> {
         unpriced: row.get::<_, i64>(28)? as u64,
         untold: row.get::<_, i64>(32)? as u64,
         simulated: row.get(29)?,
+        seal: row.get(33)?,
     })
 }
 
@@ -104,7 +105,7 @@ pub(super) fn save_run(db: &Connection, run: &RunFold) -> Result<(), StoreError>
         "INSERT OR REPLACE INTO run (",
         run_columns!(),
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)"
+         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)"
     ))?;
     let usage = run.spent.usage;
     insert.execute(params![
@@ -141,6 +142,7 @@ pub(super) fn save_run(db: &Connection, run: &RunFold) -> Result<(), StoreError>
         usage.cache_write_1h_tokens as i64,
         usage.reasoning_tokens as i64,
         run.untold as i64,
+        run.seal,
     ])?;
     Ok(())
 }

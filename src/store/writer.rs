@@ -94,8 +94,7 @@ impl Prepared {
     /// Writes it. The caller has checked the epoch and the sequence.
     pub(super) fn apply(&self, db: &Connection, folder: &mut Folder, no: i64) -> Result<(), StoreError> {
         for (record, body) in self.append.records.iter().zip(&self.bodies) {
-            Folder::insert(db, no, record, body)?;
-            folder.fold(db, no, record)?;
+            folder.write(db, no, record, body)?;
         }
         for write in &self.append.cache {
             match write {

@@ -8,7 +8,7 @@ use owf::engine::params::{ResumeParams, RunParams, SourceChoice};
 use serde_json::{Value, json};
 
 use crate::document_support::{Paper, map};
-use crate::support::cli::{Place, eventually};
+use crate::support::cli::{Place, Printed, eventually};
 
 const ECHO: &str = "  - match: {label: '*'}\n    text: '<{{ prompt }}>'";
 
@@ -206,6 +206,17 @@ tasks:
     assert_eq!(asked, ["one", "two"], "nothing ran before it was allowed");
 }
 
+/// Nothing was done, as somebody changed what is stored.
+fn assert_refused(printed: &Printed, run: &str) {
+    let error = printed.json()["error"].clone();
+    assert_eq!(
+        (printed.code, &error["code"], &error["run_id"]),
+        (4, &json!("store_corrupt"), &json!(run)),
+        "{printed:?}"
+    );
+    assert_eq!(error["message"], format!("what is stored of run {run} was changed by something other than owf"));
+}
+
 #[test]
 fn accept_086_what_waits_is_json_in_the_store_and_changing_the_tables_around_it_changes_nothing() {
     let text = "name: x
@@ -236,6 +247,28 @@ steps:
     let resumed = place.owf(&["resume", &run, "--json"]);
     assert_eq!((resumed.code, &resumed.json()["status"]), (3, &json!("paused")), "{resumed:?}");
     assert_eq!(crate::acca_support::labels(&place), Vec::<String>::new());
+    // A question that reads other than it was asked takes no answer.
+    database().execute("UPDATE approval SET state = 'pending', decision = NULL, decided_at = NULL", []).unwrap();
+    let rows = pending(&place);
+    assert_eq!(rows[0]["message"], "Apply nothing?");
+    let hash = rows[0]["content_hash"].as_str().unwrap();
+    assert_refused(&decide(&place, "approve", &rows[0], hash), &run);
+    database().execute("UPDATE approval SET note = replace(note, 'Apply nothing?', 'Apply 3?')", []).unwrap();
+    // Nor does one of a run whose journal is not as it was written, and that run is not taken up.
+    for (from, to) in [("Apply 3?", "Apply 4?"), ("\"value\":2", "\"value\":22222")] {
+        let swap = "UPDATE event SET body = replace(body, ?1, ?2) WHERE instr(body, ?1)";
+        assert!(database().execute(swap, [from, to]).unwrap() > 0, "{from}");
+        assert_refused(&place.owf(&["resume", &run, "--json"]), &run);
+        assert_refused(&place.owf(&["resume", &run, "--retry-failed", "--json"]), &run);
+        assert_refused(&decide(&place, "approve", &rows[0], hash), &run);
+        let doctor = place.owf(&["doctor", "--json"]);
+        assert!(
+            doctor.out.contains(&format!("run {run}: its journal was changed by something other than owf")),
+            "{doctor:?}"
+        );
+        assert_eq!(place.json(&["status", &run, "--json"])["status"], "paused", "it can be looked at");
+        assert!(database().execute(swap, [to, from]).unwrap() > 0, "{to}");
+    }
     // The document is not run when it is no longer what was pinned.
     let change =
         "UPDATE source SET bytes = CAST(replace(CAST(bytes AS TEXT), 'prompt: ''apply', 'prompt: ''hack') AS BLOB)";

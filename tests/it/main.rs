@@ -115,6 +115,7 @@ mod script_lints;
 mod store_home;
 mod store_journal;
 mod store_owner;
+mod store_seal;
 mod store_support;
 mod support;
 mod tools;

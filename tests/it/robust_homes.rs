@@ -102,7 +102,7 @@ fn a_newer_store_is_read_with_a_warning_and_never_written() {
             (&error["code"], &error["message"], &error["hint"]),
             (
                 &json!("store_newer"),
-                &json!("this store was written by owf 0.9 (format 7); this owf knows format 5"),
+                &json!("this store was written by owf 0.9 (format 7); this owf knows format 6"),
                 &json!("upgrade owf; reading still works (runs, status, output)")
             ),
             "{args:?}"

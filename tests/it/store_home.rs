@@ -115,11 +115,11 @@ fn a_newer_store_is_read_and_never_written() {
     )
     .unwrap();
     let newer = Store::open(store.home(), OpenMode::Create).unwrap();
-    assert_eq!(newer.newer().map(|n| (n.format, n.known, n.written_by.clone())), Some((99, 5, "9".to_owned())));
+    assert_eq!(newer.newer().map(|n| (n.format, n.known, n.written_by.clone())), Some((99, 6, "9".to_owned())));
     assert_eq!(newer.resolve("latest").unwrap(), run_id(1));
     let failure = Failure::from(newer.create_run(&run_id(2), &spec("w"), b"w", T0).unwrap_err());
     assert_eq!(failure.code, Code::StoreNewer);
-    assert_eq!(failure.message, "this store was written by owf 9 (format 99); this owf knows format 5");
+    assert_eq!(failure.message, "this store was written by owf 9 (format 99); this owf knows format 6");
     assert!(!newer.run_dir(&run_id(2)).exists());
     db.execute_batch("UPDATE meta SET value = '98' WHERE key = 'lowest_reader'").unwrap();
     assert!(matches!(Store::open(store.home(), OpenMode::ReadOnly), Err(StoreError::Newer(_))));
