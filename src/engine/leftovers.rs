@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::core::ids::RunId;
-use crate::core::run::RunStatus;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::worktree::records;
 
 use super::journal::now;
@@ -31,17 +30,22 @@ pub(crate) fn root_of(store: &Store, run: &RunId) -> RunId {
     root.unwrap_or_else(|| run.clone())
 }
 
-/// Ends them. Gives one sentence for each run tree.
+/// Ends them, but for those of trees that cannot be held meanwhile: somebody takes them up, or nothing may be written. Gives one
+/// sentence for each run tree.
 pub(crate) fn end(store: &Store, home: &Path) -> Vec<String> {
     let mut said = Vec::new();
     for (root, pids) in leftovers(store, home) {
-        let runs = store.run(&root).is_ok_and(|row| row.is_some_and(|row| row.status == RunStatus::Running));
-        // Held meanwhile, so that nobody takes the run up and has agents of its own ended.
-        let lease = if runs { Some(store.claim(&root, &super::process::info(), now())) } else { None };
-        if matches!(lease, Some(Err(StoreError::Live { .. }))) {
-            continue;
-        }
+        let Ok(row) = store.run(&root) else { continue };
+        // Held meanwhile, so that nobody takes the run up and has agents of its own ended. One that has ended nobody takes up.
+        let held = match row {
+            Some(row) if !row.status.is_ended() => match store.claim(&root, &super::process::info(), now()) {
+                Ok(lease) => Some(lease),
+                Err(_) => continue,
+            },
+            _ => None,
+        };
         crate::process::sweep_below(root.as_str());
+        drop(held);
         let many = if pids.len() == 1 { "1 process".to_owned() } else { format!("{} processes", pids.len()) };
         said.push(format!("{}: {many} of an owner that died: ended", root.short()));
     }

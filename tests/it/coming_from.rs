@@ -588,7 +588,7 @@ fn trace() {
     );
     assert_eq!(paper.log(), ["a: route `on` leads to c"]);
     let skipped: Vec<_> = paper.ends().into_iter().filter(|end| end.1 == "skipped").collect();
-    assert_eq!(skipped, [("b".to_owned(), "skipped".to_owned(), "nothing led to it: a went another way".to_owned())]);
+    assert_eq!(skipped, [("b".to_owned(), "skipped".to_owned(), "nothing led to it: `a` went another way".to_owned())]);
 }
 
 fn kinds() {

@@ -465,6 +465,9 @@ fn accept_081_routes_jump_end_and_go_back_and_the_rest_is_skipped_with_reasons()
     let kept = Paper::answered(&kept, &rule("what"));
     assert_eq!(kept.run()["status"], "done");
     assert_eq!(kept.output(), json!(["what", "what", false]), "and can be looked at");
+    let fix = kept.ends().into_iter().find(|end| end.0 == "fix").unwrap();
+    let reason = "nothing led to it: `review` failed before it chose a route".to_owned();
+    assert_eq!(fix, ("fix".to_owned(), "skipped".to_owned(), reason));
 }
 
 #[test]

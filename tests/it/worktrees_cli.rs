@@ -202,10 +202,23 @@ fn an_agent_that_outlived_its_owner_is_named_by_doctor_and_ended_before_its_work
     let said = check().unwrap();
     let pid = pid().trim().to_owned();
     assert_eq!(said, json!(format!("agents of run {short} outlived its owner: process {pid}")), "{said}");
-    let fixed = String::from_utf8(stub.command(&place, &["doctor", "--fix"]).output().unwrap().stderr).unwrap();
-    let lines: Vec<&str> = fixed.lines().collect();
+    let fix = || {
+        let said = String::from_utf8(stub.command(&place, &["doctor", "--fix"]).output().unwrap().stderr).unwrap();
+        said.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    // Where nothing may be written, nobody else is kept from taking the run up meanwhile.
+    let format = |change: &str| {
+        let db = rusqlite::Connection::open(place.home().join("workflow.sqlite")).unwrap();
+        let sql = format!("UPDATE meta SET value = value {change} WHERE key = 'format'");
+        assert_eq!(db.execute(&sql, []), Ok(1));
+    };
+    format("+ 1");
+    let kept = fix();
+    let stays = format!("fixed: {short}/c0001: it stays, because process {pid} of its run could not be ended");
+    assert_eq!(kept, [stays]);
+    format("- 1");
     assert_eq!(
-        lines,
+        fix(),
         [
             format!("fixed: {short}: 1 process of an owner that died: ended"),
             format!("fixed: {short}/c0001: nothing had changed in it, so it is gone"),

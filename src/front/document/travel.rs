@@ -77,8 +77,8 @@ impl DocumentDriver {
             return self.cancel(task, &reason);
         }
         if closed {
-            let from: Vec<&str> = written.gates.iter().map(|g| self.plan.tasks[*g].id.as_str()).collect();
-            let reason = format!("nothing led to it: {} went another way", from.join(", "));
+            let from: Vec<String> = written.gates.iter().map(|gate| self.not_led(*gate)).collect();
+            let reason = format!("nothing led to it: {}", from.join(", "));
             return self.skip(task, End::Unvisited, &reason);
         }
         if progress.remaining > 0 || !(written.gates.is_empty() || progress.gate_open) {
@@ -94,6 +94,16 @@ impl DocumentDriver {
             return self.skip(task, End::Unvisited, reason);
         }
         self.begin(task);
+    }
+
+    /// Why a task with routes did not lead to one of them.
+    fn not_led(&self, gate: usize) -> String {
+        let id = &self.plan.tasks[gate].id;
+        match self.tasks[gate].result.as_ref().map(TaskResult::status) {
+            Some(CallStatus::Skipped) => format!("`{id}` was skipped"),
+            None | Some(CallStatus::Done) => format!("`{id}` went another way"),
+            Some(_) => format!("`{id}` failed before it chose a route"),
+        }
     }
 
     /// Ends a task that has not begun because of another.

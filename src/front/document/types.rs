@@ -164,7 +164,8 @@ pub enum OnFailure {
     ContinueIndependent,
     /// What runs is ended, nothing more starts; the run fails.
     FailFast,
-    /// Everything runs, what comes after it too; the run is done, with gaps.
+    /// Everything runs, what comes after it too; the run is done, with gaps. A task with routes that failed has chosen none: what
+    /// only they lead to is skipped.
     BestEffort,
 }
 

@@ -36,6 +36,11 @@ impl TaskResult {
         Self { json: Some(Arc::new(json)), value, ..Self::without(CallStatus::Done, None) }
     }
 
+    /// How the task ended.
+    pub(super) fn status(&self) -> CallStatus {
+        self.status
+    }
+
     /// No result, and why.
     pub(super) fn without(status: CallStatus, error: Option<String>) -> Self {
         Self {
