@@ -1,10 +1,14 @@
 //! Policies of the user around calls: hooks before and after, who they are told acts, and the order in which everything decides.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::acca_support::answers;
-use crate::support::cli::{Place, Printed, printed};
+use crate::support::cli::{Place, Printed, eventually, printed};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 const ECHO: &str = "  - match: {label: '*'}\n    text: '<{{ prompt }}>'";
 
@@ -126,6 +130,11 @@ fn accept_092_a_hook_that_fails_or_says_nothing_never_lets_a_call_run_and_is_lef
         ("echo '{\"verdict\": \"accept\"}'", "its verdict must be allow or deny, not `accept`"),
         ("echo '{\"verdict\": \"allow\"}'; kill -9 $$", "it ended with signal 9"),
         ("sleep 600", "it took longer than 200 ms"),
+        ("yes", "it printed more than 65536 bytes"),
+        ("head -c 100000 /dev/zero", "it printed more than 65536 bytes"),
+        ("echo '{\"verdict\": \"allow\"}{\"verdict\": \"deny\"}'", "it printed no verdict as JSON"),
+        ("echo '{\"verdict\": \"deny\", \"verdict\": \"allow\"}'", "it printed no verdict as JSON"),
+        ("printf '{\"verdict\": \"allow\\377\"}'", "its verdict must be allow or deny, not `allow\u{fffd}`"),
     ];
     for (script, why) in broken {
         let rest = "at = \"before\"\ntimeout_seconds = 0.2\n";
@@ -317,4 +326,108 @@ tasks:
     assert_eq!(statuses(&guarded), ["budget_exhausted", "done"]);
     guarded.run_with(&["--budget-tokens", "100", "--cache-policy", "disabled", "--concurrency", "1"]);
     assert_eq!(statuses(&guarded), ["done", "done"]);
+}
+
+#[test]
+fn accept_092_a_policy_that_a_child_document_names_wrongly_keeps_the_child_from_starting() {
+    let tidy = "at = \"cleanup\"";
+    let guarded = Guarded::new(
+        "name: parent\ntasks:\n  c: {workflow: ./child.yaml}\n",
+        &[("tidy", "cat > /dev/null\n", tidy), ("gate", DENIES, "at = \"before\"\nalways = false")],
+    );
+    let not_here = "(it stands in the user's configuration, or in that of a project the user trusts)";
+    for (written, task, why) in [
+        ("hooks: [tidy]", "", "`hooks` names `tidy`, which is a cleanup (a task names it: cleanup: tidy)".to_owned()),
+        ("hooks: [gone]", "", format!("the document names the hook `gone`, which is not configured here {not_here}")),
+        (
+            "events: [gone]",
+            "",
+            format!("the document names the event sink `gone`, which is not configured here {not_here}"),
+        ),
+        (
+            "",
+            ", cleanup: gone",
+            format!("the document names the cleanup `gone`, which is not configured here {not_here}"),
+        ),
+        (
+            "",
+            ", cleanup: gate",
+            "`cleanup` names `gate`, which judges calls (at = \"before\") (a cleanup is a hook with at = \"cleanup\")"
+                .to_owned(),
+        ),
+    ] {
+        guarded.place.file("child.yaml", &format!("name: child\n{written}\ntasks:\n  t: {{prompt: hi{task}}}\n"));
+        let child = guarded.place.path().join("./child.yaml");
+        let view = guarded.run();
+        assert_eq!(
+            json!([view["status"], view["error"]["message"]]),
+            json!(["failed", format!("task `c` failed: {}: {why}", child.display())]),
+            "{view}"
+        );
+        assert_eq!(guarded.invocations(), 0, "{written}{task}");
+    }
+}
+
+#[test]
+fn accept_092_a_run_that_goes_on_where_its_policies_are_something_else_makes_no_call() {
+    let text =
+        "name: x\nhooks: [gate]\nsteps:\n  - {id: q, approval: 'Go?'}\n  - {id: t, prompt: hello, cleanup: tidy}\n";
+    let right = [("gate", DENIES, "at = \"before\""), ("tidy", "cat > /dev/null\n", "at = \"cleanup\"")];
+    let cleanup = "at = \"cleanup\"";
+    for (configured, why) in [
+        (vec![("gate", DENIES, cleanup), right[1]], "`hooks` names `gate`, which is a cleanup"),
+        (vec![right[1]], "the document names the hook `gate`, which is not configured here"),
+        (vec![right[0]], "the document names the cleanup `tidy`, which is not configured here"),
+        (
+            vec![right[0], ("tidy", DENIES, "at = \"after\"")],
+            "`cleanup` names `tidy`, which judges calls (at = \"after\")",
+        ),
+    ] {
+        let guarded = Guarded::new(text, &right);
+        let run = guarded.run()["run_id"].as_str().unwrap().to_owned();
+        guarded.configure(&configured);
+        assert_eq!(guarded.owf(&["approve", &run, "--json"]).code, 0);
+        let view = guarded.owf(&["wait", &run, "--json"]).json();
+        let message = format!("task `t` failed: {why}");
+        assert_eq!(json!([view["status"], view["error"]["message"]]), json!(["failed", message]), "{view}");
+        assert_eq!(guarded.invocations(), 0);
+        // Nor does another run that takes over what is done.
+        let resumed = guarded.owf(&["resume", &run, "--retry-failed", "--json"]);
+        assert_eq!((resumed.code, &resumed.json()["error"]["message"]), (2, &json!(why)), "{resumed:?}");
+    }
+}
+
+/// A hook that says when it judges, and its process; it says its verdict when `go` is there.
+fn waits(verdict: &str) -> String {
+    format!(
+        "cat > /dev/null\nsleep 300 &\necho $$ $! > judging.new\nmv judging.new judging\nuntil test -e go; do sleep 0.01; done\necho '{{\"verdict\": \"{verdict}\"}}'\n"
+    )
+}
+
+#[test]
+fn a_call_that_is_cancelled_while_hooks_judge_it_ends_at_once_with_them() {
+    for (at, verdict, asked) in [("before", "allow", 0), ("after", "accept", 1)] {
+        for whole in [true, false] {
+            let guarded = Guarded::new(ONE, &[("slow", &waits(verdict), &format!("at = {at:?}"))]);
+            let mut command = guarded.place.command(&["run", "flow.yaml", "--fixtures", "answers.yaml"]);
+            command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+            let mut child = command.spawn().unwrap();
+            let judging = || std::fs::read_to_string(guarded.place.path().join("judging")).unwrap_or_default();
+            eventually(5 * SECOND, "the hook judges", || !judging().is_empty());
+            let run = guarded.owf(&["runs", "--json"]).json()["runs"][0]["run_id"].as_str().unwrap().to_owned();
+            let mut cancel = vec!["cancel", &run, "--json"];
+            if !whole {
+                cancel.extend(["--call", "c0001"]);
+            }
+            guarded.owf(&cancel);
+            // The hook has said nothing yet, and never will.
+            assert_eq!(child.wait().unwrap().code(), Some(if whole { 3 } else { 1 }), "{at}");
+            eventually(5 * SECOND, "hook and what it started are gone", || {
+                judging().split_whitespace().all(|pid| !crate::commands::alive(pid))
+            });
+            assert_eq!(guarded.call().0, "cancelled", "{at}");
+            assert_eq!((guarded.decided(), guarded.invocations()), (Vec::new(), asked), "{at}");
+        }
+    }
 }

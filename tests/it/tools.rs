@@ -314,6 +314,34 @@ fn accept_110_a_locked_tool_runs_alone_in_parallel_tasks_and_in_several_processe
 }
 
 #[test]
+fn accept_110_what_a_killed_process_left_of_a_locked_tool_ends_before_another_uses_it() {
+    let place = place("name: x\ntasks:\n  a: {tool: alone}\n");
+    let config = "[tools.alone]\nlock = true\ncommand = [\"sh\", \"-c\", \"echo $$ >> begun; until test -e go; do sleep 0.01; done; echo >> ran\"]\n";
+    place.file("user.toml", config);
+    let begun = || std::fs::read_to_string(place.path().join("begun")).unwrap_or_default();
+    let start = || {
+        let mut command = place.command(RUN);
+        command.env("OWF_CONFIG", place.path().join("user.toml")).stdout(std::process::Stdio::piped());
+        command.stderr(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let mut first = start();
+    eventually(5 * SECOND, "the first uses it", || begun().lines().count() == 1);
+    let left = begun().trim().to_owned();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(crate::commands::alive(&left), "it is nobody's, and works");
+    let second = start();
+    eventually(5 * SECOND, "the second uses it", || begun().lines().count() == 2);
+    assert!(!crate::commands::alive(&left), "alone");
+    place.file("go", "");
+    let view = printed(&second.wait_with_output().unwrap()).json();
+    assert_eq!(view["status"], json!("done"), "{view}");
+    assert_eq!(trace(&place), "\n");
+    let lock = std::fs::read_to_string(place.home().join("locks/alone.lock")).unwrap();
+    assert_eq!(lock, "", "who gave it back is not named any more");
+}
+
+#[test]
 fn a_dry_run_uses_no_tool_and_a_rule_answers_in_its_place() {
     let place = place("name: x\ntasks:\n  a: {tool: only_edit}\n  b: {after: a, tool: elsewhere}\n");
     let dry = owf(&place, &["dry-run", "flow.yaml", "--json"]).json();
