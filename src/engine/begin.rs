@@ -120,7 +120,7 @@ impl RunLoop {
         });
         // A worktree is looked at after its attempt, however that ends.
         let winds_down = isolated || !prepared.provider.wind_down().is_zero();
-        let winding = winds_down.then(|| self.tree.winding());
+        let winding = winds_down.then(|| (self.tree.winding(), Arc::clone(&self.winding)));
         let stop = winds_down.then(|| context.stop.clone());
         if prepared.provider.kind() != ProviderKind::Fake {
             context.progress = progress;

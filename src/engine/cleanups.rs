@@ -1,6 +1,7 @@
 //! Cleanups: programs of the user that run when a run ends, whatever its end, for the tasks that were begun; the last first.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::core::call::CallSpec;
 use crate::core::event::Event;
@@ -11,6 +12,9 @@ use crate::store::Store;
 
 use super::hooks::{HookPlace, Scene, clean};
 use super::run_loop::RunLoop;
+
+/// How long what a run has at work may take to end before the run cleans up: as long as programs are given.
+const WIND_DOWN: Duration = Duration::from_secs(10);
 
 impl RunLoop {
     /// Notes that a call with cleanups was begun.
@@ -33,9 +37,13 @@ impl RunLoop {
         if calls.is_empty() {
             return Vec::new();
         }
+        let _cleaning = self.tree.cleaning();
         self.attempts.clear();
         self.at_barrier.clear();
-        let _cleaning = self.tree.cleaning();
+        let until = Instant::now() + WIND_DOWN;
+        while Arc::strong_count(&self.winding) > 1 && Instant::now() < until {
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
         clean_all(self.scene(), &calls, outcome.status)
     }
 }

@@ -318,6 +318,7 @@ fn execute(
         earlier_children,
         lookups: lookups.by_call,
         once: std::collections::HashMap::new(),
+        winding: Arc::default(),
         words: Vec::new(),
         cancelling: None,
         begun,

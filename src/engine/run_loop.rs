@@ -62,6 +62,8 @@ pub(crate) struct RunLoop {
     pub(super) begun: Vec<CallId>,
     /// Calls that are carried out here for an idempotency key.
     pub(super) once: HashMap<CallId, Hash>,
+    /// One copy for each attempt of this run that may still be winding down.
+    pub(super) winding: Arc<()>,
     /// Kept until the parent has been told what follows from them.
     pub(super) words: Vec<Arc<()>>,
     /// Set when the run is to end and waits for its children.

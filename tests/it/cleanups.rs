@@ -145,3 +145,52 @@ fn accept_102_what_a_cleanup_started_ends_with_it_also_when_its_time_is_up() {
         assert_eq!(pids.lines().count(), 1);
     }
 }
+
+#[test]
+fn accept_102_a_run_that_fails_is_cleaned_up_after_once_what_it_had_at_work_has_ended() {
+    let text = "name: top
+on_failure: fail_fast
+tasks:
+  works: {run: [sh, -c, 'trap \"\" INT; echo $$ > pid.new; mv pid.new pid; until test -e never; do sleep 0.01; done'], cleanup: looks}
+  fails: {run: [sh, -c, 'until test -e pid; do sleep 0.01; done; exit 3'], cleanup: note}
+";
+    let looks = "cat > /dev/null\nkill -0 $(cat pid) 2> /dev/null && ! grep -q '^State:.Z' /proc/$(cat pid)/status && echo works >> notes\necho looked >> notes\n";
+    let guarded = Guarded::new(text, &[("note", NOTE, AT), ("looks", looks, AT)]);
+    let view = guarded.run_with(&["--allow-commands"]);
+    assert_eq!(view["status"], "failed", "{view}");
+    let mut noted: Vec<String> = notes(&guarded).lines().map(str::to_owned).collect();
+    noted.sort();
+    assert_eq!(noted, ["looked", "top fails failed"]);
+}
+
+#[test]
+fn accept_101_a_call_that_is_cancelled_ends_its_program_or_its_child_while_the_run_goes_on() {
+    let text = "name: top
+tasks:
+  one: {run: [sh, -c, 'echo $$ > pid.new; mv pid.new pid; sleep 300'], allow_failure: true}
+  two: {workflow: ./child.yaml, allow_failure: true}
+  goes_on: {after: [one, two], prompt: never}
+";
+    let guarded = Guarded::new(text, &[]);
+    guarded.place.file("child.yaml", "name: child\ntasks:\n  n: {prompt: never}\n");
+    guarded.place.file("answers.yaml", &answers("  - match: {label: '*'}\n    never: true"));
+    let mut command = guarded.place.command(&["run", "flow.yaml", "--fixtures", "answers.yaml", "--allow-commands"]);
+    command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let pid = || std::fs::read_to_string(guarded.place.path().join("pid")).unwrap_or_default().trim().to_owned();
+    eventually(5 * SECOND, "both work", || !pid().is_empty() && guarded.invocations() == 1);
+    let run = latest(&guarded);
+    for call in ["c0001", "c0002"] {
+        guarded.owf(&["cancel", &run, "--call", call, "--json"]);
+    }
+    eventually(5 * SECOND, "the run goes on", || guarded.invocations() == 2);
+    eventually(5 * SECOND, "the program is gone", || !alive(&pid()));
+    let below = || guarded.owf(&["runs", "--children", "--json"]).json();
+    let states =
+        || -> Vec<Value> { below()["runs"].as_array().unwrap().iter().map(|row| row["status"].clone()).collect() };
+    eventually(5 * SECOND, "the child has ended", || states().contains(&json!("cancelled")));
+    assert_eq!(status(&guarded, &run), "running");
+    guarded.owf(&["cancel", &run, "--json"]);
+    child.wait().unwrap();
+    assert_eq!(states(), ["cancelled", "cancelled"]);
+}

@@ -109,7 +109,7 @@ fn accept_104_a_sink_that_hangs_holds_up_nothing() {
     command.env("OWF_CONFIG", config).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let mut child = command.spawn().unwrap();
     eventually(Duration::from_secs(2), "the run is done", || {
-        guarded.place.owf(&["status", "latest", "--json"]).out.contains("\"done\"")
+        guarded.place.owf(&["status", "latest", "--json"]).json()["status"] == "done"
     });
     assert_eq!(lines(&guarded, "late.jsonl"), Vec::<Value>::new());
     guarded.place.file("go", "");
@@ -250,4 +250,11 @@ fn a_sink_that_only_a_child_document_names_hears_of_that_child_alone() {
     let heard = lines(&guarded, "mine.jsonl");
     let of: Vec<&str> = heard.iter().map(|line| line["workflow"].as_str().unwrap()).collect();
     assert_eq!(of, ["child"]);
+    // And one that its parent names hears of both.
+    guarded.place.file("flow.yaml", "name: x\nevents: [mine]\nsteps:\n  - {id: c, workflow: ./child.yaml}\n");
+    guarded.place.file("child.yaml", "name: child\nsteps:\n  - {id: d, prompt: d}\n");
+    assert_eq!(guarded.run()["status"], "done");
+    let heard = lines(&guarded, "mine.jsonl");
+    let of: Vec<&str> = heard.iter().map(|line| line["workflow"].as_str().unwrap()).collect();
+    assert_eq!(of, ["child", "child", "x"]);
 }

@@ -181,6 +181,15 @@ fn a_hook_after_a_call_decides_whether_its_answer_counts_also_when_it_comes_from
 
 #[test]
 fn a_hook_after_a_call_that_gives_no_verdict_refuses_and_only_one_that_says_so_is_passed_over() {
+    for (script, why) in [
+        ("echo '{\"verdict\": \"allow\"}'", "its verdict must be accept or fail, not `allow`"),
+        ("echo '{\"verdict\": \"accept\"}'; exit 2", "it ended with exit code 2"),
+        ("echo accept", "it printed no verdict as JSON"),
+    ] {
+        let guarded = Guarded::new(ONE, &[("taste", script, "at = \"after\"")]);
+        assert_eq!(guarded.run()["status"], "failed", "{script}");
+        assert_eq!(guarded.decided(), [three("hook taste", "broken", why)]);
+    }
     let silent = "cat > /dev/null\n";
     let guarded = Guarded::new(ONE, &[("taste", silent, "at = \"after\"")]);
     assert_eq!(guarded.run()["status"], "failed");
@@ -397,18 +406,22 @@ fn accept_092_a_run_that_goes_on_where_its_policies_are_something_else_makes_no_
     }
 }
 
-/// A hook that says when it judges, and its process; it says its verdict when `go` is there.
+/// A hook that judges a task `t` until `go` is there, and says which processes do; of others it says its verdict at once.
 fn waits(verdict: &str) -> String {
     format!(
-        "cat > /dev/null\nsleep 300 &\necho $$ $! > judging.new\nmv judging.new judging\nuntil test -e go; do sleep 0.01; done\necho '{{\"verdict\": \"{verdict}\"}}'\n"
+        "read line\ncase \"$line\" in *'\"label\":\"t\"'*)\nsleep 300 &\necho $$ $! > judging.new\nmv judging.new judging\n\
+         until test -e go; do sleep 0.01; done;;\nesac\necho '{{\"verdict\": \"{verdict}\"}}'\n"
     )
 }
 
 #[test]
 fn a_call_that_is_cancelled_while_hooks_judge_it_ends_at_once_with_them() {
+    let text = "name: x\non_failure: best_effort\nsteps:\n  - {id: t, prompt: hello}\n  - {id: u, prompt: on}\n";
     for (at, verdict, asked) in [("before", "allow", 0), ("after", "accept", 1)] {
         for whole in [true, false] {
-            let guarded = Guarded::new(ONE, &[("slow", &waits(verdict), &format!("at = {at:?}"))]);
+            let guarded = Guarded::new(text, &[("slow", &waits(verdict), &format!("at = {at:?}"))]);
+            let rules = "  - match: {label: u}\n    never: true\n  - match: {label: '*'}\n    text: hi";
+            guarded.place.file("answers.yaml", &answers(rules));
             let mut command = guarded.place.command(&["run", "flow.yaml", "--fixtures", "answers.yaml"]);
             command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
             command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
@@ -416,18 +429,24 @@ fn a_call_that_is_cancelled_while_hooks_judge_it_ends_at_once_with_them() {
             let judging = || std::fs::read_to_string(guarded.place.path().join("judging")).unwrap_or_default();
             eventually(5 * SECOND, "the hook judges", || !judging().is_empty());
             let run = guarded.owf(&["runs", "--json"]).json()["runs"][0]["run_id"].as_str().unwrap().to_owned();
-            let mut cancel = vec!["cancel", &run, "--json"];
             if !whole {
-                cancel.extend(["--call", "c0001"]);
+                guarded.owf(&["cancel", &run, "--call", "c0001", "--json"]);
+                eventually(5 * SECOND, "the run goes on", || guarded.invocations() == asked + 1);
+                // The hook has said nothing yet, and never will.
+                eventually(5 * SECOND, "hook and what it started are gone", || {
+                    judging().split_whitespace().all(|pid| !crate::commands::alive(pid))
+                });
+                assert_eq!(guarded.owf(&["status", &run, "--json"]).json()["status"], "running");
             }
-            guarded.owf(&cancel);
-            // The hook has said nothing yet, and never will.
-            assert_eq!(child.wait().unwrap().code(), Some(if whole { 3 } else { 1 }), "{at}");
+            guarded.owf(&["cancel", &run, "--json"]);
+            assert_eq!(child.wait().unwrap().code(), Some(3), "{at}");
             eventually(5 * SECOND, "hook and what it started are gone", || {
                 judging().split_whitespace().all(|pid| !crate::commands::alive(pid))
             });
-            assert_eq!(guarded.call().0, "cancelled", "{at}");
-            assert_eq!((guarded.decided(), guarded.invocations()), (Vec::new(), asked), "{at}");
+            let events = guarded.events();
+            let first = events.iter().find(|e| e["type"] == "call_finished").unwrap();
+            assert_eq!(first["outcome"]["status"], "cancelled", "{at}");
+            assert_eq!(guarded.decided(), [], "{at}");
         }
     }
 }

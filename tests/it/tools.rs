@@ -53,6 +53,7 @@ timeout_seconds = 1
 
 [tools.publish]
 command = ["sh", "-c", "cat > published; echo '{\"id\": 7}'"]
+fixed_args = { to = "test" }
 undo = ["sh", "-c", "test -e may_undo || { echo not yet >&2; exit 1; }; cat > undone; rm published"]
 
 [tools.brief]
@@ -376,13 +377,25 @@ fn accept_100_a_call_is_taken_back_once_in_time_and_a_failed_try_leaves_it_possi
     let done = undo("1");
     assert_eq!((done.code, done.json()), (0, json!({"run_id": id, "call_id": "c0001", "tool": "publish"})));
     let read: Value = serde_json::from_str(&std::fs::read_to_string(place.path().join("undone")).unwrap()).unwrap();
-    assert_eq!(read, json!({"tool": "publish", "arguments": {"v": 1}, "result": {"id": 7}}));
+    assert_eq!(read, json!({"tool": "publish", "arguments": {"v": 1, "to": "test"}, "result": {"id": 7}}));
     assert!(!place.path().join("published").exists());
     assert_eq!(error(undo("c0001")), format!("2 undo_refused {id}/c0001 was taken back already"));
     assert_eq!(error(undo("c0002")), format!("2 undo_refused {id}/c0002 could be taken back for 0 s, which are over"));
     assert_eq!(error(undo("c0003")), "2 undo_refused the tool `echo` has no `undo`");
     assert_eq!(error(undo("c0004")), format!("2 undo_refused {id}/c0004 is no call of a tool"));
     assert_eq!(owf(&place, &["undo", "latest", "c0001"]).code, 2);
+    // The tool that has its handler by now has another name, and is not the one that was used.
+    let renamed = TOOLS.replace("[tools.publish]", "[tools.release]");
+    place.file("user.toml", &renamed);
+    let gone = error(undo("c0001"));
+    assert!(gone.starts_with("2 undo_refused there is no tool `publish`; configured are "), "{gone}");
+    place.file("user.toml", TOOLS);
+    let database = rusqlite::Connection::open(place.home().join("workflow.sqlite")).unwrap();
+    let altered = "UPDATE event SET body = replace(body, '\"v\":1', '\"v\":2') \
+        WHERE id >> 32 = (SELECT no FROM run_key WHERE run_id = ?1)";
+    assert!(database.execute(altered, [&id]).unwrap() > 0);
+    drop(database);
+    assert!(error(undo("c0002")).starts_with("4 store_corrupt "), "{}", error(undo("c0002")));
 }
 
 #[test]
