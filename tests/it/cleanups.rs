@@ -161,6 +161,16 @@ tasks:
     let mut noted: Vec<String> = notes(&guarded).lines().map(str::to_owned).collect();
     noted.sort();
     assert_eq!(noted, ["looked", "top fails failed"]);
+    // The same of one that is cancelled.
+    let alone: Vec<&str> = text.lines().filter(|line| !line.starts_with("  fails")).collect();
+    let guarded = Guarded::new(&alone.join("\n"), &[("looks", looks, AT)]);
+    let mut command = guarded.place.command(&["run", "flow.yaml", "--allow-commands"]);
+    command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    eventually(5 * SECOND, "it works", || guarded.place.path().join("pid").exists());
+    guarded.owf(&["cancel", &latest(&guarded), "--json"]);
+    child.wait().unwrap();
+    assert_eq!(notes(&guarded), "looked\n");
 }
 
 #[test]

@@ -191,3 +191,16 @@ fn accept_090_a_run_is_drawn_as_it_was_whatever_became_of_its_document() {
     std::fs::remove_file(paper.desk.place.path().join("flow.yaml")).unwrap();
     assert_eq!(drawn(&paper, GraphParams::default()), before);
 }
+
+#[test]
+fn a_list_of_which_an_item_is_under_way_is_under_way_whatever_the_others_came_to() {
+    let paper =
+        Paper::new("name: x\ntasks:\n  a: {for_each: [2, 1], workflow: ./child.yaml, args: {n: '{{ item }}'}}\n");
+    paper.desk.place.file(
+        "child.yaml",
+        "name: child\ntasks:\n  q: {approval: 'Go?', when: input.n == 1}\n  r: {when: input.n == 2, expr: '1 + []'}\n",
+    );
+    assert_eq!(paper.run()["status"], "paused");
+    let view = drawn(&paper, GraphParams::default());
+    assert_eq!(view.nodes[0].status.as_deref(), Some("running"), "{view:?}");
+}

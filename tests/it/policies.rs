@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::acca_support::answers;
 use crate::support::cli::{Place, Printed, eventually, printed};
+use crate::support::http_mock::{Answer, Mock, Seen};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -419,7 +420,8 @@ fn a_call_that_is_cancelled_while_hooks_judge_it_ends_at_once_with_them() {
     let text = "name: x\non_failure: best_effort\nsteps:\n  - {id: t, prompt: hello}\n  - {id: u, prompt: on}\n";
     for (at, verdict, asked) in [("before", "allow", 0), ("after", "accept", 1)] {
         for whole in [true, false] {
-            let guarded = Guarded::new(text, &[("slow", &waits(verdict), &format!("at = {at:?}"))]);
+            let guarded =
+                Guarded::new(text, &[("slow", &waits(verdict), &format!("at = {at:?}\ntimeout_seconds = 3600"))]);
             let rules = "  - match: {label: u}\n    never: true\n  - match: {label: '*'}\n    text: hi";
             guarded.place.file("answers.yaml", &answers(rules));
             let mut command = guarded.place.command(&["run", "flow.yaml", "--fixtures", "answers.yaml"]);
@@ -449,4 +451,31 @@ fn a_call_that_is_cancelled_while_hooks_judge_it_ends_at_once_with_them() {
             assert_eq!(guarded.decided(), [], "{at}");
         }
     }
+}
+
+#[test]
+fn what_an_answer_cost_is_known_when_its_call_is_cancelled_while_hooks_judge_it() {
+    let guarded = Guarded::new(ONE, &[("slow", &waits("accept"), "at = \"after\"\ntimeout_seconds = 3600")]);
+    let mock = Mock::new(|_: &Seen| Answer::json(200, &crate::money::answer("gpt-5.4-mini", 1_000, 100)));
+    let mut command =
+        guarded.place.command(&["run", "flow.yaml", "--provider", "openai", "--model", "gpt-5.4-mini", "--json"]);
+    command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
+    command.env("OPENAI_API_KEY", "canary-0123456789").env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1"));
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let judging = || guarded.place.path().join("judging").exists();
+    eventually(5 * SECOND, "the hook judges", judging);
+    let run = guarded.owf(&["runs", "--json"]).json()["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    guarded.owf(&["cancel", &run, "--json"]);
+    child.wait().unwrap();
+    let view = guarded.owf(&["status", &run, "--json"]).json();
+    assert_eq!(
+        json!([
+            view["status"],
+            view["usage"]["cost_usd"],
+            view["usage"]["output_tokens"],
+            view["usage"]["cost_source"]
+        ]),
+        json!(["cancelled", 0.0012, 100, "estimated"]),
+        "{view}"
+    );
 }
