@@ -372,6 +372,18 @@ fn accept_100_a_call_is_taken_back_once_in_time_and_a_failed_try_leaves_it_possi
         error(undo("c0001")),
         format!("2 undo_failed taking {id}/c0001 back failed: `sh` ended with exit code 1: not yet")
     );
+    // Nothing is taken back on the word of a journal that somebody has changed.
+    let swap = |from: &str, to: &str| {
+        let db = rusqlite::Connection::open(place.home().join("workflow.sqlite")).unwrap();
+        let sql = "UPDATE event SET body = replace(body, ?1, ?2) WHERE instr(body, ?1)";
+        assert!(db.execute(sql, [from, to]).unwrap() > 0);
+    };
+    swap("publish", "purged!");
+    assert_eq!(
+        error(undo("c0001")),
+        format!("4 store_corrupt what is stored of run {id} was changed by something other than owf")
+    );
+    swap("purged!", "publish");
     assert!(place.path().join("published").exists());
     place.file("may_undo", "");
     let done = undo("1");
