@@ -243,7 +243,7 @@ impl AgentTools {
         let lock = definition.lock.then(|| lock_file(&self.lent.home, name));
         let workspace = self.lent.workspace.clone();
         let runner = Runner { name: name.to_owned(), admitted, services, servers, workspace, lock };
-        let _turn = runner.turn(&self.stop).await.map_err(|error| error.message)?;
+        let _turn = runner.turn(&self.stop, &self.marker).await.map_err(|error| error.message)?;
         let cwd: &Path = &self.cwd;
         let around = Surroundings { cwd, marker: &self.marker, stop: &self.stop, progress: &self.progress };
         if definition.changes_nothing() {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::core::ids::CallId;
-use crate::core::machine::AttemptReport;
+use crate::core::machine::{AttemptReport, Input};
 use crate::core::outcome::{CallError, ErrorClass};
 use crate::providers::{Progress, ProviderKind, Stop};
 use crate::store::Ticket;
@@ -24,6 +24,8 @@ pub(super) struct Running {
     task: tokio::task::AbortHandle,
     /// Set for an attempt that is asked to end and may take its time about it; others are dropped.
     stop: Option<Stop>,
+    /// What an attempt brought, while hooks judge it: what it used is known, whatever they say.
+    said: Option<Box<AttemptReport>>,
 }
 
 impl Running {
@@ -36,7 +38,12 @@ impl Running {
 
     /// A task that is dropped when its end is asked for.
     pub(super) fn of<T>(task: &tokio::task::JoinHandle<T>) -> Self {
-        Self { task: task.abort_handle(), stop: None }
+        Self::judged(task, None)
+    }
+
+    /// The same, of hooks that judge what an attempt brought.
+    pub(super) fn judged<T>(task: &tokio::task::JoinHandle<T>, said: Option<Box<AttemptReport>>) -> Self {
+        Self { task: task.abort_handle(), stop: None, said }
     }
 }
 
@@ -113,7 +120,7 @@ impl RunLoop {
         });
         // A worktree is looked at after its attempt, however that ends.
         let winds_down = isolated || !prepared.provider.wind_down().is_zero();
-        let winding = winds_down.then(|| self.tree.winding());
+        let winding = winds_down.then(|| (self.tree.winding(), Arc::clone(&self.winding)));
         let stop = winds_down.then(|| context.stop.clone());
         if prepared.provider.kind() != ProviderKind::Fake {
             context.progress = progress;
@@ -182,7 +189,7 @@ impl RunLoop {
                     // A loop that has ended no longer needs the answer.
                     let _ = to.send(message);
                 });
-                self.attempts.insert(call_id, Running { task: task.abort_handle(), stop });
+                self.attempts.insert(call_id, Running { task: task.abort_handle(), stop, said: None });
             }
         }
     }
@@ -209,7 +216,7 @@ impl RunLoop {
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
             let _ = to.send(Message::Timer(call_id));
         });
-        self.attempts.insert(call_id, Running { task: task.abort_handle(), stop: None });
+        self.attempts.insert(call_id, Running::of(&task));
     }
 
     pub(super) fn abort(&mut self, call_id: CallId) {
@@ -227,8 +234,14 @@ impl RunLoop {
     }
 
     /// Sees to it that an attempt that was asked to end says what it used: by itself, or it is said for it.
-    fn wind_down(&mut self, call_id: CallId, attempt: u32, running: Option<Running>) {
-        let mut report = Box::new(AttemptReport::new(Err(CallError::new(ErrorClass::Cancelled, "ended on request"))));
+    fn wind_down(&mut self, call_id: CallId, attempt: u32, mut running: Option<Running>) {
+        let ended = CallError::new(ErrorClass::Cancelled, "ended on request");
+        if let Some(mut report) = running.as_mut().and_then(|running| running.said.take()) {
+            // It had its answer, about which hooks were asked.
+            report.result = Err(ended);
+            return self.feed(Input::AttemptEnded { call_id, attempt, report });
+        }
+        let mut report = Box::new(AttemptReport::new(Err(ended)));
         if running.is_none() {
             // It has not begun.
             return self.attempt_ended(call_id, attempt, report);

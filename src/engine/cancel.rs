@@ -11,6 +11,9 @@ use super::run_loop::RunLoop;
 /// How long a run waits for its children to end before it ends without them.
 const FOR_CHILDREN: Duration = Duration::from_secs(3);
 
+/// How often a run that waits for children that clean up looks whether they still do.
+const CLEANING_LOOK: Duration = Duration::from_millis(100);
+
 /// A cancel that waits for the children of the run.
 pub(super) struct Cancelling {
     by: String,
@@ -45,7 +48,11 @@ impl RunLoop {
                 None
             }
             Message::CancelNow => {
-                self.cancel_now();
+                match &mut self.cancelling {
+                    // What they clean up has its own time.
+                    Some(cancelling) if self.tree.is_cleaning() => cancelling.until = Instant::now() + CLEANING_LOOK,
+                    _ => self.cancel_now(),
+                }
                 None
             }
             // What a tool has changed and what an attempt has used belong on record.

@@ -15,6 +15,7 @@ use crate::front::workflow::{check, kind_of};
 use crate::store::{Created, StoreError};
 
 use super::execute::{Launch, launch};
+use super::hooks::{Named, require};
 use super::journal::now;
 use super::run_end::RunEnd;
 use super::run_loop::RunLoop;
@@ -92,6 +93,12 @@ impl RunLoop {
         if let Some(error) = checked.errors().next() {
             return Err(format!("{}:{}:{} {}", path.display(), error.line, error.column, error.message));
         }
+        if let Some(script) = &checked.script {
+            require(&self.tree.services, &Named::written(&script.policies)).map_err(|failure| {
+                let hint = failure.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+                format!("{}: {}{hint}", path.display(), failure.message)
+            })?;
+        }
         let bytes = match checked.script {
             Some(script) if script.kind == WorkflowKind::Document => script.body.into_bytes(),
             _ => bytes,
@@ -136,10 +143,13 @@ impl RunLoop {
             };
             let checked = check(&source, &origin);
             let meta = checked.meta.unwrap_or_default();
-            // A child is judged by everything that judges its parent.
+            // A child is judged by everything that judges its parent, and heard by whoever hears it.
             let (own, asks) = checked.script.map(|script| (script.policies, script.asks)).unwrap_or_default();
-            let mut hooks = self.spec.hooks.clone();
-            hooks.extend(own.hooks.into_iter().filter(|name| !self.spec.hooks.contains(name)));
+            let joined = |above: &[String], own: Vec<String>| {
+                let mut all = above.to_vec();
+                all.extend(own.into_iter().filter(|name| !above.contains(name)));
+                all
+            };
             let child_spec = RunSpec {
                 format: JOURNAL_FORMAT,
                 workflow_name: meta.name,
@@ -164,8 +174,8 @@ impl RunLoop {
                 request_key: None,
                 metadata: spec.metadata.clone(),
                 principal: self.spec.principal.clone(),
-                hooks,
-                events: self.spec.events.clone(),
+                hooks: joined(&self.spec.hooks, own.hooks),
+                events: joined(&self.spec.events, own.events),
                 notices: Vec::new(),
                 asks,
                 cleanups: own.cleanups,

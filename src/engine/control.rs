@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use crate::core::failure::{Code, Failure};
 use crate::core::ids::{ApprovalId, CallId, RunId};
 use crate::core::machine::{Input, MachineConfig, Reuse, RunMachine};
-use crate::core::run::OnProviderDown;
+use crate::core::run::{OnProviderDown, RunStatus};
 use crate::core::time::Millis;
 use crate::store::{ApprovalState, CallState, InboxMessage, Store, StoreError};
 
+use super::cleanups::clean_up_unowned;
 use super::execute::read_history;
+use super::hooks::Scene;
 use super::journal::{Journal, now};
 use super::params::{CancelParams, DecideParams};
 use super::resume::{found, refuse_child};
@@ -19,10 +21,10 @@ use super::services::Services;
 const ACT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Ends a run or one call. Returns when it has ended, or after ten seconds.
-pub(crate) fn cancel(store: &Store, params: &CancelParams, by: &str) -> Result<RunId, Failure> {
+pub(crate) fn cancel(store: &Store, services: &Services, params: &CancelParams, by: &str) -> Result<RunId, Failure> {
     let run = named(store, &params.run_id)?;
     let row = found(store, &run)?;
-    if row.status == crate::core::run::RunStatus::Cancelled {
+    if row.status == RunStatus::Cancelled {
         return Ok(run);
     }
     let call_id = match &params.call_id {
@@ -46,7 +48,7 @@ pub(crate) fn cancel(store: &Store, params: &CancelParams, by: &str) -> Result<R
     let message = InboxMessage::Cancel { call_id, by: by.to_owned(), reason: params.reason.clone() };
     let sent = store.send(&run, &message, now())?;
     if !sent.live_owner && call_id.is_none() {
-        match end_now(store, &run, by, params.reason.clone()) {
+        match end_now(store, services, &run, by, params.reason.clone()) {
             // Somebody took the run up meanwhile and reads the inbox.
             Ok(()) | Err(StoreError::Live { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -62,8 +64,14 @@ pub(crate) fn cancel(store: &Store, params: &CancelParams, by: &str) -> Result<R
     Ok(run)
 }
 
-/// Ends a run that no process executes, its children included.
-fn end_now(store: &Store, root: &RunId, by: &str, reason: Option<String>) -> Result<(), StoreError> {
+/// Ends a run that no process executes, its children included, and cleans up after it.
+fn end_now(
+    store: &Store,
+    services: &Services,
+    root: &RunId,
+    by: &str,
+    reason: Option<String>,
+) -> Result<(), StoreError> {
     let lease = store.claim(root, &super::process::info(), now())?;
     super::execute::end_left_behind(root);
     super::isolation::harvest(store, root);
@@ -91,12 +99,18 @@ fn end_now(store: &Store, root: &RunId, by: &str, reason: Option<String>) -> Res
             person_decides: false,
             waits: spec.settings.engine.into(),
         };
+        let begun = super::cleanups::begun(&history);
         let mut ledger = crate::core::budget::Ledger::default();
         let mut machine = RunMachine::new(config, history, Reuse::default());
-        let step =
+        let mut step =
             machine.on(Input::Cancel { call_id: None, by: by.to_owned(), reason: reason.clone() }, now(), &mut ledger);
         let mut journal = Journal::new(store.clone(), root.clone(), run.clone(), lease.epoch, last);
         let rows = if run == root { consumed.clone() } else { Vec::new() };
+        let scene = Scene { services, root, run, spec: &spec, provider: &spec.settings.provider };
+        let warnings = clean_up_unowned(store, scene, &begun, RunStatus::Cancelled);
+        let end = step.events.pop();
+        step.events.extend(warnings);
+        step.events.extend(end);
         journal.append(step.events, Vec::new(), rows);
         journal.commit()?;
     }

@@ -318,7 +318,7 @@ impl Engine {
     /// # Errors
     /// `not_found`, `run_ended`, `invalid_arguments` (also for `latest`), store errors.
     pub fn cancel(&self, params: &CancelParams, by: &str) -> Result<RunView, Failure> {
-        let run = super::control::cancel(&self.existing()?, params, by)?;
+        let run = super::control::cancel(&self.existing()?, self.services(), params, by)?;
         let mut view = self.view(&run)?;
         view.cancel_requested = Some(true);
         Ok(view)

@@ -294,9 +294,7 @@ fn execute(
     };
     let (to_self, inbox) = channel();
     let driving_since = tree.register(run, to_self.clone());
-    let mut begun: Vec<CallId> =
-        history.calls.values().filter(|call| call.started_at.is_some()).map(|call| call.call_id).collect();
-    begun.sort_unstable_by_key(|call| call.0);
+    let begun = super::cleanups::begun(&history);
     let machine = RunMachine::new(config, history, reuse);
     let run_loop = RunLoop {
         tree: Arc::clone(tree),
@@ -320,6 +318,7 @@ fn execute(
         earlier_children,
         lookups: lookups.by_call,
         once: std::collections::HashMap::new(),
+        winding: Arc::default(),
         words: Vec::new(),
         cancelling: None,
         begun,
@@ -542,8 +541,7 @@ fn incarnation(
         Ok(fake) => fake,
         Err(failure) => return Ok(RunEnd::lost(failure)),
     };
-    let named = store.run(run)?.map(|row| row.spec.events).unwrap_or_default();
-    let sinks = Sinks::start(services, run, &named);
+    let sinks = Sinks::start(services, run);
     let tree = Arc::new(Tree::new(TreeParts {
         sinks,
         root: run.clone(),
@@ -576,7 +574,7 @@ fn incarnation(
     if matches!(end, RunEnd::Finished(_)) {
         // Children that nobody awaited were cancelled with the root: their ends are recorded while the lease is held.
         tree.abort.store(true, Ordering::SeqCst);
-        tree.wait_for_loops(CHILDREN_END);
+        while !tree.wait_for_loops(CHILDREN_END) && tree.is_cleaning() {}
     }
     tree.send_all(|| Message::Interrupt);
     // Processes that were asked to end are given the time to; what is left then is killed with this process.

@@ -9,17 +9,18 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::core::call::CallKind;
+use crate::core::call::{CallKind, CallSpec};
 use crate::core::environment::Environment;
 use crate::core::event::PolicyVerdict;
 use crate::core::failure::{Code, Failure};
-use crate::core::ids::CallId;
+use crate::core::ids::{CallId, RunId};
 use crate::core::machine::{Answer, AttemptReport, Input, Plan};
 use crate::core::outcome::{CallError, ErrorClass, Outcome};
-use crate::core::run::{RunSpec, RunStatus};
+use crate::core::run::RunSpec;
 use crate::core::work::ToolAsk;
 use crate::front::script::Policies;
 use crate::process::{Exit, Program, find_program, passed, run};
+use crate::providers::Stop;
 
 use super::begin::Running;
 use super::message::Message;
@@ -117,40 +118,32 @@ impl<'a> Named<'a> {
     }
 }
 
-/// Refuses a run whose document names a policy that is not configured here: without it nothing may run.
+/// Refuses a run whose document names a policy that is not configured here, or names it in the wrong place: without it nothing
+/// may run.
 ///
 /// # Errors
-/// `invalid_arguments`, with the configured names.
-pub(crate) fn check(services: &Services, spec: &Named<'_>) -> Result<(), Failure> {
-    missing(services, spec).into_iter().next().map_or(Ok(()), Err)
+/// `invalid_arguments`, with the configured names or what to write instead.
+pub(crate) fn require(services: &Services, spec: &Named<'_>) -> Result<(), Failure> {
+    missing(services, spec).into_iter().chain(misplaced(services, spec)).next().map_or(Ok(()), Err)
 }
 
 /// Everything that a document names and that is not configured here.
 pub(crate) fn missing(services: &Services, spec: &Named<'_>) -> Vec<Failure> {
-    let hooks: Vec<String> = services.config.hooks.iter().map(|h| h.name.clone()).collect();
-    let sinks: Vec<String> = services.config.sinks.iter().map(|s| s.name.clone()).collect();
-    let named =
-        [("hook", spec.hooks, hooks.clone()), ("cleanup", spec.cleanups, hooks), ("event sink", spec.events, sinks)];
+    let hooks = || services.config.hooks.iter().map(|hook| &hook.name);
+    let sinks = || services.config.sinks.iter().map(|sink| &sink.name);
     let mut out = Vec::new();
-    for (what, named, known) in named {
-        for missing in named.iter().filter(|name| !known.contains(name)) {
+    for (what, named) in [("hook", spec.hooks), ("cleanup", spec.cleanups), ("event sink", spec.events)] {
+        let known = || -> Vec<&String> { if what == "event sink" { sinks().collect() } else { hooks().collect() } };
+        for missing in named.iter().filter(|name| !known().contains(name)) {
             let message = format!("the document names the {what} `{missing}`, which is not configured here");
             out.push(
                 Failure::new(Code::InvalidArguments, message)
                     .hint("it stands in the user's configuration, or in that of a project the user trusts")
-                    .allowed(known.clone()),
+                    .allowed(known().into_iter().cloned()),
             );
         }
     }
     out
-}
-
-/// Refuses a document that names a judge as a cleanup, or a cleanup as a judge: neither would do what is meant.
-///
-/// # Errors
-/// `invalid_arguments`, with what to write instead.
-pub(crate) fn in_their_place(services: &Services, spec: &Named<'_>) -> Result<(), Failure> {
-    misplaced(services, spec).into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Every judge that is named as a cleanup, and every cleanup that is named as a judge.
@@ -286,26 +279,30 @@ async fn ask(hook: &Hook, asking: &Asking) -> Result<Option<Option<String>>, Str
     };
     let mut out = Vec::new();
     let mut too_much = false;
+    let enough = Stop::default();
     let line = |line: &[u8]| {
         too_much |= out.len() + line.len() > MOST_OUTPUT;
-        if !too_much {
+        if too_much {
+            enough.stop();
+        } else {
             out.extend_from_slice(line);
             out.push(b'\n');
         }
     };
     // Dropped when its time is up: that ends the program with everything it started.
-    let finished = match tokio::time::timeout(hook.timeout, run(program, std::future::pending(), line)).await {
+    let finished = match tokio::time::timeout(hook.timeout, run(program, enough.stopped(), line)).await {
         Err(_) => return Err(format!("it took longer than {} ms", hook.timeout.as_millis())),
         Ok(Err(error)) => return Err(format!("it could not be run: {error}")),
         Ok(Ok(finished)) => finished,
     };
+    // One that prints without end is killed for it, and its signal says nothing.
+    if too_much || finished.too_much {
+        return Err(format!("it printed more than {MOST_OUTPUT} bytes"));
+    }
     if finished.exit != Exit::Code(0) {
         let said: String = finished.errors.lines().last().unwrap_or_default().chars().take(200).collect();
         let said = if said.is_empty() { said } else { format!(": {said}") };
         return Err(format!("it ended with {}{said}", finished.exit));
-    }
-    if too_much {
-        return Err(format!("it printed more than {MOST_OUTPUT} bytes"));
     }
     if hook.place == HookPlace::Cleanup {
         return Ok(None);
@@ -328,17 +325,15 @@ async fn ask(hook: &Hook, asking: &Asking) -> Result<Option<Option<String>>, Str
 impl RunLoop {
     /// Asks the hooks before a call; whether there are any. Their word comes as a message.
     pub(super) fn ask_before(&mut self, call_id: CallId) -> bool {
-        let configured = &self.tree.services.config.hooks;
         // Also here: a run may be taken up by a process that is configured otherwise.
-        let mut named = self.spec.hooks.iter().chain(&self.spec.cleanups);
-        if let Some(missing) = named.find(|name| configured.iter().all(|h| h.name != **name)) {
-            let message = format!("the document names the hook `{missing}`, which is not configured here");
-            let error = CallError::new(ErrorClass::Policy, message);
+        if let Err(failure) = require(&self.tree.services, &Named::by(&self.spec)) {
+            let mut error = CallError::new(ErrorClass::Policy, failure.message);
+            error.hint = failure.hint;
             self.feed(Input::Prepared { call_id, plan: Plan::Refuse(error) });
             return true;
         }
         let Some(asking) = self.asking(call_id, HookPlace::Before, None) else { return false };
-        self.spawn_hooks(call_id, asking, move |judged| Message::Allowed { call_id, judged });
+        self.spawn_hooks(call_id, asking, None, move |judged| Message::Allowed { call_id, judged });
         true
     }
 
@@ -359,11 +354,8 @@ impl RunLoop {
         if let Plan::Hit(outcome) = &plan
             && let Some(asking) = self.asking(call_id, HookPlace::After, Some(of_hit(outcome)))
         {
-            return self.spawn_hooks(call_id, asking, move |judged| Message::Accepted {
-                call_id,
-                judged,
-                what: Box::new(Judging::Hit(plan)),
-            });
+            let what = Box::new(Judging::Hit(plan));
+            return self.spawn_hooks(call_id, asking, None, move |judged| Message::Accepted { call_id, judged, what });
         }
         self.feed(Input::Prepared { call_id, plan });
     }
@@ -374,11 +366,9 @@ impl RunLoop {
             && self.machine.is_running(call_id, attempt)
             && let Some(asking) = self.asking(call_id, HookPlace::After, Some(of_answer(answer, &report)))
         {
-            return self.spawn_hooks(call_id, asking, move |judged| Message::Accepted {
-                call_id,
-                judged,
-                what: Box::new(Judging::Attempt(attempt, report)),
-            });
+            let said = Some(report.clone());
+            let what = Box::new(Judging::Attempt(attempt, report));
+            return self.spawn_hooks(call_id, asking, said, move |judged| Message::Accepted { call_id, judged, what });
         }
         self.feed(Input::AttemptEnded { call_id, attempt, report });
     }
@@ -413,6 +403,7 @@ impl RunLoop {
         &mut self,
         call_id: CallId,
         asking: Asking,
+        said: Option<Box<AttemptReport>>,
         message: impl FnOnce(Judged) -> Message + Send + 'static,
     ) {
         let (to, secrets) = (self.to_self.clone(), self.tree.services.secrets.clone());
@@ -424,7 +415,7 @@ impl RunLoop {
             // A loop that has ended no longer asks.
             let _ = to.send(message(judged));
         });
-        self.attempts.insert(call_id, Running::of(&task));
+        self.attempts.insert(call_id, Running::judged(&task, said));
     }
 
     /// The hooks that judge the tools in an agent's loop.
@@ -448,11 +439,6 @@ impl RunLoop {
         self.asked(call_id, hooks, place, answer.map(|answer| ("answer", answer)))
     }
 
-    /// What a cleanup is told.
-    pub(super) fn cleaning(&self, call_id: CallId, hook: &Hook, status: RunStatus) -> Option<Asking> {
-        self.asked(call_id, vec![hook.clone()], hook.place, Some(("status", status.as_str().into())))
-    }
-
     fn asked(
         &self,
         call_id: CallId,
@@ -461,6 +447,41 @@ impl RunLoop {
         more: Option<(&str, Value)>,
     ) -> Option<Asking> {
         let spec = self.machine.spec(call_id)?;
+        Some(self.scene().asking((call_id, spec), hooks, place, more))
+    }
+
+    /// The run in which hooks are asked.
+    pub(super) fn scene(&self) -> Scene<'_> {
+        Scene {
+            services: &self.tree.services,
+            root: &self.tree.root,
+            run: &self.run,
+            spec: &self.spec,
+            provider: &self.tree.settings.provider,
+        }
+    }
+}
+
+/// The run in which hooks are asked.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) services: &'a Services,
+    pub(super) root: &'a RunId,
+    pub(super) run: &'a RunId,
+    pub(super) spec: &'a RunSpec,
+    /// Who answers calls that name no provider.
+    pub(super) provider: &'a str,
+}
+
+impl Scene<'_> {
+    /// What hooks of a place are told of a call, with one thing more.
+    pub(super) fn asking(
+        &self,
+        (call_id, spec): (CallId, &CallSpec),
+        hooks: Vec<Hook>,
+        place: HookPlace,
+        more: Option<(&str, Value)>,
+    ) -> Asking {
         let mut question = json!({
             "owf_hook": 1,
             "at": place.word(),
@@ -475,7 +496,7 @@ impl RunLoop {
                 "id": call_id.to_string(),
                 "kind": spec.kind,
                 "label": spec.label,
-                "provider": spec.ask.provider.as_ref().unwrap_or(&self.tree.settings.provider),
+                "provider": spec.ask.provider.as_deref().unwrap_or(self.provider),
                 "mutating": spec.is_mutating(),
                 "ask": spec.ask,
                 "metadata": spec.metadata,
@@ -484,13 +505,13 @@ impl RunLoop {
         if let (Some(map), Some((key, value))) = (question.as_object_mut(), more) {
             map.insert(key.to_owned(), value);
         }
-        Some(Asking {
+        Asking {
             hooks,
-            env: self.tree.services.env.clone(),
+            env: self.services.env.clone(),
             cwd: PathBuf::from(&self.spec.workspace),
-            marker: format!("{}/{}/{call_id}", self.tree.root, self.run),
+            marker: format!("{}/{}/{call_id}", self.root, self.run),
             question,
-        })
+        }
     }
 }
 

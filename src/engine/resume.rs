@@ -9,7 +9,9 @@ use crate::core::json::canonical;
 use crate::core::run::{RunOutcome, RunSpec, RunStatus, Settings, StatusReason};
 use crate::store::{Created, Lease, RunRow, Store, StoreError};
 
+use super::cleanups::{begun, clean_up_unowned};
 use super::execute::read_history;
+use super::hooks::Scene;
 use super::journal::{Journal, now};
 use super::params::{ResumeParams, SourceChoice, args_value};
 use super::services::{Services, random};
@@ -132,7 +134,7 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
     new_spec.diverged = None;
     new_spec.started_by.clone_from(&services.started_by);
     new_spec.principal = services.principal.clone().or_else(|| spec.principal.clone());
-    super::hooks::check(services, &super::hooks::Named::by(&new_spec))?;
+    super::hooks::require(services, &super::hooks::Named::by(&new_spec))?;
     new_spec.request_key = params.request_key.as_ref().map(|key| {
         let what = format!("{run_id} {} {}", new_spec.source_hash, text(new_spec.args.as_ref()));
         (key.clone(), Hash::of(what))
@@ -155,7 +157,7 @@ pub(crate) fn prepare(params: &ResumeParams, services: &Services, store: &Store)
         }
     }
     if let Some(lease) = &lease {
-        close_superseded(store, &run_id, lease, last_seq_of(store, &run_id)?, &new_id)?;
+        close_superseded(store, services, &run_id, lease, &new_id)?;
     }
     Ok(Ready { run_id: new_id, how: ResumedHow::NewRun, joined: false })
 }
@@ -232,7 +234,19 @@ fn last_seq_of(store: &Store, run: &RunId) -> Result<u64, StoreError> {
 }
 
 /// Ends an unfinished run whose place another one takes.
-fn close_superseded(store: &Store, run: &RunId, lease: &Lease, last_seq: u64, by: &RunId) -> Result<(), StoreError> {
+fn close_superseded(
+    store: &Store,
+    services: &Services,
+    run: &RunId,
+    lease: &Lease,
+    by: &RunId,
+) -> Result<(), StoreError> {
+    let last_seq = last_seq_of(store, run)?;
+    let (history, _) = read_history(store, run)?;
+    let warnings = history.spec.as_ref().map_or_else(Vec::new, |spec| {
+        let scene = Scene { services, root: run, run, spec, provider: &spec.settings.provider };
+        clean_up_unowned(store, scene, &begun(&history), RunStatus::Cancelled)
+    });
     let mut journal = Journal::new(store.clone(), run.clone(), run.clone(), lease.epoch, last_seq);
     let outcome = Box::new(RunOutcome {
         status: RunStatus::Cancelled,
@@ -241,7 +255,8 @@ fn close_superseded(store: &Store, run: &RunId, lease: &Lease, last_seq: u64, by
         error: None,
         superseded_by: Some(by.clone()),
     });
-    journal.append(vec![Event::RunFinished { outcome }], Vec::new(), Vec::new());
+    let events = warnings.into_iter().chain([Event::RunFinished { outcome }]).collect();
+    journal.append(events, Vec::new(), Vec::new());
     journal.commit()
 }
 
@@ -267,7 +282,7 @@ pub(crate) fn supersede(
     next_spec.request_key = None;
     let next = RunId::new(now(), random());
     store.create_run(&next, &next_spec, &source, now())?;
-    close_superseded(store, run, lease, last_seq_of(store, run)?, &next)?;
+    close_superseded(store, services, run, lease, &next)?;
     let lease = store.claim(&next, &super::process::info(), now())?;
     Ok((next, lease, settings))
 }

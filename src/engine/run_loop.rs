@@ -62,6 +62,8 @@ pub(crate) struct RunLoop {
     pub(super) begun: Vec<CallId>,
     /// Calls that are carried out here for an idempotency key.
     pub(super) once: HashMap<CallId, Hash>,
+    /// One copy for each attempt of this run that may still be winding down.
+    pub(super) winding: Arc<()>,
     /// Kept until the parent has been told what follows from them.
     pub(super) words: Vec<Arc<()>>,
     /// Set when the run is to end and waits for its children.
@@ -253,7 +255,8 @@ impl RunLoop {
         if let Some(event) = last {
             // The files of a run are complete before its end is on record, and written only when everything they tell is.
             if let Event::RunFinished { outcome } = &event {
-                let warnings = self.clean_up(outcome);
+                let mut warnings = self.clean_up(outcome);
+                warnings.extend(self.unheard(outcome));
                 self.journal.append(warnings, Vec::new(), Vec::new());
                 self.hand_over();
                 if self.journal.commit().is_err() {
@@ -277,6 +280,8 @@ impl RunLoop {
                     }
                 }
                 Event::CallFinished { call_id, outcome, reused, .. } => {
+                    // A hook may still judge a call that was cancelled: nobody waits for its word.
+                    self.attempts.remove(call_id);
                     if call_id.0 <= folders {
                         self.held.outcome(&self.tree.store.run_dir(&self.run), *call_id, outcome);
                     }
@@ -349,23 +354,6 @@ impl RunLoop {
             Err(error) => self.lost(error),
             Ok(()) => self.end = Some(RunEnd::fault("the journal could not be written")),
         }
-    }
-
-    /// The error of a run whose events did not reach a sink that they must reach.
-    fn sinks_error(&mut self) -> Option<RunError> {
-        if self.parent.is_some() || !self.tree.sinks.any() {
-            return None;
-        }
-        self.hand_over();
-        self.tree.sinks.wait(self.tree.sinks.patience());
-        self.tree.sinks.failed().map(|message| RunError::new(RunErrorCode::EventSinkFailed, message))
-    }
-
-    /// The warnings about sinks that failed and may.
-    fn sinks_warnings(&self) -> Vec<Op> {
-        let ignored = if self.parent.is_none() { self.tree.sinks.ignored() } else { Vec::new() };
-        let warning = |message| Op::Warning { code: "event_sink_failed".to_owned(), message };
-        ignored.into_iter().map(warning).collect()
     }
 
     /// The error of a run whose strict fixtures hold a rule that never answered.

@@ -4,23 +4,25 @@
 //! for sinks whose failure counts.
 
 use std::collections::HashMap;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::core::event::{Event, EventRecord};
 use crate::core::ids::{CallId, RunId};
-use crate::core::run::RunSpec;
+use crate::core::op::Op;
+use crate::core::run::{RunError, RunErrorCode, RunOutcome, RunSpec, RunStatus};
 use crate::process::{Exit, Program, find_program, passed, run};
 use crate::store::{Store, Ticket};
 
+use super::run_loop::RunLoop;
 use super::services::Services;
 use super::view::EventView;
 
@@ -93,17 +95,17 @@ struct State {
 enum Job {
     /// Events of a run that are on their way to the disk.
     Events { run: RunId, ticket: Option<Ticket>, records: Vec<EventRecord> },
-    /// A run of the tree: its name and the tags of all its events, and of calls made before.
-    Run { run: RunId, workflow: String, tags: Vec<String>, calls: HashMap<CallId, Vec<String>> },
+    /// A run of the tree, with the tags of calls made before.
+    Run { run: RunId, known: Known },
     /// Somebody waits until everything so far is handed on.
     Done(Sender<()>),
 }
 
 impl Sinks {
-    /// The sinks that hear of a run whose document names `named`; nothing runs when there is none.
-    pub(crate) fn start(services: &Arc<Services>, root: &RunId, named: &[String]) -> Self {
-        let applies = |sink: &&Sink| sink.always || named.contains(&sink.name);
-        let sinks: Vec<Sink> = services.config.sinks.iter().filter(applies).cloned().collect();
+    /// The sinks that may hear of runs of a tree; nothing runs when there is none. Whether one hears of a run is up to the run's
+    /// document, where it does not hear of all.
+    pub(crate) fn start(services: &Arc<Services>, root: &RunId) -> Self {
+        let sinks = services.config.sinks.clone();
         let state = Arc::new(Mutex::new(State::default()));
         let counts = sinks.iter().any(|sink| sink.on_failure == OnSinkFailure::Fail);
         let mut started = Self { jobs: Mutex::default(), worker: Mutex::default(), state: Arc::clone(&state), counts };
@@ -159,7 +161,8 @@ impl Sinks {
             after = last;
         }
         let (workflow, tags) = (spec.workflow_name.clone(), tags_of(spec.metadata.as_ref()));
-        self.push(Job::Run { run: run.clone(), workflow, tags, calls });
+        let known = Known { workflow, tags, calls, named: spec.events.clone() };
+        self.push(Job::Run { run: run.clone(), known });
         self.events(run, None, first);
     }
 
@@ -190,6 +193,11 @@ impl Sinks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).failed.clone()
     }
 
+    /// All failures that nobody has asked for yet, also the one that counts.
+    pub(crate) fn all_failures(&self) -> Vec<String> {
+        self.failed().into_iter().chain(self.ignored()).collect()
+    }
+
     /// Failures that were left aside and that nobody has asked for yet.
     pub(crate) fn ignored(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).ignored)
@@ -206,6 +214,36 @@ impl Drop for Sinks {
     }
 }
 
+impl RunLoop {
+    /// The error of a run whose events did not reach a sink that they must reach.
+    pub(super) fn sinks_error(&mut self) -> Option<RunError> {
+        if self.parent.is_some() || !self.tree.sinks.any() {
+            return None;
+        }
+        self.hand_over();
+        self.tree.sinks.wait(self.tree.sinks.patience());
+        self.tree.sinks.failed().map(|message| RunError::new(RunErrorCode::EventSinkFailed, message))
+    }
+
+    /// The warnings about sinks that failed and may.
+    pub(super) fn sinks_warnings(&self) -> Vec<Op> {
+        let ignored = if self.parent.is_none() { self.tree.sinks.ignored() } else { Vec::new() };
+        let warning = |message| Op::Warning { code: "event_sink_failed".to_owned(), message };
+        ignored.into_iter().map(warning).collect()
+    }
+
+    /// Warnings about sinks that failed in a run that ends otherwise than by returning.
+    pub(super) fn unheard(&self, outcome: &RunOutcome) -> Vec<Event> {
+        if self.parent.is_some() || !self.tree.sinks.any() || outcome.status == RunStatus::Done {
+            return Vec::new();
+        }
+        self.tree.sinks.wait(FOR_A_WORD);
+        let told = |message: &String| outcome.error.as_ref().is_some_and(|error| error.message == *message);
+        let failures = self.tree.sinks.all_failures().into_iter().filter(|message| !told(message));
+        failures.map(|message| Event::Warning { code: "event_sink_failed".to_owned(), message }).collect()
+    }
+}
+
 /// The tags in metadata.
 fn tags_of(metadata: Option<&Value>) -> Vec<String> {
     let list = metadata.and_then(|m| m.get("tags")).and_then(Value::as_array);
@@ -217,6 +255,8 @@ struct Known {
     workflow: String,
     tags: Vec<String>,
     calls: HashMap<CallId, Vec<String>>,
+    /// The sinks that its document names, or one above it.
+    named: Vec<String>,
 }
 
 /// The thread.
@@ -239,9 +279,7 @@ impl Worker {
             let more = std::iter::once(first).chain(queue.try_iter());
             for job in more {
                 match job {
-                    Job::Run { run, workflow, tags, calls } => {
-                        self.runs.insert(run, Known { workflow, tags, calls });
-                    }
+                    Job::Run { run, known } => drop(self.runs.insert(run, known)),
                     Job::Done(done) => waiting.push(done),
                     Job::Events { run, ticket, records } => {
                         // What is not on disk did not happen, and the run may be another process's by now.
@@ -289,7 +327,8 @@ impl Worker {
         for (sink, text) in self.sinks.iter().zip(lines) {
             let typed = sink.types.is_empty() || sink.types.iter().any(|t| t == record.event.kind());
             let tagged = sink.tags.is_empty() || sink.tags.iter().any(|tag| tags.contains(&tag));
-            if typed && tagged {
+            let hears = sink.always || known.named.contains(&sink.name);
+            if hears && typed && tagged {
                 let line = line.get_or_insert_with(|| {
                     let view = EventView::from(record);
                     json!({
@@ -313,9 +352,7 @@ impl Worker {
     fn hand_on(&self, sink: &Sink, text: String) -> Result<(), String> {
         let command = match &sink.target {
             SinkTarget::File(path) => {
-                let mut options = std::fs::OpenOptions::new();
-                let file = options.append(true).create(true).mode(0o600).open(path);
-                let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+                let written = append(path, text.as_bytes(), sink.timeout);
                 return written.map_err(|error| format!("{}: {error}", path.display()));
             }
             SinkTarget::Command(command) => command,
@@ -350,4 +387,24 @@ impl Worker {
             }
         }
     }
+}
+
+/// Appends to a file. What stands there may be a pipe or a terminal that nobody reads: that is waited for no longer than `patience`.
+fn append(path: &Path, mut rest: &[u8], patience: Duration) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = options.append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    let until = Instant::now() + patience;
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

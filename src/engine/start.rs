@@ -275,9 +275,7 @@ pub(crate) fn record(params: &RunParams, services: &Services, store: &Store) -> 
     // What was asked for, before it is cut to what is left of another run's budget.
     spec.request_key = params.request_key.as_ref().map(|key| (key.clone(), request_hash(&spec)));
     let turn = super::nested::below(&mut spec, &services.env, store)?;
-    let named = super::hooks::Named::by(&spec);
-    super::hooks::check(services, &named)?;
-    super::hooks::in_their_place(services, &named)?;
+    super::hooks::require(services, &super::hooks::Named::by(&spec))?;
     if spec.parent.is_some() {
         check_price(services, &spec.settings)?;
     }

@@ -1,6 +1,7 @@
 //! One call of a tool carried out, once everything that had to be said about it was: its turn, then its handler.
 
 use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::core::outcome::{CallError, ErrorClass};
 use crate::core::work::CommandAsk;
-use crate::process::passed;
+use crate::process::{passed, sweep};
 use crate::providers::{
     AttemptRequest, BoxFuture, CallContext, Progress, Provider, ProviderKind, Reply, ReplyAnswer, ReplyError, Stop,
 };
@@ -38,7 +39,7 @@ pub(crate) async fn locked(path: &Path, stop: &Stop) -> Result<File, CallError> 
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(failed)?;
     }
-    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(path).map_err(failed)?;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),
@@ -47,6 +48,37 @@ pub(crate) async fn locked(path: &Path, stop: &Stop) -> Result<File, CallError> 
             }
             Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => tokio::time::sleep(LOCK_POLL).await,
             Err(error) => return Err(failed(error.into())),
+        }
+    }
+}
+
+/// The turn of a call that uses a tool alone. The file says who has it, until it is given back.
+pub(crate) struct Turn(File);
+
+impl Turn {
+    /// Takes the turn. Who had it last and did not give it back has died with its process, but not what it had started: that ends
+    /// first, or two would use the tool.
+    async fn take(mut file: File, marker: &str) -> Result<Self, CallError> {
+        let mut last = String::new();
+        // What cannot be read names nobody.
+        let read = file.read_to_string(&mut last).and_then(|_| file.set_len(0)).and_then(|()| file.rewind());
+        if !last.is_empty() {
+            let swept = tokio::task::spawn_blocking(move || sweep(&last)).await;
+            if let Ok(ended @ 1..) = swept {
+                tracing::warn!("{ended} processes that used the tool for an owner that died were ended");
+            }
+        }
+        let noted = read.and_then(|()| file.write_all(marker.as_bytes()));
+        let failed = |error| CallError::new(ErrorClass::Other, format!("the tool cannot be locked: {error}"));
+        noted.map_err(failed)?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.set_len(0) {
+            tracing::warn!(%error, "the lock of a tool still names its last user");
         }
     }
 }
@@ -75,16 +107,16 @@ impl Runner {
     async fn attempt(&self, request: &AttemptRequest, context: &CallContext) -> Result<Reply, ReplyError> {
         let (cwd, marker) = (request.cwd.as_path(), request.marker.as_str());
         let around = Surroundings { cwd, marker, stop: &context.stop, progress: &context.progress };
-        let _turn = self.turn(&context.stop).await?;
+        let _turn = self.turn(&context.stop, marker).await?;
         let mut reply = Reply::new(self.handle(&around).await?);
         reply.provenance.warnings = self.warnings();
         Ok(reply)
     }
 
     /// Waits for its turn, where only one at a time may use the tool.
-    pub(crate) async fn turn(&self, stop: &Stop) -> Result<Option<File>, CallError> {
+    pub(crate) async fn turn(&self, stop: &Stop, marker: &str) -> Result<Option<Turn>, CallError> {
         match &self.lock {
-            Some(path) => locked(path, stop).await.map(Some),
+            Some(path) => Turn::take(locked(path, stop).await?, marker).await.map(Some),
             None => Ok(None),
         }
     }

@@ -64,6 +64,8 @@ pub(crate) struct Tree {
     looked: Mutex<Vec<Looked>>,
     /// Attempts that may still be winding down after their end was asked for: one copy each.
     winding: Arc<()>,
+    /// Runs that clean up after themselves: one copy each.
+    cleaning: Arc<()>,
     schemas: Mutex<HashMap<Hash, Result<Arc<CompiledSchema>, CallError>>>,
     end: Mutex<Option<RunEnd>>,
     ended: Condvar,
@@ -151,6 +153,7 @@ impl Tree {
             words: Arc::default(),
             looked: Mutex::default(),
             winding: Arc::default(),
+            cleaning: Arc::default(),
             schemas: Mutex::default(),
             end: Mutex::default(),
             ended: Condvar::new(),
@@ -311,6 +314,16 @@ impl Tree {
     /// To be kept as long as an attempt of a provider that winds down runs.
     pub(crate) fn winding(&self) -> Arc<()> {
         Arc::clone(&self.winding)
+    }
+
+    /// To be kept as long as cleanups of a run of the tree run.
+    pub(crate) fn cleaning(&self) -> Arc<()> {
+        Arc::clone(&self.cleaning)
+    }
+
+    /// Whether cleanups run: each has a time of its own, and whoever waits for the run waits for them.
+    pub(crate) fn is_cleaning(&self) -> bool {
+        Arc::strong_count(&self.cleaning) > 1
     }
 
     /// Waits until no attempt winds down any more, at most `patience`; whether that is so.

@@ -149,7 +149,6 @@ impl Started {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
-        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
         let listed = rows();
         let running = descendants(&listed, self.pid);
         kill_group(self.pid);
@@ -161,6 +160,8 @@ impl Started {
         }
         let belonging: Vec<Row> = self.known.iter().chain(&running).cloned().collect();
         sweep_listed(markers(self.marker.clone(), &belonging), listed);
+        // Only now: this process may exit meanwhile, and ends what is listed before.
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
     }
 }
 

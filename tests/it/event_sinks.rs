@@ -109,7 +109,7 @@ fn accept_104_a_sink_that_hangs_holds_up_nothing() {
     command.env("OWF_CONFIG", config).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let mut child = command.spawn().unwrap();
     eventually(Duration::from_secs(2), "the run is done", || {
-        guarded.place.owf(&["status", "latest", "--json"]).out.contains("\"done\"")
+        guarded.place.owf(&["status", "latest", "--json"]).json()["status"] == "done"
     });
     assert_eq!(lines(&guarded, "late.jsonl"), Vec::<Value>::new());
     guarded.place.file("go", "");
@@ -174,4 +174,87 @@ fn every_kind_of_event_can_be_asked_for() {
     let kind = |arm: &'static str| arm.split_once("{ .. } => \"")?.1.split('"').next();
     let kinds: Vec<&str> = source.split("Self::").filter_map(kind).collect();
     assert_eq!(kinds, owf::core::event::Event::TYPES);
+}
+
+#[test]
+fn accept_104_a_pipe_that_nobody_reads_holds_up_nothing_and_one_that_somebody_reads_hears_everything() {
+    let guarded = Guarded::new(FLOW, &[]);
+    let pipe = guarded.place.path().join("all.jsonl");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    guarded.config(&file(&guarded, "all", ""));
+    let view = guarded.run();
+    let message = format!("the event sink `all` failed: {}: No such device or address (os error 6)", pipe.display());
+    let warning = json!({"code": "event_sink_failed", "message": message});
+    assert!(view["warnings"].as_array().unwrap().contains(&warning), "{view}");
+    // Opened for both, it has a reader that does not read until the run is over.
+    let held = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    assert_eq!(guarded.run()["status"], "done");
+    let mut reader = std::io::BufReader::new(held);
+    let mut heard: Vec<Value> = Vec::new();
+    while heard.last().is_none_or(|line| line["type"] != "run_finished") {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+        heard.push(serde_json::from_str(&line).unwrap());
+    }
+    let seqs: Vec<u64> = heard.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn accept_104_a_pipe_that_is_full_is_waited_for_as_long_as_the_sink_may_take() {
+    let text = format!("name: x\ntasks:\n  a: {{prompt: '{}'}}\n", "long ".repeat(50_000));
+    let guarded = Guarded::new(&text, &[]);
+    let pipe = guarded.place.path().join("all.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    guarded.config(&file(&guarded, "all", "timeout_seconds = 0.2\non_failure = \"fail\""));
+    let held = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let view = guarded.run();
+    let message =
+        format!("the event sink `all` failed: {}: Resource temporarily unavailable (os error 11)", pipe.display());
+    assert_eq!(json!([view["status"], view["error"]["message"]]), json!(["failed", message]), "{view}");
+    drop(held);
+}
+
+#[test]
+fn accept_089_a_sink_that_fails_is_told_of_also_when_the_run_fails_or_is_cancelled() {
+    let guarded = Guarded::new("name: x\nsteps:\n  - {id: a, expr: '1 + []'}\n", &[]);
+    for policy in ["ignore", "fail"] {
+        guarded.config(&format!("[events.s]\nfile = \"/nowhere/at/all\"\non_failure = {policy:?}\n"));
+        let view = guarded.run();
+        let message = "the event sink `s` failed: /nowhere/at/all: No such file or directory (os error 2)";
+        assert_eq!(view["error"]["code"], "task_failed", "{view}");
+        assert_eq!(view["warnings"], json!([{"code": "event_sink_failed", "message": message}]), "{view}");
+    }
+    let guarded = Guarded::new(FLOW, &[]);
+    guarded.place.file("answers.yaml", &crate::acca_support::answers("  - match: {label: '*'}\n    never: true"));
+    guarded.config("[events.s]\nfile = \"/nowhere/at/all\"\n");
+    let mut command = guarded.place.command(&["run", "flow.yaml", "--fixtures", "answers.yaml"]);
+    command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    eventually(Duration::from_secs(5), "it calls", || guarded.invocations() == 1);
+    let run = guarded.owf(&["runs", "--json"]).json()["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    let view = guarded.owf(&["cancel", &run, "--json"]).json();
+    child.wait().unwrap();
+    let codes: Vec<&Value> = view["warnings"].as_array().unwrap().iter().map(|w| &w["code"]).collect();
+    assert!(codes.contains(&&json!("event_sink_failed")), "{view}");
+}
+
+#[test]
+fn a_sink_that_only_a_child_document_names_hears_of_that_child_alone() {
+    let guarded = Guarded::new("name: x\nsteps:\n  - {id: c, workflow: ./child.yaml}\n", &[]);
+    guarded.place.file("child.yaml", "name: child\nevents: [mine]\nsteps:\n  - {id: d, prompt: d}\n");
+    guarded.config(&file(&guarded, "mine", "always = false\ntypes = [\"run_finished\"]"));
+    assert_eq!(guarded.run()["status"], "done");
+    let heard = lines(&guarded, "mine.jsonl");
+    let of: Vec<&str> = heard.iter().map(|line| line["workflow"].as_str().unwrap()).collect();
+    assert_eq!(of, ["child"]);
+    // And one that its parent names hears of both.
+    guarded.place.file("flow.yaml", "name: x\nevents: [mine]\nsteps:\n  - {id: c, workflow: ./child.yaml}\n");
+    guarded.place.file("child.yaml", "name: child\nsteps:\n  - {id: d, prompt: d}\n");
+    assert_eq!(guarded.run()["status"], "done");
+    let heard = lines(&guarded, "mine.jsonl");
+    let of: Vec<&str> = heard.iter().map(|line| line["workflow"].as_str().unwrap()).collect();
+    assert_eq!(of, ["child", "child", "x"]);
 }

@@ -16,6 +16,7 @@ mod attempts;
 mod batches;
 mod breaker;
 mod canary;
+mod cleanups;
 mod cli_args;
 mod cli_claude;
 mod cli_codex;

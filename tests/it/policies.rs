@@ -1,10 +1,15 @@
 //! Policies of the user around calls: hooks before and after, who they are told acts, and the order in which everything decides.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::acca_support::answers;
-use crate::support::cli::{Place, Printed, printed};
+use crate::support::cli::{Place, Printed, eventually, printed};
+use crate::support::http_mock::{Answer, Mock, Seen};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 const ECHO: &str = "  - match: {label: '*'}\n    text: '<{{ prompt }}>'";
 
@@ -126,6 +131,11 @@ fn accept_092_a_hook_that_fails_or_says_nothing_never_lets_a_call_run_and_is_lef
         ("echo '{\"verdict\": \"accept\"}'", "its verdict must be allow or deny, not `accept`"),
         ("echo '{\"verdict\": \"allow\"}'; kill -9 $$", "it ended with signal 9"),
         ("sleep 600", "it took longer than 200 ms"),
+        ("yes", "it printed more than 65536 bytes"),
+        ("head -c 100000 /dev/zero", "it printed more than 65536 bytes"),
+        ("echo '{\"verdict\": \"allow\"}{\"verdict\": \"deny\"}'", "it printed no verdict as JSON"),
+        ("echo '{\"verdict\": \"deny\", \"verdict\": \"allow\"}'", "it printed no verdict as JSON"),
+        ("printf '{\"verdict\": \"allow\\377\"}'", "its verdict must be allow or deny, not `allow\u{fffd}`"),
     ];
     for (script, why) in broken {
         let rest = "at = \"before\"\ntimeout_seconds = 0.2\n";
@@ -172,6 +182,15 @@ fn a_hook_after_a_call_decides_whether_its_answer_counts_also_when_it_comes_from
 
 #[test]
 fn a_hook_after_a_call_that_gives_no_verdict_refuses_and_only_one_that_says_so_is_passed_over() {
+    for (script, why) in [
+        ("echo '{\"verdict\": \"allow\"}'", "its verdict must be accept or fail, not `allow`"),
+        ("echo '{\"verdict\": \"accept\"}'; exit 2", "it ended with exit code 2"),
+        ("echo accept", "it printed no verdict as JSON"),
+    ] {
+        let guarded = Guarded::new(ONE, &[("taste", script, "at = \"after\"")]);
+        assert_eq!(guarded.run()["status"], "failed", "{script}");
+        assert_eq!(guarded.decided(), [three("hook taste", "broken", why)]);
+    }
     let silent = "cat > /dev/null\n";
     let guarded = Guarded::new(ONE, &[("taste", silent, "at = \"after\"")]);
     assert_eq!(guarded.run()["status"], "failed");
@@ -344,4 +363,146 @@ tasks:
     assert_eq!(statuses(&guarded), ["budget_exhausted", "done"]);
     guarded.run_with(&["--budget-tokens", "100", "--cache-policy", "disabled", "--concurrency", "1"]);
     assert_eq!(statuses(&guarded), ["done", "done"]);
+}
+
+#[test]
+fn accept_092_a_policy_that_a_child_document_names_wrongly_keeps_the_child_from_starting() {
+    let tidy = "at = \"cleanup\"";
+    let guarded = Guarded::new(
+        "name: parent\ntasks:\n  c: {workflow: ./child.yaml}\n",
+        &[("tidy", "cat > /dev/null\n", tidy), ("gate", DENIES, "at = \"before\"\nalways = false")],
+    );
+    let not_here = "(it stands in the user's configuration, or in that of a project the user trusts)";
+    for (written, task, why) in [
+        ("hooks: [tidy]", "", "`hooks` names `tidy`, which is a cleanup (a task names it: cleanup: tidy)".to_owned()),
+        ("hooks: [gone]", "", format!("the document names the hook `gone`, which is not configured here {not_here}")),
+        (
+            "events: [gone]",
+            "",
+            format!("the document names the event sink `gone`, which is not configured here {not_here}"),
+        ),
+        (
+            "",
+            ", cleanup: gone",
+            format!("the document names the cleanup `gone`, which is not configured here {not_here}"),
+        ),
+        (
+            "",
+            ", cleanup: gate",
+            "`cleanup` names `gate`, which judges calls (at = \"before\") (a cleanup is a hook with at = \"cleanup\")"
+                .to_owned(),
+        ),
+    ] {
+        guarded.place.file("child.yaml", &format!("name: child\n{written}\ntasks:\n  t: {{prompt: hi{task}}}\n"));
+        let child = guarded.place.path().join("./child.yaml");
+        let view = guarded.run();
+        assert_eq!(
+            json!([view["status"], view["error"]["message"]]),
+            json!(["failed", format!("task `c` failed: {}: {why}", child.display())]),
+            "{view}"
+        );
+        assert_eq!(guarded.invocations(), 0, "{written}{task}");
+    }
+}
+
+#[test]
+fn accept_092_a_run_that_goes_on_where_its_policies_are_something_else_makes_no_call() {
+    let text =
+        "name: x\nhooks: [gate]\nsteps:\n  - {id: q, approval: 'Go?'}\n  - {id: t, prompt: hello, cleanup: tidy}\n";
+    let right = [("gate", DENIES, "at = \"before\""), ("tidy", "cat > /dev/null\n", "at = \"cleanup\"")];
+    let cleanup = "at = \"cleanup\"";
+    for (configured, why) in [
+        (vec![("gate", DENIES, cleanup), right[1]], "`hooks` names `gate`, which is a cleanup"),
+        (vec![right[1]], "the document names the hook `gate`, which is not configured here"),
+        (vec![right[0]], "the document names the cleanup `tidy`, which is not configured here"),
+        (
+            vec![right[0], ("tidy", DENIES, "at = \"after\"")],
+            "`cleanup` names `tidy`, which judges calls (at = \"after\")",
+        ),
+    ] {
+        let guarded = Guarded::new(text, &right);
+        let run = guarded.run()["run_id"].as_str().unwrap().to_owned();
+        guarded.configure(&configured);
+        assert_eq!(guarded.owf(&["approve", &run, "--json"]).code, 0);
+        let view = guarded.owf(&["wait", &run, "--json"]).json();
+        let message = format!("task `t` failed: {why}");
+        assert_eq!(json!([view["status"], view["error"]["message"]]), json!(["failed", message]), "{view}");
+        assert_eq!(guarded.invocations(), 0);
+        // Nor does another run that takes over what is done.
+        let resumed = guarded.owf(&["resume", &run, "--retry-failed", "--json"]);
+        assert_eq!((resumed.code, &resumed.json()["error"]["message"]), (2, &json!(why)), "{resumed:?}");
+    }
+}
+
+/// A hook that judges a task `t` until `go` is there, and says which processes do; of others it says its verdict at once.
+fn waits(verdict: &str) -> String {
+    format!(
+        "read line\ncase \"$line\" in *'\"label\":\"t\"'*)\nsleep 300 &\necho $$ $! > judging.new\nmv judging.new judging\n\
+         until test -e go; do sleep 0.01; done;;\nesac\necho '{{\"verdict\": \"{verdict}\"}}'\n"
+    )
+}
+
+#[test]
+fn a_call_that_is_cancelled_while_hooks_judge_it_ends_at_once_with_them() {
+    let text = "name: x\non_failure: best_effort\nsteps:\n  - {id: t, prompt: hello}\n  - {id: u, prompt: on}\n";
+    for (at, verdict, asked) in [("before", "allow", 0), ("after", "accept", 1)] {
+        for whole in [true, false] {
+            let guarded =
+                Guarded::new(text, &[("slow", &waits(verdict), &format!("at = {at:?}\ntimeout_seconds = 3600"))]);
+            let rules = "  - match: {label: u}\n    never: true\n  - match: {label: '*'}\n    text: hi";
+            guarded.place.file("answers.yaml", &answers(rules));
+            let mut command = guarded.place.command(&["run", "flow.yaml", "--fixtures", "answers.yaml"]);
+            command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+            let mut child = command.spawn().unwrap();
+            let judging = || std::fs::read_to_string(guarded.place.path().join("judging")).unwrap_or_default();
+            eventually(5 * SECOND, "the hook judges", || !judging().is_empty());
+            let run = guarded.owf(&["runs", "--json"]).json()["runs"][0]["run_id"].as_str().unwrap().to_owned();
+            if !whole {
+                guarded.owf(&["cancel", &run, "--call", "c0001", "--json"]);
+                eventually(5 * SECOND, "the run goes on", || guarded.invocations() == asked + 1);
+                // The hook has said nothing yet, and never will.
+                eventually(5 * SECOND, "hook and what it started are gone", || {
+                    judging().split_whitespace().all(|pid| !crate::commands::alive(pid))
+                });
+                assert_eq!(guarded.owf(&["status", &run, "--json"]).json()["status"], "running");
+            }
+            guarded.owf(&["cancel", &run, "--json"]);
+            assert_eq!(child.wait().unwrap().code(), Some(3), "{at}");
+            eventually(5 * SECOND, "hook and what it started are gone", || {
+                judging().split_whitespace().all(|pid| !crate::commands::alive(pid))
+            });
+            let events = guarded.events();
+            let first = events.iter().find(|e| e["type"] == "call_finished").unwrap();
+            assert_eq!(first["outcome"]["status"], "cancelled", "{at}");
+            assert_eq!(guarded.decided(), [], "{at}");
+        }
+    }
+}
+
+#[test]
+fn what_an_answer_cost_is_known_when_its_call_is_cancelled_while_hooks_judge_it() {
+    let guarded = Guarded::new(ONE, &[("slow", &waits("accept"), "at = \"after\"\ntimeout_seconds = 3600")]);
+    let mock = Mock::new(|_: &Seen| Answer::json(200, &crate::money::answer("gpt-5.4-mini", 1_000, 100)));
+    let mut command =
+        guarded.place.command(&["run", "flow.yaml", "--provider", "openai", "--model", "gpt-5.4-mini", "--json"]);
+    command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
+    command.env("OPENAI_API_KEY", "canary-0123456789").env("OWF_PROVIDER_OPENAI_BASE_URL", mock.url("/v1"));
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let judging = || guarded.place.path().join("judging").exists();
+    eventually(5 * SECOND, "the hook judges", judging);
+    let run = guarded.owf(&["runs", "--json"]).json()["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    guarded.owf(&["cancel", &run, "--json"]);
+    child.wait().unwrap();
+    let view = guarded.owf(&["status", &run, "--json"]).json();
+    assert_eq!(
+        json!([
+            view["status"],
+            view["usage"]["cost_usd"],
+            view["usage"]["output_tokens"],
+            view["usage"]["cost_source"]
+        ]),
+        json!(["cancelled", 0.0012, 100, "estimated"]),
+        "{view}"
+    );
 }

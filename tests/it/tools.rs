@@ -53,6 +53,7 @@ timeout_seconds = 1
 
 [tools.publish]
 command = ["sh", "-c", "cat > published; echo '{\"id\": 7}'"]
+fixed_args = { to = "test" }
 undo = ["sh", "-c", "test -e may_undo || { echo not yet >&2; exit 1; }; cat > undone; rm published"]
 
 [tools.brief]
@@ -314,6 +315,34 @@ fn accept_110_a_locked_tool_runs_alone_in_parallel_tasks_and_in_several_processe
 }
 
 #[test]
+fn accept_110_what_a_killed_process_left_of_a_locked_tool_ends_before_another_uses_it() {
+    let place = place("name: x\ntasks:\n  a: {tool: alone}\n");
+    let config = "[tools.alone]\nlock = true\ncommand = [\"sh\", \"-c\", \"echo $$ >> begun; until test -e go; do sleep 0.01; done; echo >> ran\"]\n";
+    place.file("user.toml", config);
+    let begun = || std::fs::read_to_string(place.path().join("begun")).unwrap_or_default();
+    let start = || {
+        let mut command = place.command(RUN);
+        command.env("OWF_CONFIG", place.path().join("user.toml")).stdout(std::process::Stdio::piped());
+        command.stderr(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let mut first = start();
+    eventually(5 * SECOND, "the first uses it", || begun().lines().count() == 1);
+    let left = begun().trim().to_owned();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(crate::commands::alive(&left), "it is nobody's, and works");
+    let second = start();
+    eventually(5 * SECOND, "the second uses it", || begun().lines().count() == 2);
+    assert!(!crate::commands::alive(&left), "alone");
+    place.file("go", "");
+    let view = printed(&second.wait_with_output().unwrap()).json();
+    assert_eq!(view["status"], json!("done"), "{view}");
+    assert_eq!(trace(&place), "\n");
+    let lock = std::fs::read_to_string(place.home().join("locks/alone.lock")).unwrap();
+    assert_eq!(lock, "", "who gave it back is not named any more");
+}
+
+#[test]
 fn a_dry_run_uses_no_tool_and_a_rule_answers_in_its_place() {
     let place = place("name: x\ntasks:\n  a: {tool: only_edit}\n  b: {after: a, tool: elsewhere}\n");
     let dry = owf(&place, &["dry-run", "flow.yaml", "--json"]).json();
@@ -360,13 +389,25 @@ fn accept_100_a_call_is_taken_back_once_in_time_and_a_failed_try_leaves_it_possi
     let done = undo("1");
     assert_eq!((done.code, done.json()), (0, json!({"run_id": id, "call_id": "c0001", "tool": "publish"})));
     let read: Value = serde_json::from_str(&std::fs::read_to_string(place.path().join("undone")).unwrap()).unwrap();
-    assert_eq!(read, json!({"tool": "publish", "arguments": {"v": 1}, "result": {"id": 7}}));
+    assert_eq!(read, json!({"tool": "publish", "arguments": {"v": 1, "to": "test"}, "result": {"id": 7}}));
     assert!(!place.path().join("published").exists());
     assert_eq!(error(undo("c0001")), format!("2 undo_refused {id}/c0001 was taken back already"));
     assert_eq!(error(undo("c0002")), format!("2 undo_refused {id}/c0002 could be taken back for 0 s, which are over"));
     assert_eq!(error(undo("c0003")), "2 undo_refused the tool `echo` has no `undo`");
     assert_eq!(error(undo("c0004")), format!("2 undo_refused {id}/c0004 is no call of a tool"));
     assert_eq!(owf(&place, &["undo", "latest", "c0001"]).code, 2);
+    // The tool that has its handler by now has another name, and is not the one that was used.
+    let renamed = TOOLS.replace("[tools.publish]", "[tools.release]");
+    place.file("user.toml", &renamed);
+    let gone = error(undo("c0001"));
+    assert!(gone.starts_with("2 undo_refused there is no tool `publish`; configured are "), "{gone}");
+    place.file("user.toml", TOOLS);
+    let database = rusqlite::Connection::open(place.home().join("workflow.sqlite")).unwrap();
+    let altered = "UPDATE event SET body = replace(body, '\"v\":1', '\"v\":2') \
+        WHERE id >> 32 = (SELECT no FROM run_key WHERE run_id = ?1)";
+    assert!(database.execute(altered, [&id]).unwrap() > 0);
+    drop(database);
+    assert!(error(undo("c0002")).starts_with("4 store_corrupt "), "{}", error(undo("c0002")));
 }
 
 #[test]
