@@ -4,7 +4,7 @@ use minijinja::Value;
 use serde_json::{Value as Json, json};
 
 use super::driver::{DocumentDriver, Role};
-use super::plan::{Kind, Target, Task};
+use super::plan::{Kind, Outputs, Target, Task};
 use super::template::{Template, from_json, json_text};
 use super::travel::Back;
 use super::types::OnFailure;
@@ -233,6 +233,16 @@ impl DocumentDriver {
         };
         if self.stopping && outcome.status == CallStatus::Cancelled {
             return self.stopped(task);
+        }
+        if is_done
+            && outcome.changed_files.is_empty()
+            && let Some(Outputs::Pattern(pattern)) = &self.plan.tasks[task].outputs
+        {
+            let (id, what) =
+                (&self.plan.tasks[task].id, pattern.fixed().map(|p| format!(" `{p}`")).unwrap_or_default());
+            let (message, fields) =
+                (format!("{id}: no file matches its pattern{what}"), json!({"task": id, "files": 0}));
+            self.log(LogLevel::Warn, message, fields);
         }
         if self.plan.tasks[task].for_each.is_some() {
             let failed = (!is_done).then(|| (Some(call_id), message()));
