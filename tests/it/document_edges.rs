@@ -1,6 +1,13 @@
 //! Documents at the edges of what the rules say: places in the middle, odd values, what is left when something is taken back.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use owf::core::call::Decision;
+use owf::core::ids::CallId;
+use owf::core::machine::BudgetView;
+use owf::core::op::{DriverState, Op};
+use owf::core::outcome::{CallError, CallStatus, DecisionNote, ErrorClass, Outcome};
+use owf::front::document::{DocumentConfig, DocumentDriver, plan};
+use owf::front::driver::{Driver, DriverStep};
 use serde_json::{Value, json};
 
 use crate::document_support::{Paper, check, codes, found, map};
@@ -102,6 +109,21 @@ tasks:
     );
     assert_eq!(paper.run()["status"], "done");
     assert_eq!(paper.desk.labels(), ["both", "other", "join"]);
+    // Nor is one done again because another leads to it, too, when it has begun.
+    let paper = Paper::answered(
+        "name: x
+tasks:
+  one: {expr: \"'go'\", routes: {go: meet, no: END}}
+  first: {prompt: first}
+  two: {after: first, expr: \"'go'\", routes: {go: meet, no: END}}
+  meet: {prompt: meet}
+",
+        ECHO,
+    );
+    assert_eq!(paper.run()["status"], "done");
+    let mut labels = paper.desk.labels();
+    labels.sort();
+    assert_eq!(labels, ["first", "meet"]);
 }
 
 #[test]
@@ -265,6 +287,32 @@ fn a_prompt_that_says_nothing_is_refused_where_it_is_written_and_where_it_become
     let view = paper.run_args(json!({"x": ""}));
     assert_eq!(view["error"]["message"], "task `a` failed: the prompt is empty");
     assert_eq!(paper.desk.invocations(), 0);
+}
+
+#[test]
+fn accept_064_and_080_all_that_a_retry_says_goes_with_the_request_and_that_of_the_defaults_is_for_agents() {
+    let paper = Paper::answered(
+        "name: x
+defaults: {retry: {max_attempts: 2, on: [transport]}}
+tasks:
+  own: {prompt: own, retry: {max_attempts: 3, delay: 1s, backoff: 2, jitter: full, max_delay: 1m, on: [timeout, exit]}}
+  theirs: {prompt: theirs}
+  command: {run: [make]}
+  tool: {tool: lookup}
+",
+        "  - match: {command: '*'}\n    text: ran\n  - match: {tool: '*'}\n    text: used\n  - match: {label: '*'}\n    text: ok",
+    );
+    assert_eq!(paper.run()["status"], "done");
+    let events = paper.desk.events(&paper.latest());
+    let retries: Vec<Value> =
+        events.iter().filter(|e| e["type"] == "call_requested").map(|e| e["spec"]["retry"].clone()).collect();
+    let own = json!({"max_attempts": 3, "delay_ms": 1000, "backoff": 2.0, "jitter": true, "max_delay_ms": 60_000, "on": ["timeout", "exit"]});
+    let theirs = json!({"max_attempts": 2, "delay_ms": 0, "backoff": 1.0, "on": ["transport"]});
+    assert_eq!(
+        retries,
+        [own, theirs, Value::Null, Value::Null],
+        "what may change things is tried again only when it says so itself"
+    );
 }
 
 #[test]
@@ -449,4 +497,75 @@ tasks:
         .map(|e| e["level"].clone())
         .collect();
     assert_eq!(logged, ["warn", "warn"]);
+}
+
+/// A driver of a document that has not started.
+fn driver(text: &str) -> DocumentDriver {
+    DocumentDriver::new(DocumentConfig {
+        plan: plan(text).unwrap(),
+        run_id: "r".to_owned(),
+        args: None,
+        default_provider: "fake".to_owned(),
+        personas: Vec::new(),
+        fan_out: 4096,
+    })
+}
+
+/// The labels of the requests of a step that somebody carries out, and those that only record how a task ended.
+fn requested(step: &DriverStep) -> (Vec<String>, Vec<(String, CallStatus)>) {
+    let (mut work, mut records) = (Vec::new(), Vec::new());
+    for op in &step.ops {
+        let Op::Request(spec) = op else { continue };
+        match &spec.known {
+            None => work.push(spec.label.clone()),
+            Some(known) => records.push((spec.label.clone(), known.status)),
+        }
+    }
+    (work, records)
+}
+
+#[test]
+fn accept_067_what_was_done_just_before_the_document_stops_begins_nothing_more() {
+    let mut driver = driver(
+        "name: x
+on_failure: fail_fast
+concurrency: 7
+state: {initial: {n: 0}}
+tasks:
+  bad: {prompt: bad}
+  loops: {prompt: loops, until: output == 'never', max_iterations: 9, set: {n: '{{ state.n + 1 }}'}}
+  again: {prompt: again, outcome: \"'retry'\", retry: {max_attempts: 9, delay: 1h, on: [timeout]}}
+  back: {prompt: back, max_visits: 9, routes: {ok: back, no: END}}
+  list: {for_each: [1, 2, 3, 4, 5], prompt: '{{ item }}'}
+  asked: {approval: 'Go on?', prompt: asked}
+",
+    );
+    let (work, _) = requested(&driver.start());
+    assert_eq!(work, ["asked", "bad", "loops", "again", "back", "list[0]", "list[1]", "list[2]"]);
+    let (budget, error) = (BudgetView::default(), CallError::new(ErrorClass::Refusal, "no"));
+    let stops = driver.deliver(CallId(2), &Outcome::failed(CallId(2), error), &budget);
+    assert_eq!(requested(&stops), (Vec::new(), Vec::new()));
+    // The others had ended by then, so there was nothing to cancel.
+    let mut calls = 8;
+    let mut ends = Vec::new();
+    for id in [1, 3, 4, 5, 6, 7, 8].map(CallId) {
+        let mut outcome = Outcome::done(id, Some(json!("ok")));
+        if id == CallId(1) {
+            outcome.decision = Some(DecisionNote { decision: Decision::Approve, by: "me".to_owned(), reason: None });
+        }
+        let (work, records) = requested(&driver.deliver(id, &outcome, &budget));
+        assert_eq!(work, Vec::<String>::new(), "after call {id}");
+        ends.extend(records);
+    }
+    let cancelled = ["asked", "loops", "again", "back", "list"].map(|label| (label.to_owned(), CallStatus::Cancelled));
+    assert_eq!(ends, cancelled);
+    let mut last = DriverState::Waiting;
+    for (label, status) in ends {
+        assert_eq!(last, DriverState::Waiting, "before {label}");
+        calls += 1;
+        let known = Outcome::new(CallId(calls), status);
+        last = driver.deliver(CallId(calls), &known, &budget).state;
+    }
+    let DriverState::Failed(error) = last else { panic!("{last:?}") };
+    assert_eq!(error.message, "task `bad` failed: no");
 }

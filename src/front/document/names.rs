@@ -47,7 +47,7 @@ pub(super) fn check_refs(plan: &mut Plan, template: &Template, place: Place, nod
             )),
             "loop" => one_of("loop", LOOP, found),
             "output" if !place.output => {
-                Some(("no_output", "`output` is there only in `until`, `set` and `route`".to_owned()))
+                Some(("no_output", "`output` is there only in `until`, `set`, `route` and `outcome`".to_owned()))
             }
             _ => common(plan, found, &own),
         };

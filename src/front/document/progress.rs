@@ -162,6 +162,9 @@ impl DocumentDriver {
 
     /// Queues the work of a task.
     pub(super) fn queue(&mut self, task: usize) {
+        if self.stopping {
+            return self.halt(task);
+        }
         let written = self.plan.tasks[task].clone();
         let Some(list) = &written.for_each else { return self.enqueue(task, 0) };
         let items = match self.eval(list, Some(task), None, None) {
@@ -278,6 +281,10 @@ impl DocumentDriver {
             }
         }
         if progress.items_left > 0 {
+            // Of a document that stops no further item begins.
+            if self.stopping && progress.calls.is_empty() {
+                self.halt(task);
+            }
             return;
         }
         if let Some((item, call, message)) = progress.item_failed.clone() {
@@ -311,7 +318,7 @@ impl DocumentDriver {
                     let progress = &mut self.tasks[task];
                     progress.iteration += 1;
                     progress.previous = Some(result.value.clone());
-                    return self.enqueue(task, 0);
+                    return if self.stopping { self.halt(task) } else { self.enqueue(task, 0) };
                 }
                 Ok(false) => {
                     result.cap_reached = true;
