@@ -54,6 +54,38 @@ fn accept_058_an_error_behind_any_number_of_warnings_keeps_a_document_from_runni
 }
 
 #[test]
+fn what_is_often_written_and_is_no_yaml_is_told_with_what_to_write_instead() {
+    let cases = [
+        (
+            "    prompt: {{ input.x }} more",
+            4,
+            14,
+            "a key must be a text; a text that begins with a brace stands in quotes, '{{ input.x }}'",
+        ),
+        (
+            "    prompt: hi: there",
+            4,
+            15,
+            "mapping values are not allowed in this context; a text with `: ` in it stands in quotes",
+        ),
+        (
+            "    prompt: *bold* text",
+            4,
+            13,
+            "alias references unknown anchor; a text that begins with `*` stands in quotes",
+        ),
+        ("    prompt: `code`", 4, 13, "unexpected character: ``'; a text that begins so stands in quotes"),
+        ("    prompt: hi\n---\nname: y", 6, 1, "a file holds one document, and `---` begins another"),
+        ("    prompt: hi\n  null: {prompt: hi}", 5, 3, "a key must be a text, not null"),
+        ("    expr: .inf", 4, 11, "a number must be finite"),
+    ];
+    for (task, line, column, message) in cases {
+        let text = format!("name: x\ntasks:\n  a:\n{task}\n");
+        assert_eq!(told(&text), [(line, column, format!("this is not YAML that can be used: {message}"))], "{task}");
+    }
+}
+
+#[test]
 fn accept_059_whatever_takes_a_place_gives_it_back_however_it_ends() {
     let rules = "  - match: {label: bad}\n    error: {class: refusal, message: no}\n  - match: {command: '*'}\n    text: ran\n  - match: {tool: '*'}\n    text: used\n  - match: {label: '*'}\n    text: ok";
     let paper = Paper::answered(
