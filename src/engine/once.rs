@@ -189,6 +189,15 @@ impl RunLoop {
                 error.hint = Some("give calls inside of it another key".to_owned());
                 Plan::Refuse(error)
             }
+            Ok(Once::Circle(from)) => {
+                let message = format!(
+                    "{} {from} is at work for it, and waits in turn for a call of which this one is a part",
+                    named(asked)
+                );
+                let mut error = CallError::new(ErrorClass::Policy, message);
+                error.hint = Some("give calls inside of others keys that are taken in one order".to_owned());
+                Plan::Refuse(error)
+            }
             Ok(Once::Other(from)) => {
                 let message = format!("{} it stands for another request already, that of {from}", named(asked));
                 let mut error = CallError::new(ErrorClass::Policy, message);

@@ -14,6 +14,7 @@ mod listing;
 mod migrations;
 mod observed;
 mod once;
+mod once_waits;
 mod projection;
 mod prune;
 mod rebuild;

@@ -11,6 +11,7 @@ use crate::core::time::Millis;
 use crate::store::cache::CacheHit;
 use crate::store::error::StoreError;
 use crate::store::lease;
+use crate::store::once_waits::{Waiter, closes_a_circle, forget, note};
 use crate::store::runs::{id_of, root_of};
 use crate::store::store::Store;
 use crate::store::words::{call_id, packed, run_id};
@@ -53,6 +54,8 @@ pub enum Once {
     },
     /// The call of which this one is a part is at work for it.
     Above(CallRef),
+    /// A call of another run tree is at work for it, and waits in turn for one of which this call is a part.
+    Circle(CallRef),
     /// It stands for another request.
     Other(CallRef),
 }
@@ -122,9 +125,19 @@ fn far(db: &Connection, run: i64, call: u32) -> Result<Far, StoreError> {
 }
 
 /// The run and the call of which a run is a part.
-fn above(db: &Connection, run: i64) -> Result<Option<(i64, u32)>, StoreError> {
+pub(super) fn above(db: &Connection, run: i64) -> Result<Option<(i64, u32)>, StoreError> {
     let mut select = db.prepare_cached("SELECT parent, parent_call FROM run WHERE no = ?1 AND parent IS NOT NULL")?;
     Ok(select.query_row([run], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// Whether a call has ended.
+pub(super) fn is_over(db: &Connection, (run, call): (i64, u32)) -> Result<bool, StoreError> {
+    Ok(matches!(far(db, run, call)?, Far::Over | Far::Unclear))
+}
+
+/// Whether this owner of a run tree, its root and its epoch, still executes it.
+pub(super) fn is_at_work(db: &Connection, home: &Path, (root, epoch): (i64, i64)) -> Result<bool, StoreError> {
+    Ok(lease::epoch(db, root)? == epoch as u64 && id_of(db, root).is_ok_and(|root| lease::held(home, &root)))
 }
 
 /// Whether a call is one of those of which `run` is a part.
@@ -142,7 +155,7 @@ fn is_above(db: &Connection, (run, call): (i64, u32), mut below: i64) -> Result<
 fn goes_on(db: &Connection, root: i64, mut run: i64) -> Result<bool, StoreError> {
     while run != root {
         let Some((next, call)) = above(db, run)? else { return Ok(false) };
-        if matches!(far(db, next, call)?, Far::Over | Far::Unclear) {
+        if is_over(db, (next, call))? {
             return Ok(false);
         }
         run = next;
@@ -173,8 +186,7 @@ fn look(db: &Connection, home: &Path, claim: &OnceClaim, by: &Asker, at: Millis)
         return Ok(None);
     }
     let from = CallRef { run_id: id_of(db, row.run)?, call_id: call_id(u64::from(row.call_id)) };
-    let is_alive = lease::epoch(db, row.root)? == row.epoch as u64
-        && id_of(db, row.root).is_ok_and(|root| lease::held(home, &root));
+    let is_alive = is_at_work(db, home, (row.root, row.epoch))?;
     let far = far(db, row.run, row.call_id)?;
     let ours = row.root == by.root;
     Ok(match far {
@@ -182,6 +194,9 @@ fn look(db: &Connection, home: &Path, claim: &OnceClaim, by: &Asker, at: Millis)
         Far::Waits if !is_alive => None,
         _ if is_above(db, (row.run, row.call_id), by.run)? => Some(Once::Above(from)),
         Far::Begun | Far::Waits | Far::Unclear if !is_same => Some(Once::Other(from)),
+        Far::Begun | Far::Waits if is_alive && !ours && closes_a_circle(db, home, (row.run, row.call_id), by.run)? => {
+            Some(Once::Circle(from))
+        }
         Far::Begun | Far::Waits if is_alive => Some(Once::Busy { by: from, ours }),
         // It was left by an earlier owner of this very tree, and is gone on with.
         Far::Begun if ours && goes_on(db, row.root, row.run)? => Some(Once::Busy { by: from, ours }),
@@ -228,7 +243,14 @@ impl Store {
         self.write("claim idempotency key", move |tx| {
             let root = root_of(tx.db, &claim.run)?;
             let by = Asker { root: tx.number(&root)?, run: tx.number(&claim.run)? };
-            match look(tx.db, &home, &claim, &by, at) {
+            let epoch = lease::epoch(tx.db, by.root)? as i64;
+            let found = look(tx.db, &home, &claim, &by, at);
+            let waiter = Waiter { call: (by.run, claim.call_id.0), owner: (by.root, epoch) };
+            match &found {
+                Ok(Some(Once::Busy { .. })) => note(tx.db, &claim.key, &waiter)?,
+                _ => forget(tx.db, waiter.call)?,
+            }
+            match found {
                 Ok(None) => {}
                 Ok(Some(found)) => return Ok(Ok(found)),
                 // A row that does not read is no reason to write nothing of what waits beside it.
@@ -239,7 +261,6 @@ impl Store {
             tx.db
                 .prepare_cached("DELETE FROM once WHERE until <= ?1 AND (event IS NOT NULL OR body IS NOT NULL)")?
                 .execute([at.0])?;
-            let epoch = lease::epoch(tx.db, by.root)?;
             tx.db
                 .prepare_cached(
                     "INSERT OR REPLACE INTO once (key, params, root, epoch, run, call_id, until) \
@@ -249,7 +270,7 @@ impl Store {
                     claim.key.as_bytes(),
                     claim.params.as_bytes(),
                     by.root,
-                    epoch as i64,
+                    epoch,
                     by.run,
                     claim.call_id.0,
                     at.0

@@ -140,6 +140,7 @@ fn delete_tree(db: &Connection, root: i64) -> Result<bool, StoreError> {
             ("inbox", "run"),
             ("lease", "root"),
             ("cache_claim", "root"),
+            ("once_wait", "run"),
             ("run", "no"),
             ("run_key", "no"),
         ] {

@@ -511,6 +511,7 @@ fn ask(store: &Store, life: u8, call: u32, params: u8, may_repeat: bool, time: M
         }
         Once::Other(_) => "other",
         Once::Above(_) => "above",
+        Once::Circle(_) => "circle",
     }
 }
 

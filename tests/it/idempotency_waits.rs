@@ -410,7 +410,7 @@ struct Forest {
 }
 
 /// Appends events to a run of a tree.
-fn add(store: &Store, lease: &Lease, run: &RunId, events: Vec<Event>) {
+pub(crate) fn add(store: &Store, lease: &Lease, run: &RunId, events: Vec<Event>) {
     store.flush().unwrap();
     let last = store.last_seq(run).unwrap();
     let records = events.into_iter().zip(last + 1..).map(|(event, seq)| owf::core::event::EventRecord {
@@ -422,12 +422,12 @@ fn add(store: &Store, lease: &Lease, run: &RunId, events: Vec<Event>) {
     store.append(append).wait().unwrap();
 }
 
-fn requested(call: u32) -> Event {
+pub(crate) fn requested(call: u32) -> Event {
     let spec = Box::new(CallSpec::new(CallKind::Agent, Ask::default()));
     Event::CallRequested { call_id: CallId(call), key: Hash::of([call as u8]), occurrence: 1, spec }
 }
 
-fn ends(outcome: Outcome) -> Event {
+pub(crate) fn ends(outcome: Outcome) -> Event {
     Event::CallFinished { call_id: outcome.call_id, outcome: Box::new(outcome), reused: None, rule: None }
 }
 

@@ -73,6 +73,7 @@ mod http_streams;
 mod http_tools;
 mod http_wire;
 mod idempotency;
+mod idempotency_circles;
 mod idempotency_waits;
 mod kill_harness;
 mod layering;

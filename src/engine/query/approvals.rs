@@ -94,6 +94,10 @@ impl Query<'_> {
     pub(super) fn pending(&self, run: &RunId, children: &[RunId]) -> Result<Vec<store::ApprovalRow>, Failure> {
         let mut found = self.store.approvals(Some(run), Some(store::ApprovalState::Pending))?;
         for child in children {
+            // It is named by the call that starts it before it is recorded.
+            if self.store.run(child)?.is_none() {
+                continue;
+            }
             for run in self.tree(child)? {
                 found.extend(self.store.approvals(Some(&run), Some(store::ApprovalState::Pending))?);
             }

@@ -30,6 +30,8 @@ mod worktrees;
 #[cfg(test)]
 mod bounds_tests;
 #[cfg(test)]
+mod children_tests;
+#[cfg(test)]
 mod files_tests;
 #[cfg(test)]
 mod report_tests;
