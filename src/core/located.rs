@@ -169,6 +169,9 @@ pub fn read(bytes: &[u8], is_json: bool) -> Result<Node, Misread> {
         let off = serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
         let full = error.without_snippet().render_with_options(off);
         let message = full.split(" at line ").next().unwrap_or_default();
+        if message.starts_with("multiple YAML documents") {
+            return problem(at, "a file holds one document: what stands behind `---` belongs into a file of its own");
+        }
         let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or_default().trim();
         problem(at, format!("this is not YAML that can be used: {}", plainer(message)))
     })
@@ -181,9 +184,6 @@ fn plainer(message: &str) -> String {
             "a key must be a text; a text that begins with a brace stands in quotes, '{{ input.x }}'".to_owned()
         }
         _ if message.starts_with("cannot deserialize null into string") => "a key must be a text, not null".to_owned(),
-        _ if message.starts_with("multiple YAML documents") => {
-            "a file holds one document, and `---` begins another".to_owned()
-        }
         _ if message.starts_with("mapping values are not allowed") => {
             format!("{message}; a text with `: ` in it stands in quotes")
         }

@@ -52,11 +52,7 @@ pub(crate) fn check(kind: WorkflowKind, text: &str, services: &Services, setting
     }
     let plan = document::plan(text).ok();
     for (task, tool) in plan.iter().flat_map(document::Plan::tools) {
-        services.config.tools.get(tool).map_err(|why| {
-            Failure::new(Code::InvalidArguments, format!("task `{task}`: {why}"))
-                .hint("tools are `[tools.NAME]` of the user's configuration")
-                .with("tool", tool)
-        })?;
+        services.config.tools.get(tool).map_err(|why| no_tool(task, tool, &why))?;
     }
     for (task, ask) in plan.iter().flat_map(document::Plan::agents) {
         let Some(provider) = services.registry.get(ask.provider.as_deref().unwrap_or(&settings.provider)) else {
@@ -88,6 +84,13 @@ pub(crate) fn check(kind: WorkflowKind, text: &str, services: &Services, setting
     let listed = clip(&tasks.join(", "), 200);
     let message = format!("the workflow runs commands, which is not allowed here: {listed}");
     Err(Failure::new(Code::InvalidArguments, message).hint(HOW_TO_ALLOW).with("tasks", tasks))
+}
+
+/// A task uses a tool that is not there, or that is configured wrongly.
+pub(crate) fn no_tool(task: &str, tool: &str, why: &str) -> Failure {
+    Failure::new(Code::InvalidArguments, format!("task `{task}`: {why}"))
+        .hint("tools are `[tools.NAME]` of the user's configuration")
+        .with("tool", tool)
 }
 
 /// Makes the values of a document's secrets known, so that no record ever holds one.

@@ -122,19 +122,27 @@ impl<'a> Named<'a> {
 /// # Errors
 /// `invalid_arguments`, with the configured names.
 pub(crate) fn check(services: &Services, spec: &Named<'_>) -> Result<(), Failure> {
+    missing(services, spec).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Everything that a document names and that is not configured here.
+pub(crate) fn missing(services: &Services, spec: &Named<'_>) -> Vec<Failure> {
     let hooks: Vec<String> = services.config.hooks.iter().map(|h| h.name.clone()).collect();
     let sinks: Vec<String> = services.config.sinks.iter().map(|s| s.name.clone()).collect();
     let named =
         [("hook", spec.hooks, hooks.clone()), ("cleanup", spec.cleanups, hooks), ("event sink", spec.events, sinks)];
+    let mut out = Vec::new();
     for (what, named, known) in named {
-        if let Some(missing) = named.iter().find(|name| !known.contains(name)) {
+        for missing in named.iter().filter(|name| !known.contains(name)) {
             let message = format!("the document names the {what} `{missing}`, which is not configured here");
-            return Err(Failure::new(Code::InvalidArguments, message)
-                .hint("it stands in the user's configuration, or in that of a project the user trusts")
-                .allowed(known));
+            out.push(
+                Failure::new(Code::InvalidArguments, message)
+                    .hint("it stands in the user's configuration, or in that of a project the user trusts")
+                    .allowed(known.clone()),
+            );
         }
     }
-    Ok(())
+    out
 }
 
 /// Refuses a document that names a judge as a cleanup, or a cleanup as a judge: neither would do what is meant.
@@ -142,23 +150,26 @@ pub(crate) fn check(services: &Services, spec: &Named<'_>) -> Result<(), Failure
 /// # Errors
 /// `invalid_arguments`, with what to write instead.
 pub(crate) fn in_their_place(services: &Services, spec: &Named<'_>) -> Result<(), Failure> {
-    let is_cleanup = |name: &String| {
-        let hook = services.config.hooks.iter().find(|hook| hook.name == *name);
-        hook.map(|hook| (hook.place == HookPlace::Cleanup, hook.place.word()))
-    };
-    if let Some(name) = spec.hooks.iter().find(|name| is_cleanup(name).is_some_and(|(is, _)| is)) {
-        return Err(Failure::new(Code::InvalidArguments, format!("`hooks` names `{name}`, which is a cleanup"))
-            .hint(format!("a task names it: cleanup: {name}")));
+    misplaced(services, spec).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Every judge that is named as a cleanup, and every cleanup that is named as a judge.
+pub(crate) fn misplaced(services: &Services, spec: &Named<'_>) -> Vec<Failure> {
+    let place = |name: &String| services.config.hooks.iter().find(|hook| hook.name == *name).map(|hook| hook.place);
+    let mut out = Vec::new();
+    for name in spec.hooks.iter().filter(|name| place(name) == Some(HookPlace::Cleanup)) {
+        out.push(
+            Failure::new(Code::InvalidArguments, format!("`hooks` names `{name}`, which is a cleanup"))
+                .hint(format!("a task names it: cleanup: {name}")),
+        );
     }
-    let judge = spec.cleanups.iter().find_map(|name| Some((name, is_cleanup(name).filter(|(is, _)| !is)?.1)));
-    if let Some((name, place)) = judge {
-        return Err(Failure::new(
-            Code::InvalidArguments,
-            format!("`cleanup` names `{name}`, which judges calls (at = \"{place}\")"),
-        )
-        .hint("a cleanup is a hook with at = \"cleanup\""));
+    for (name, place) in spec.cleanups.iter().filter_map(|name| Some((name, place(name)?))) {
+        if place != HookPlace::Cleanup {
+            let message = format!("`cleanup` names `{name}`, which judges calls (at = \"{}\")", place.word());
+            out.push(Failure::new(Code::InvalidArguments, message).hint("a cleanup is a hook with at = \"cleanup\""));
+        }
     }
-    Ok(())
+    out
 }
 
 /// What a hook prints.

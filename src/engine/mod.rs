@@ -33,6 +33,7 @@ mod lookups;
 mod message;
 mod money;
 mod nested;
+mod not_here;
 mod once;
 mod outputs;
 pub mod params;

@@ -13,11 +13,12 @@ use crate::store::{Store, StoreError};
 
 use super::dry_run::{Against, DryRunInput, dry_run as rehearse};
 use super::engine::Engine;
+use super::not_here::{Consequence, NotHere, not_here};
 use super::params::{DryRunParams, args_value};
 use super::services::directories;
 use super::source::{Reference, load};
 use super::start::{Overrides, plain_settings};
-use super::view::DryRunView;
+use super::view::{DryRunView, Notice};
 
 /// Wall clock a dry run may take.
 const TIME_LIMIT: Duration = Duration::from_mins(1);
@@ -30,7 +31,7 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
     let _ = engine.existing();
     let (cwd, _) = directories(services, params.workspace.as_deref());
     let reference = Reference::new(params.path.as_ref(), params.name.as_ref(), params.script.as_ref());
-    let workflow = load(&reference, &cwd, services.user_home.as_deref())?;
+    let mut workflow = load(&reference, &cwd, services.user_home.as_deref())?;
     let overrides = Overrides {
         budget_tokens: params.budget_tokens,
         budget_cost_usd: params.budget_cost_usd,
@@ -47,6 +48,10 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
         Some(path) => Some(super::source::fixtures(&cwd.join(path))?.1),
         None => None,
     };
+    let planned = params.fixtures.is_none().then_some(&settings);
+    let refused = workflow.checked.script.iter().flat_map(|script| not_here(script, services, planned));
+    let notices: Vec<Notice> = refused.map(told).collect();
+    workflow.notices.extend(notices);
     let args = args_value(params.args.as_ref(), params.args_json.as_deref())?;
     let rerun = settings.if_workspace_changed == IfWorkspaceChanged::Rerun;
     let against = match &params.against {
@@ -88,6 +93,17 @@ pub(crate) fn dry_run(engine: &Engine, params: &DryRunParams) -> Result<DryRunVi
         user_home: services.user_home.clone(),
         time_limit: TIME_LIMIT,
     })
+}
+
+/// What a run would say at once, or as soon as it comes to it.
+fn told(one: NotHere) -> Notice {
+    let before = match one.consequence {
+        Consequence::Refused => "A run would be refused: ",
+        Consequence::Fails => "A task would fail: ",
+        Consequence::Nothing => "",
+    };
+    let hint = one.failure.hint.map(|hint| format!(": {hint}")).unwrap_or_default();
+    Notice::new("not_configured", format!("{before}{}{hint}", one.failure.message))
 }
 
 fn against(store: &Store, run: &RunId, rerun: bool, home: Option<&Path>) -> Result<Option<Against>, StoreError> {

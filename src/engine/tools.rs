@@ -84,13 +84,20 @@ pub(crate) fn admit(definition: &Definition, ask: &ToolAsk) -> Result<Admitted, 
         error.schema_errors = faults.into_iter().map(told).collect();
         return Err(error);
     }
-    let mode = ask.mode.as_deref();
-    if !definition.modes.is_empty() && !mode.is_some_and(|mode| definition.modes.iter().any(|known| known == mode)) {
-        let is = mode.map_or_else(|| "this run has no mode".to_owned(), |mode| format!("the mode is {mode}"));
-        let message = format!("`{}` may be used in mode {} only; {is}", ask.name, definition.modes.join(", "));
+    if let Some(message) = out_of_mode(definition, ask) {
         return Err(CallError::new(ErrorClass::ToolDenied, message));
     }
     Ok(Admitted { definition: definition.clone(), arguments, twice })
+}
+
+/// Why a tool may not be used in the mode it is asked for in.
+pub(crate) fn out_of_mode(definition: &Definition, ask: &ToolAsk) -> Option<String> {
+    let mode = ask.mode.as_deref();
+    if definition.modes.is_empty() || mode.is_some_and(|mode| definition.modes.iter().any(|known| known == mode)) {
+        return None;
+    }
+    let is = mode.map_or_else(|| "this run has no mode".to_owned(), |mode| format!("the mode is {mode}"));
+    Some(format!("`{}` may be used in mode {} only; {is}", ask.name, definition.modes.join(", ")))
 }
 
 /// What becomes of a call of a tool before its hooks are asked.

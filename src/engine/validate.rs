@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use super::not_here::{NotHere, not_here};
 use super::params::ValidateParams;
 use super::services::Services;
 use super::source::{BUNDLED, Reference, Workflow, diagnostics, load, require};
 use super::view::{Diagnostic, ErrorView, Severity, ValidateView, WorkflowMeta};
-use super::{commands, hooks};
 use crate::core::call::WorkflowTarget;
 use crate::core::failure::Failure;
 use crate::core::run::{Settings, WorkflowKind};
+use crate::front::document;
 use crate::front::script::{FindError, Meta, Script, close, find};
 use crate::providers::Registry;
 
@@ -41,8 +42,10 @@ fn view(
     let mut found = diagnostics(checked);
     let file = workflow.script_path();
     if let Some(script) = &checked.script {
+        let own = found.len();
         found.extend(missing_names(script, file.as_ref(), cwd, user_home, registry));
         found.extend(services.into_iter().flat_map(|services| not_configured(script, file.as_ref(), services)));
+        found.iter_mut().skip(own).for_each(|one| in_its_file(one, &script.body));
     }
     found.extend(workflow.notices.iter().map(|notice| Diagnostic {
         severity: Severity::Warning,
@@ -140,31 +143,37 @@ fn missing_names(
     out
 }
 
-/// Warnings for what a document names of the user's configuration and that is not there, or is something else: a run would be
+/// Warnings for what a document names of the user's configuration and that is not there, or would refuse it: a run would be
 /// refused here, and may do elsewhere.
 fn not_configured(script: &Script, file: Option<&String>, services: &Services) -> Vec<Diagnostic> {
-    let named = hooks::Named::written(&script.policies);
     // Whether commands are allowed is said when a run is asked for.
     let settings = Settings { allow_commands: true, ..Settings::default() };
-    let refused = [
-        hooks::check(services, &named),
-        hooks::in_their_place(services, &named),
-        commands::check(script.kind, &script.body, services, &settings),
-    ];
-    refused
-        .into_iter()
-        .filter_map(Result::err)
-        .map(|failure| {
-            let quoted = failure.message.split('`').skip(1).step_by(2);
-            let at = quoted.map(|name| place(&script.body, name, true)).find(|at| !at.2.is_empty());
-            let (line, column, excerpt) = at.unwrap_or((1, 1, String::new()));
-            let (severity, code) = (Severity::Warning, "not_configured".to_owned());
-            let known = (!failure.allowed.is_empty()).then(|| format!("configured are {}", failure.allowed.join(", ")));
-            let hint: Vec<String> = known.into_iter().chain(failure.hint).collect();
-            let hint = (!hint.is_empty()).then(|| hint.join("; "));
-            Diagnostic { severity, code, message: failure.message, file: file.cloned(), line, column, excerpt, hint }
-        })
-        .collect()
+    let found = not_here(script, services, Some(&settings)).into_iter().map(|NotHere { failure, at, .. }| {
+        let at =
+            at.map(|at| (at.line, at.column, excerpt(script.body.lines().nth(at.line as usize - 1)))).or_else(|| {
+                let quoted = failure.message.split('`').skip(1).step_by(2);
+                { quoted }.map(|name| place(&script.body, name, true)).find(|at| !at.2.is_empty())
+            });
+        let (line, column, excerpt) = at.unwrap_or((1, 1, String::new()));
+        let (severity, code) = (Severity::Warning, "not_configured".to_owned());
+        let known = (!failure.allowed.is_empty()).then(|| format!("configured are {}", failure.allowed.join(", ")));
+        let hint: Vec<String> = known.into_iter().chain(failure.hint).collect();
+        let hint = (!hint.is_empty()).then(|| hint.join("; "));
+        Diagnostic { severity, code, message: failure.message, file: file.cloned(), line, column, excerpt, hint }
+    });
+    found.collect()
+}
+
+/// A place in the text of a document with what it includes, as a place in the file that it was read from.
+fn in_its_file(found: &mut Diagnostic, whole: &str) {
+    if let Some((file, line)) = document::in_part(whole, found.line) {
+        (found.file, found.line) = (Some(file), line);
+    }
+}
+
+/// A line of a source as it is shown: its indentation stays, so that a mark below stands right.
+fn excerpt(line: Option<&str>) -> String {
+    super::answer::clip(line.unwrap_or_default().trim_end(), 160)
 }
 
 /// Line, column and source line of the first string literal that says `named`; the beginning when there is none.
@@ -173,7 +182,7 @@ fn place(body: &str, named: &str, document: bool) -> (u32, u32, String) {
         let quoted = ['\'', '"', '`'].iter().find_map(|quote| line.find(&format!("{quote}{named}{quote}")));
         if let Some(at) = quoted.or_else(|| plain(line, named).filter(|_| document)) {
             let column = line[..at].chars().count() as u32 + 1;
-            return (index as u32 + 1, column, super::answer::clip(line.trim(), 160));
+            return (index as u32 + 1, column, excerpt(Some(line)));
         }
     }
     (1, 1, String::new())

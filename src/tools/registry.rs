@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jsonschema::error::ValidationErrorKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -62,6 +63,8 @@ pub struct Fault {
     pub message: String,
     /// What was there.
     pub got: Value,
+    /// Whether it is about the names of what is there, whatever the values are.
+    pub of_names: bool,
 }
 
 impl Definition {
@@ -99,6 +102,10 @@ impl Definition {
             pointer: error.instance_path().to_string(),
             message: error.to_string(),
             got: error.instance().clone().into_owned(),
+            of_names: matches!(
+                error.kind(),
+                ValidationErrorKind::Required { .. } | ValidationErrorKind::AdditionalProperties { .. }
+            ),
         };
         validator.iter_errors(arguments).take(MOST_FAULTS).map(fault).collect()
     }

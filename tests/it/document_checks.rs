@@ -274,3 +274,98 @@ tasks:
     let not_empty = |name: &str| format!("`{name}` must not be empty");
     assert_eq!(names, ["prompt", "tool", "workflow", "run", "secrets"].map(not_empty));
 }
+
+#[test]
+fn words_of_a_schema_that_mean_nothing_are_warned_of_and_a_wrong_type_is_found_where_it_stands() {
+    let text = "name: x
+inputs:
+  properties:
+    a: {type: strng}
+    b: {type: string, minLenght: 3}
+  requires: [a]
+state: {schema: {propertes: {n: {type: integer}}}}
+tasks:
+  a:
+    prompt: hi
+    schema: {type: object, properties: {minLenght: {type: array, items: {enums: [1]}}}, x-note: mine}
+";
+    let nothing = |word: &str, meant: &str| {
+        format!("`{word}` is no word of JSON Schema and means nothing here; did you mean `{meant}`?")
+    };
+    let types = "`type` is one of string, number, integer, boolean, object, array, null, or a list of them, not \"strng\"; did you mean `string`?";
+    assert_eq!(
+        found(text),
+        [
+            finding(4, 9, "bad_schema", types),
+            finding(5, 23, "schema_word", &nothing("minLenght", "minLength")),
+            finding(6, 3, "schema_word", &nothing("requires", "required")),
+            finding(7, 18, "schema_word", &nothing("propertes", "properties")),
+            finding(11, 74, "schema_word", &nothing("enums", "enum")),
+        ]
+    );
+}
+
+#[test]
+fn templates_where_none_are_expanded_are_warned_of() {
+    let text = "name: x
+agents:
+  a: {role: '{{ input.who }}', system_prompt: 'Be {% if x %}brief{% endif %}.'}
+  b: {role: a poet, system_prompt: 'Braces such as } or { are as good as any.'}
+tasks:
+  t: {agent: a, prompt: hi}
+";
+    let as_it_stands = |key: &str| {
+        format!(
+            "`{key}` of the agent `a` is used as it stands, braces and all: templates belong to the texts of tasks, such as `prompt`"
+        )
+    };
+    assert_eq!(
+        found(text),
+        [
+            finding(3, 7, "no_template", &as_it_stands("role")),
+            finding(3, 32, "no_template", &as_it_stands("system_prompt")),
+        ]
+    );
+}
+
+#[test]
+fn what_is_said_once_of_a_list_cannot_speak_of_its_items() {
+    let text = "name: x\ntasks:\n  a: {for_each: '[1, 2]', when: item > 1, prompt: '{{ item }}'}\n";
+    let message = "`item` is there only in what is done for each item; this is said once, of the whole task: to leave items out, filter the list of `for_each`";
+    assert_eq!(one(text), finding(3, 33, "no_item", message));
+}
+
+#[test]
+fn a_file_with_two_documents_says_so_in_words_of_its_own() {
+    let text = "name: x\ntasks:\n  a: {prompt: hi}\n---\nname: y\n";
+    let message = "a file holds one document: what stands behind `---` belongs into a file of its own";
+    assert_eq!(one(text), finding(5, 1, "syntax", message));
+}
+
+#[test]
+fn a_field_of_another_place_or_another_system_is_told_where_it_belongs() {
+    let text = "name: x
+retry: {max_attempts: 2}
+nodes: 1
+tasks:
+  a: {prompt: hi, model: m, concurrency: 2, requires_approval: true, over: x, colour: red}
+";
+    let no = |name: &str, more: &str| format!("there is no field `{name}` here{more}");
+    assert_eq!(
+        found(text),
+        [
+            finding(2, 1, "unknown_field", &no("retry", "; for all tasks it stands in `defaults`")),
+            finding(3, 1, "unknown_field", &no("nodes", "; did you mean `tasks`?")),
+            finding(
+                5,
+                19,
+                "unknown_field",
+                &no("model", "; it is said of an agent: `agents: {NAME: {model: ...}}`, and `agent: NAME` here")
+            ),
+            finding(5, 29, "unknown_field", &no("concurrency", "; it stands at the top of the document")),
+            finding(5, 45, "unknown_field", &no("requires_approval", "; did you mean `approval`?")),
+            finding(5, 70, "unknown_field", &no("over", "; did you mean `for_each`?")),
+            finding(5, 79, "unknown_field", &no("colour", "")),
+        ]
+    );
+}

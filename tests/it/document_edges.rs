@@ -75,7 +75,6 @@ fn what_is_often_written_and_is_no_yaml_is_told_with_what_to_write_instead() {
             "alias references unknown anchor; a text that begins with `*` stands in quotes",
         ),
         ("    prompt: `code`", 4, 13, "unexpected character: ``'; a text that begins so stands in quotes"),
-        ("    prompt: hi\n---\nname: y", 6, 1, "a file holds one document, and `---` begins another"),
         ("    prompt: hi\n  null: {prompt: hi}", 5, 3, "a key must be a text, not null"),
         ("    expr: .inf", 4, 11, "a number must be finite"),
     ];

@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use owf::front::script::Origin;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::document_support::Paper;
+use crate::support::cli::Place;
 
 const PART: &str = "name: part
 agents: {poet: {role: a poet}}
@@ -66,4 +67,31 @@ fn what_is_wrong_in_an_included_document_is_found_there() {
             ("parts/part.yaml", 5, "unknown_task"),
         ]
     );
+}
+
+#[test]
+fn what_an_included_document_names_and_is_not_here_is_warned_of_in_its_file() {
+    let place = Place::new();
+    place.file("whole.yaml", "name: whole\ninclude: {sea: parts/part.yaml}\ntasks:\n  end: {prompt: hi}\n");
+    let part = "name: part\nagents:\n  poet: {provider: nobody}\ntasks:\n  write: {agent: poet, prompt: hi}\n  keep: {tool: nothing}\n";
+    place.file("parts/part.yaml", part);
+    let view = place.json(&["validate", "whole.yaml", "--json"]);
+    let found: Vec<Value> = { view["diagnostics"].as_array().unwrap().iter() }
+        .map(|d| json!([d["file"], d["line"], d["column"], d["excerpt"]]))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            json!(["parts/part.yaml", 3, 20, "  poet: {provider: nobody}"]),
+            json!(["parts/part.yaml", 6, 16, "  keep: {tool: nothing}"]),
+        ]
+    );
+}
+
+#[test]
+fn the_error_of_a_task_that_was_included_names_its_file_and_line() {
+    let paper = Paper::new("name: whole\ninclude: {sea: parts/part.yaml}\ntasks:\n  end: {expr: 1 + 1}\n");
+    paper.desk.place.file("parts/part.yaml", "name: part\ntasks:\n  write: {expr: input.topic.gone}\n");
+    let view = paper.run_args(json!({"topic": {}}));
+    assert_eq!(view["error"]["excerpt"], "parts/part.yaml:3: write: {expr: input.topic.gone}");
 }

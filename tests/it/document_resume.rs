@@ -261,6 +261,9 @@ steps:
         assert_refused(&place.owf(&["resume", &run, "--json"]), &run);
         assert_refused(&place.owf(&["resume", &run, "--retry-failed", "--json"]), &run);
         assert_refused(&decide(&place, "approve", &rows[0], hash), &run);
+        // Nor by a process that was about to take it up.
+        let started = place.owf(&["supervise", &run]);
+        assert!(started.code == 4 && started.err.contains("was changed by something other than owf"), "{started:?}");
         let doctor = place.owf(&["doctor", "--json"]);
         assert!(
             doctor.out.contains(&format!("run {run}: its journal was changed by something other than owf")),

@@ -302,6 +302,50 @@ steps:
 }
 
 #[test]
+fn what_came_before_is_nothing_the_first_time_and_a_condition_may_ask_for_it() {
+    let text = "name: x
+steps:
+  - id: improve
+    prompt: '{{ loop.iteration }}{{ loop.previous }}{% if loop.feedback %} told {{ loop.feedback }}{% endif %}{% if not loop.previous %} new{% else %} {{ loop.previous.n }}{% endif %} {{ loop.previous is defined }}'
+    schema: {type: object, properties: {n: {type: integer}}, required: [n]}
+    until: output.n > 1
+    max_iterations: 2
+  - {id: say, expr: {why: '{{ tasks.improve.error }}', text: 'why: {{ tasks.improve.error }}', other: '{{ tasks.improve.error | default(7) }}', is: '{{ tasks.improve.error is defined }}'}}
+";
+    let paper =
+        Paper::answered(text, "  - match: {label: improve}\n    answers:\n      - json: {n: 1}\n      - json: {n: 2}");
+    assert_eq!(paper.run()["status"], "done");
+    assert_eq!(paper.prompts(), ["1 new false", "2{\"n\":1} 1 true"]);
+    assert_eq!(paper.output(), json!({"why": null, "text": "why: ", "other": 7, "is": false}));
+}
+
+#[test]
+fn a_part_that_a_task_did_not_give_is_missing_for_a_reason() {
+    let text = "name: x
+on_failure: best_effort
+tasks:
+  a: {prompt: hi}
+  b: {prompt: hi, when: 'false'}
+  c: {after: a, prompt: '{{ tasks.a.data.n }}'}
+  d: {after: b, prompt: '{{ tasks.b.data.n }}'}
+  e: {prompt: '{{ loop.previous.n }}', until: output, max_iterations: 2}
+";
+    let paper = Paper::answered(text, "  - match: {label: '*'}\n    text: plain");
+    paper.run();
+    let failed = paper.ends().into_iter().filter(|(_, status, _)| status == "failed");
+    let mut said: Vec<String> = failed.map(|(_, _, message)| message).collect();
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            "`loop.previous.n` is missing: `loop.previous` has no value yet",
+            "`tasks.a.data.n` is missing: what `a` gave is a text without JSON in it; read `tasks.a.text`, or ask an agent with a `schema`",
+            "`tasks.b.data.n` is missing: `b` ended as skipped and gave nothing",
+        ]
+    );
+}
+
+#[test]
 fn accept_075_a_list_is_gone_over_in_order_and_one_failure_fails_the_task() {
     let text = "name: x
 tasks:

@@ -69,3 +69,15 @@ fn a_budget_that_the_estimate_passes_is_said_and_small_amounts_stand_apart() {
     let cost = screen.lines().find(|line| line.starts_with("  cost")).unwrap();
     assert_eq!(cost.split("  ").filter(|cell| !cell.trim().is_empty()).count(), 4, "{screen}");
 }
+
+#[test]
+fn a_task_that_fails_by_itself_is_told_though_the_run_would_go_on() {
+    let place = Place::new();
+    let text = "name: x\non_failure: best_effort\ntasks:\n  a: {prompt: hi}\n  b: {after: a, expr: tasks.a.data.n}\n";
+    place.file("flow.yaml", text);
+    let dry = place.json(&["dry-run", "flow.yaml", "--json"]);
+    assert_eq!(dry["outcome"], "completed");
+    let told = { dry["warnings"].as_array().unwrap().iter() }.find(|one| one["code"] == "failed_tasks").unwrap();
+    let message = "1 task failed in the dry run, first \"b\": `tasks.a.data.n` is missing: what `a` gave is a text without JSON in it; read `tasks.a.text`, or ask an agent with a `schema`";
+    assert_eq!(told["message"], message);
+}

@@ -209,6 +209,33 @@ fn a_document_names_hooks_that_are_configured_and_can_bring_none() {
 }
 
 #[test]
+fn what_is_not_configured_is_told_all_at_once_by_validate_and_by_a_rehearsal() {
+    let text = "name: x\nhooks: [gaet, tidy]\nevents: [nowhere]\ntasks:\n  t: {prompt: hello, cleanup: [gone, gate]}\n";
+    let guarded = Guarded::new(
+        text,
+        &[("gate", DENIES, "at = \"before\"\nalways = false"), ("tidy", DENIES, "at = \"cleanup\"")],
+    );
+    let messages = [
+        "the document names the hook `gaet`, which is not configured here",
+        "the document names the cleanup `gone`, which is not configured here",
+        "the document names the event sink `nowhere`, which is not configured here",
+        "`hooks` names `tidy`, which is a cleanup",
+        "`cleanup` names `gate`, which judges calls (at = \"before\")",
+    ];
+    let told = |view: &Value, list: &str, code: &str| -> Vec<String> {
+        let found = view[list].as_array().unwrap().iter().filter(|one| one["code"] == code);
+        found.map(|one| one["message"].as_str().unwrap().to_owned()).collect()
+    };
+    let validated = guarded.owf(&["validate", "flow.yaml", "--json"]).json();
+    assert_eq!(told(&validated, "diagnostics", "not_configured"), messages);
+    let rehearsed = guarded.owf(&["dry-run", "flow.yaml", "--json"]).json();
+    let said = told(&rehearsed, "warnings", "not_configured");
+    let begins: Vec<bool> =
+        said.iter().zip(messages).map(|(said, m)| said.starts_with(&format!("A run would be refused: {m}"))).collect();
+    assert_eq!(begins, [true; 5], "{said:?}");
+}
+
+#[test]
 fn hooks_of_a_project_count_when_the_user_trusts_it() {
     let guarded = Guarded::new(ONE, &[]);
     let hook = guarded.hook("theirs", DENIES, "at = \"before\"");

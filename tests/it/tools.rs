@@ -343,6 +343,18 @@ fn accept_100_a_call_is_taken_back_once_in_time_and_a_failed_try_leaves_it_possi
         error(undo("c0001")),
         format!("2 undo_failed taking {id}/c0001 back failed: `sh` ended with exit code 1: not yet")
     );
+    // Nothing is taken back on the word of a journal that somebody has changed.
+    let swap = |from: &str, to: &str| {
+        let db = rusqlite::Connection::open(place.home().join("workflow.sqlite")).unwrap();
+        let sql = "UPDATE event SET body = replace(body, ?1, ?2) WHERE instr(body, ?1)";
+        assert!(db.execute(sql, [from, to]).unwrap() > 0);
+    };
+    swap("publish", "purged!");
+    assert_eq!(
+        error(undo("c0001")),
+        format!("4 store_corrupt what is stored of run {id} was changed by something other than owf")
+    );
+    swap("purged!", "publish");
     assert!(place.path().join("published").exists());
     place.file("may_undo", "");
     let done = undo("1");
@@ -512,4 +524,75 @@ fn who_agreed_to_a_tool_is_asked_again_when_another_may_have_used_it_for_the_sam
     assert_eq!((status(&next)["output"].clone(), begun()), (json!(7), 2));
     let questions = owf(&place, &["approvals", &next, "--state", "approved", "--json"]).json();
     assert_eq!(questions["approvals_total"], json!(2), "{questions}");
+}
+
+#[test]
+fn what_a_tool_would_refuse_is_told_before_a_run() {
+    let document = "name: x
+inputs: {properties: {v: {type: string}}, required: [v]}
+agents: {own: {provider: openai, tools: [Read, echo, ehco]}}
+tasks:
+  a: {tool: deploy, args: {verison: '1'}}
+  b: {tool: deploy, args: {version: 3, to: '{{ input.v }}'}}
+  c: {tool: deploy, args: {version: '{{ input.v }}'}}
+  d: {tool: deploy, args: '{{ input }}'}
+  e: {tool: echo, args: all}
+  f: {tool: load, args: {path: 'x', size: 3}}
+  g: {tool: nothing}
+  h: {tool: broken}
+  i: {agent: own, prompt: hi}
+";
+    let place = place(document);
+    let broken =
+        "the tool `broken` is configured wrongly: it needs one handler: `command`, `builtin`, `mcp` or `workflow`";
+    let mode = |task: &str| format!("task `{task}`: `deploy` may be used in mode edit only; this run has no mode");
+    let in_line = |line: u32, column: u32, message: &str| (line, column, message.to_owned());
+    let wrong = |task: &str, what: &str| format!("task `{task}`: the arguments of {what}");
+    let view = owf_in(&place, &[], &["validate", "flow.yaml", "--json"]).json();
+    let found: Vec<(u32, u32, String)> = view["diagnostics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| {
+            let number = |key: &str| d[key].as_u64().unwrap() as u32;
+            (number("line"), number("column"), d["message"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    let unknown = |tool: &str| {
+        format!(
+            "task `g`: there is no tool `{tool}`; configured are alone, brief, broken, deploy, echo, hidden, load, only_edit, publish, save, slow"
+        )
+    };
+    assert_eq!(
+        found,
+        [
+            in_line(
+                5,
+                3,
+                &wrong(
+                    "a",
+                    "`deploy` break its schema: Additional properties are not allowed ('verison' was unexpected)"
+                )
+            ),
+            in_line(5, 3, &wrong("a", "`deploy` break its schema: \"version\" is a required property")),
+            in_line(5, 3, &mode("a")),
+            in_line(6, 3, &wrong("b", "`deploy` break its schema at /version: 3 is not of type \"string\"")),
+            in_line(6, 3, &mode("b")),
+            in_line(7, 3, &mode("c")),
+            in_line(9, 3, &wrong("e", "a tool are an object, not \"all\"")),
+            in_line(
+                10,
+                3,
+                &wrong("f", "`load` break its schema: Additional properties are not allowed ('size' was unexpected)")
+            ),
+            in_line(11, 13, &unknown("nothing")),
+            in_line(12, 13, &format!("task `h`: {broken}")),
+            in_line(
+                3,
+                54,
+                "task `i`: its agent names the tool `ehco`, which is neither one of owf's file tools nor configured, and gets none"
+            ),
+        ]
+    );
+    assert_eq!(view["ok"], true, "elsewhere it may be right");
 }

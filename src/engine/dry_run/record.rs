@@ -26,6 +26,8 @@ pub(super) struct Rehearsed {
     pub(super) started: bool,
     /// Its outcome's status and the class of its error.
     pub(super) ended: Option<(CallStatus, Option<ErrorClass>)>,
+    /// What a task said that ended without a call: an expression or a rule of a document that failed.
+    pub(super) said: Option<String>,
     /// Set when an earlier run's outcome was taken over: its cost, and how many calls it stands for.
     pub(super) reused: Option<Reused>,
 }
@@ -92,6 +94,7 @@ impl Record {
                     reads: false,
                     started: false,
                     ended: None,
+                    said: None,
                     reused: None,
                 });
             }
@@ -107,6 +110,8 @@ impl Record {
                 self.rules.extend(*rule);
                 if let Some(call) = self.call_mut(run, *call_id) {
                     call.ended = Some((outcome.status, outcome.error.as_ref().map(|e| e.class)));
+                    let failed = call.spec.known.is_some() && outcome.status.is_failing();
+                    call.said = outcome.error.as_ref().filter(|_| failed).map(|error| error.message.clone());
                     call.reused = reused.as_ref().map(|_| saved(call.spec.kind, outcome));
                 }
             }

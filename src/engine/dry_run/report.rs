@@ -81,7 +81,7 @@ pub(super) fn view(
         args_missing: missing,
         phases: rows::phases(script.meta.phases.iter().map(|p| p.title.clone()), record.agents()),
         calls: tree,
-        warnings: warnings(input, stage, script, &sum, &estimate, provider),
+        warnings: warnings(input, stage, script, &sum, &estimate, provider, outcome.error.is_some()),
         fan_outs: growth.rows,
         estimate,
         reuse,
@@ -256,6 +256,7 @@ fn warnings(
     sum: &Sum,
     estimate: &Estimate,
     provider: Option<&str>,
+    stopped: bool,
 ) -> Vec<Notice> {
     let record = &stage.record;
     let mut out = input.workflow.notices.clone();
@@ -291,6 +292,7 @@ fn warnings(
     out.extend(commands(record));
     out.extend(tools(record));
     out.extend(failures(record));
+    out.extend(tasks(record).filter(|_| !stopped));
     out.extend(unused_rules(input, stage));
     out.extend(record.warnings.iter().cloned());
     out
@@ -326,6 +328,16 @@ fn failures(record: &Record) -> Option<Notice> {
     let calls = if count == 1 { "1 call".to_owned() } else { format!("{count} calls") };
     let message = format!("{calls} failed in the dry run, first \"{}\": {}{class}", first.spec.label, status.as_str());
     Some(Notice::new("failed_calls", message))
+}
+
+/// Tasks of a document that failed by themselves and did not end the rehearsal: the run would have them as gaps.
+fn tasks(record: &Record) -> Option<Notice> {
+    let said: Vec<(&str, &str)> =
+        record.calls.iter().filter_map(|c| Some((c.spec.label.as_str(), c.said.as_deref()?))).collect();
+    let (label, message) = said.first()?;
+    let tasks = if said.len() == 1 { "1 task".to_owned() } else { format!("{} tasks", said.len()) };
+    let message = format!("{tasks} failed in the dry run, first \"{label}\": {}", clip(message, 300));
+    Some(Notice::new("failed_tasks", message))
 }
 
 fn unused_rules(input: &DryRunInput, stage: &Stage) -> Option<Notice> {

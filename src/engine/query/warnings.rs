@@ -8,6 +8,7 @@ use crate::core::failure::Failure;
 use crate::core::outcome::{CallStatus, ErrorClass};
 use crate::core::run::{RunStatus, StatusReason};
 use crate::engine::view::{ErrorView, Notice};
+use crate::front::document;
 use crate::store::{CallRow, CallState};
 
 use super::bounds::clip;
@@ -122,7 +123,10 @@ fn failure(query: &Query<'_>, run: &Snapshot) -> Result<Option<ErrorView>, Failu
     if let Some(line) = view.line {
         let source = query.store.source(&run.row.spec.source_hash)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&source);
-        view.excerpt = text.lines().nth(line as usize - usize::from(line > 0)).map(|text| clip(text.trim(), 120));
+        let there = text.lines().nth(line as usize - usize::from(line > 0));
+        // Of an included document the line is that of the text that is pinned, which holds them all.
+        let file = document::in_part(&text, line).map(|(file, line)| format!("{file}:{line}: ")).unwrap_or_default();
+        view.excerpt = there.map(|text| clip(&format!("{file}{}", text.trim()), 120));
     }
     Ok(Some(view))
 }

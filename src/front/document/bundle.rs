@@ -41,6 +41,12 @@ pub(super) fn split(whole: &str) -> (&str, Vec<Part>) {
     (&whole[..own], parts)
 }
 
+/// The file and the line there of a line of a text that holds several documents; none of the one that includes the others.
+pub fn in_part(whole: &str, line: u32) -> Option<(String, u32)> {
+    let part = split(whole).1.into_iter().rev().find(|part| line > part.lines_before)?;
+    Some((part.path, line - part.lines_before))
+}
+
 /// The text with every document that `root` includes behind it. A text that holds them already is whole.
 ///
 /// # Errors

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::graph;
-use super::inputs::{check_schema, inputs, validator};
+use super::inputs::inputs;
 use super::names::{Place, check_refs, check_result};
 use super::plan::{Approval, END, Guard, Kind, Outputs, Plan, Routes, Target, Task};
 use super::report::Report;
-use super::template::Template;
+use super::schemas::{check_schema, validator};
+use super::template::{Template, has_marks};
 use super::tries;
 use super::types::{self, Agent, ApprovalForm, Condition, Document, ListForm, MessagesForm, OneOrMany};
 use crate::core::call::{ApprovalAsk, Retry, Site};
@@ -43,6 +44,9 @@ pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option
     let (first, included) = sources.split_first()?;
     let (document, root) = (&first.document, first.root);
     let agents: Vec<Agents> = sources.iter().map(|s| agents(&s.document)).collect();
+    for source in sources {
+        no_templates(source.root, report);
+    }
     let written = written(sources, report);
     let none = document.tasks.is_none() && document.steps.is_none();
     let both = document.tasks.is_some() && document.steps.is_some();
@@ -79,8 +83,7 @@ pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option
         is_steps,
     };
     if let Some(schema) = &plan.state_schema {
-        let at = root.follow(["state", "schema"]).0;
-        check_schema(schema, at, "the schema of the state", report);
+        check_schema(schema, root.follow(["state", "schema"]), "the schema of the state", report);
         if let Ok(validator) = validator(schema)
             && let Some(error) = validator.iter_errors(&Value::Object(plan.state.clone())).next()
         {
@@ -134,6 +137,23 @@ pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option
 fn agents(document: &Document) -> Agents {
     let parse = |(name, value): (&String, &Value)| Some((name.clone(), serde_json::from_value(value.clone()).ok()?));
     document.agents.iter().filter_map(parse).collect()
+}
+
+/// Warns of templates in the texts of agents, which are said as they stand: an agent is the same for all its tasks.
+fn no_templates(root: &Node, report: &mut Report<'_>) {
+    let agents = root.entry("agents").map_or(&[][..], |(_, agents)| agents.entries());
+    for (_, name, agent) in agents {
+        for (at, key, value) in agent.entries() {
+            if let Data::Text(text) = &value.data
+                && has_marks(text)
+            {
+                let message = format!(
+                    "`{key}` of the agent `{name}` is used as it stands, braces and all: templates belong to the texts of tasks, such as `prompt`"
+                );
+                report.warning(*at, "no_template", message);
+            }
+        }
+    }
 }
 
 fn written<'n>(sources: &[Source<'n>], report: &mut Report<'_>) -> Vec<Written<'n>> {

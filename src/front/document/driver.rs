@@ -138,7 +138,7 @@ impl DocumentDriver {
         let plan = std::mem::replace(&mut config.plan, Plan::empty());
         let run = json!({"id": config.run_id, "mode": plan.mode, "workflow": plan.name});
         let tasks = plan.tasks.iter().map(Progress::of).collect();
-        let state_check = plan.state_schema.as_ref().and_then(|s| inputs::validator(s).ok());
+        let state_check = plan.state_schema.as_ref().and_then(|s| super::schemas::validator(s).ok());
         Self {
             state: Shared::of(plan.state.clone()),
             state_check,

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use super::plan::Plan;
 use super::progress::brief;
 use super::report::Report;
+use super::schemas::{check_schema, validator};
 use super::shape::{type_words, words_of};
 use super::types::Document;
-use crate::core::located::{At, Node};
+use crate::core::located::Node;
 use crate::front::script::close;
 
 /// What an input may be called without being one: the words of JSON Schema that stand at the top of a schema.
@@ -144,18 +145,6 @@ pub(super) fn inputs(document: &Document, root: &Node, report: &mut Report<'_>) 
         report.error(at, "bad_schema", "`inputs` is the schema of an object: `type: object`, or no type");
     }
     let schema = Value::Object(schema);
-    check_schema(&schema, at, "`inputs`", report);
+    check_schema(&schema, (at, node), "`inputs`", report);
     Some(schema)
-}
-
-/// Reports a schema that cannot be used.
-pub(super) fn check_schema(schema: &Value, at: At, what: &str, report: &mut Report<'_>) {
-    if let Err(message) = validator(schema) {
-        report.error(at, "bad_schema", format!("{what} is no JSON Schema that can be used: {message}"));
-    }
-}
-
-/// A validator of a schema of the document's author.
-pub(super) fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
-    jsonschema::options().should_validate_formats(false).offline().build(schema).map_err(|error| error.to_string())
 }

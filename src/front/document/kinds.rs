@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::compile::Builder;
-use super::inputs::check_schema;
 use super::plan::{Command, Kind, Outputs};
+use super::schemas::check_schema;
 use super::template::Template;
 use super::tries;
 use super::types::{self, Agent, OneOrMany, OutputsForm, Run, RunForm};
@@ -144,7 +144,8 @@ impl Builder<'_, '_, '_, '_> {
         let schema = written.schema.clone().map(Value::Object)?;
         let at = self.at("schema");
         if schema.get("type") == Some(&Value::from("object")) {
-            check_schema(&schema, at, "`schema`", self.report);
+            let node = self.one.node.follow(["schema"]).1;
+            check_schema(&schema, (at, node), "`schema`", self.report);
         } else {
             let message = "the root of `schema` must say `type: object`: wrap another value in a property";
             self.report.error(at, "bad_schema", message);

@@ -39,7 +39,7 @@ pub(super) fn check_refs(plan: &mut Plan, template: &Template, place: Place, nod
     for found in template.refs() {
         let problem = match found.root.as_str() {
             "tasks" => task_ref(plan, found, place),
-            "item" if !place.item => Some(("no_item", "`item` is there only in a task with `for_each`".to_owned())),
+            "item" if !place.item => Some(("no_item", no_item(plan, place).to_owned())),
             "loop" if !place.looped => Some((
                 "no_loop",
                 "`loop` is there only in a task with `until` or `max_visits`, or one that a guard runs again"
@@ -47,7 +47,7 @@ pub(super) fn check_refs(plan: &mut Plan, template: &Template, place: Place, nod
             )),
             "loop" => one_of("loop", LOOP, found),
             "output" if !place.output => {
-                Some(("no_output", "`output` is there only in `until`, `set`, `route` and `outcome`".to_owned()))
+                Some(("no_output", "`output` is there only in `until`, `set`, `outcome` and `route`".to_owned()))
             }
             _ => common(plan, found, &own),
         };
@@ -59,6 +59,16 @@ pub(super) fn check_refs(plan: &mut Plan, template: &Template, place: Place, nod
         });
         let hint = problem.as_ref().and_then(|(code, _)| hint(plan, code, found, here.copied().collect()));
         tell(problem, hint, found, node, report);
+    }
+}
+
+/// Why there is no `item` in a place.
+fn no_item(plan: &Plan, place: Place) -> &'static str {
+    match plan.tasks[place.task].for_each {
+        Some(_) => {
+            "`item` is there only in what is done for each item; this is said once, of the whole task: to leave items out, filter the list of `for_each`"
+        }
+        None => "`item` is there only in a task with `for_each`",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::template::Template;
 use super::types::{Document, OnFailure};
@@ -294,6 +294,23 @@ impl Plan {
         found
     }
 
+    /// How the run is meant.
+    pub fn mode(&self) -> Option<&str> {
+        self.mode.as_deref()
+    }
+
+    /// What its tasks ask of tools, as far as it is written out.
+    pub fn tool_uses(&self) -> Vec<ToolUse<'_>> {
+        let mut found = Vec::new();
+        for task in &self.tasks {
+            if let Kind::Tool { name, args } = &task.kind {
+                let (args, open) = args.as_ref().map_or_else(|| (json!({}), Vec::new()), Template::written_out);
+                found.push(ToolUse { task: &task.id, at: task.at, tool: name, args, open });
+            }
+        }
+        found
+    }
+
     /// The requests of its agents, each with the task.
     pub fn agents(&self) -> Vec<(&str, &Ask)> {
         let mut found = Vec::new();
@@ -321,4 +338,19 @@ impl Plan {
             .filter(|i| self.tasks[*i].dependents.is_empty() && self.tasks[*i].leads_to.is_empty())
             .collect()
     }
+}
+
+/// A task that uses a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolUse<'p> {
+    /// The task.
+    pub task: &'p str,
+    /// Where it stands.
+    pub at: At,
+    /// The tool.
+    pub tool: &'p str,
+    /// The arguments that are written out; null stands for what a template gives.
+    pub args: Value,
+    /// Where those stand in `args`: JSON pointers.
+    pub open: Vec<String>,
 }

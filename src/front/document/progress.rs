@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::driver::{DocumentDriver, Role};
 use super::plan::{Kind, Outputs, Target, Task};
-use super::template::{Template, from_json, json_text};
+use super::template::{Template, absent, from_json, json_text};
 use super::travel::Back;
 use super::types::OnFailure;
 use super::values::TaskResult;
@@ -115,12 +115,12 @@ impl Progress {
         (self.previous, self.feedback) = (Some(gave), feedback);
     }
 
-    /// What `loop` stands for.
+    /// What `loop` stands for; the first time there is nothing that came before.
     pub(super) fn looped(&self) -> Value {
         let mut out = std::collections::BTreeMap::new();
         out.insert("iteration", Value::from(self.iteration.max(self.visits).max(self.tries + 1)));
-        out.extend(self.previous.clone().map(|previous| ("previous", previous)));
-        out.extend(self.feedback.as_ref().map(|text| ("feedback", Value::from(text.as_str()))));
+        out.insert("previous", self.previous.clone().unwrap_or_else(absent));
+        out.insert("feedback", self.feedback.as_ref().map_or_else(absent, |text| Value::from(text.as_str())));
         Value::from(out)
     }
 }

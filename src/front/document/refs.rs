@@ -1,6 +1,6 @@
 //! What a template speaks of: the paths in it, read off its syntax tree, and what no template may do.
 
-use minijinja::machinery::ast::{CallArg, Expr, Stmt};
+use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, Stmt, UnaryOpKind};
 
 use crate::front::script::close;
 
@@ -143,6 +143,8 @@ pub(super) struct Found {
 pub(super) struct Walk {
     pub(super) found: Found,
     locals: Vec<String>,
+    /// Whether what is walked is a condition by itself.
+    asked: bool,
 }
 
 impl Walk {
@@ -165,7 +167,7 @@ impl Walk {
                 self.body(&f.else_body);
             }
             Stmt::IfCond(c) => {
-                self.expr(&c.expr, false);
+                self.condition(&c.expr, false);
                 self.scoped(&c.true_body);
                 self.scoped(&c.false_body);
             }
@@ -235,6 +237,23 @@ impl Walk {
         }
     }
 
+    /// Walks a condition: `{% if loop.feedback %}` asks whether it is there, so what stands below it may be missing.
+    fn condition(&mut self, expr: &Expr<'_>, optional: bool) {
+        match expr {
+            Expr::UnaryOp(u) if matches!(u.op, UnaryOpKind::Not) => self.condition(&u.expr, optional),
+            Expr::BinOp(b) if matches!(b.op, BinOpKind::ScAnd | BinOpKind::ScOr) => {
+                self.condition(&b.left, optional);
+                self.condition(&b.right, optional);
+            }
+            Expr::GetAttr(_) => {
+                self.asked = true;
+                self.path(expr, optional);
+                self.asked = false;
+            }
+            _ => self.expr(expr, optional),
+        }
+    }
+
     /// Walks an expression. `optional`: what it names may be missing.
     pub(super) fn expr(&mut self, expr: &Expr<'_>, optional: bool) {
         match expr {
@@ -258,7 +277,7 @@ impl Walk {
                 }
             }
             Expr::IfExpr(i) => {
-                self.expr(&i.test_expr, optional);
+                self.condition(&i.test_expr, optional);
                 self.expr(&i.true_expr, optional);
                 if let Some(other) = &i.false_expr {
                     self.expr(other, optional);
@@ -360,6 +379,12 @@ impl Walk {
             }
             _ => {}
         }
-        self.found.refs.push(Ref { root: root.id.to_owned(), open: path.len() < whole, path, optional });
+        let asked = self.asked && root.id == "loop" && matches!(&path[..], [one] if one != "iteration");
+        self.found.refs.push(Ref {
+            root: root.id.to_owned(),
+            open: path.len() < whole,
+            path,
+            optional: optional || asked,
+        });
     }
 }

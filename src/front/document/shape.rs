@@ -75,8 +75,11 @@ fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
                 let at = node.entry(name).map_or(at, |(at, _)| at);
                 let known = known_properties(error);
                 let mut message = format!("there is no field `{name}` here");
-                if let Some(near) = close(name, known.iter().map(String::as_str)) {
+                let near = close(name, known.iter().map(String::as_str)).or_else(|| word_here(name, &known));
+                if let Some(near) = near {
                     message = format!("{message}; did you mean `{near}`?");
+                } else if let Some(place) = elsewhere(name, &known) {
+                    message = format!("{message}; {place}");
                 }
                 report.hinted(at, "unknown_field", message, format!("fields here: {}", known.join(", ")));
             }
@@ -143,6 +146,63 @@ fn explain(error: &ValidationError<'_>, root: &Node, report: &mut Report<'_>) {
             report.error(node.at, "wrong_value", format!("{what} must not be empty"));
         }
         _ => report.error(node.at, "wrong_value", format!("{what}: {error}")),
+    }
+}
+
+/// Our word for what other systems, and people, call by another.
+fn word_here(name: &str, known: &[String]) -> Option<&'static str> {
+    const WORDS: &[(&str, &str)] = &[
+        ("cmd", "run"),
+        ("command", "run"),
+        ("condition", "when"),
+        ("dependencies", "after"),
+        ("depends_on", "after"),
+        ("foreach", "for_each"),
+        ("if", "when"),
+        ("input_schema", "inputs"),
+        ("loop_until", "until"),
+        ("needs", "after"),
+        ("nodes", "tasks"),
+        ("output_schema", "schema"),
+        ("outputs", "result"),
+        ("over", "for_each"),
+        ("max_attempts", "retry"),
+        ("parameters", "inputs"),
+        ("requires_approval", "approval"),
+        ("retries", "retry"),
+        ("retry_on", "retry"),
+        ("stages", "tasks"),
+        ("subpipeline", "workflow"),
+    ];
+    let ours = WORDS.iter().filter(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours);
+    { ours }.find(|ours| known.iter().any(|known| known == ours))
+}
+
+/// Where a field stands that stands elsewhere.
+fn elsewhere(name: &str, known: &[String]) -> Option<String> {
+    const OF_AGENTS: &[&str] = &["provider", "model", "effort", "role", "system_prompt", "tools", "type"];
+    const AT_THE_TOP: &[&str] = &[
+        "inputs",
+        "mode",
+        "state",
+        "agents",
+        "defaults",
+        "on_failure",
+        "concurrency",
+        "include",
+        "hooks",
+        "events",
+        "result",
+    ];
+    const FOR_ALL: &[&str] = &["retry", "timeout", "cache"];
+    let here = |field: &str| known.iter().any(|known| known == field);
+    match (here("prompt"), here("tasks")) {
+        (true, _) if OF_AGENTS.contains(&name) => {
+            Some(format!("it is said of an agent: `agents: {{NAME: {{{name}: ...}}}}`, and `agent: NAME` here"))
+        }
+        (true, _) if AT_THE_TOP.contains(&name) => Some("it stands at the top of the document".to_owned()),
+        (_, true) if FOR_ALL.contains(&name) => Some("for all tasks it stands in `defaults`".to_owned()),
+        _ => None,
     }
 }
 

@@ -33,6 +33,8 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.add_filter("d", default);
     engine.add_filter("json", json);
     engine.add_filter("tojson", json);
+    engine.add_test("defined", |value: &Value| !value.is_undefined() && !is_absent(value));
+    engine.add_test("undefined", |value: &Value| value.is_undefined() || is_absent(value));
     engine
 });
 
@@ -41,7 +43,7 @@ fn syntax() -> SyntaxConfig {
     SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default()
 }
 
-/// What a task without a result stands for: empty in a text, false in a condition, replaced by `default`.
+/// What has no value, as a task without a result: empty in a text, false in a condition, not defined, replaced by `default`.
 #[derive(Debug)]
 struct Absent;
 
@@ -55,7 +57,7 @@ impl Object for Absent {
     }
 }
 
-/// The value of a task that has none.
+/// The value of what has none in this run, or none yet.
 pub(super) fn absent() -> Value {
     Value::from_object(Absent)
 }
@@ -196,7 +198,7 @@ impl fmt::Debug for Form {
 }
 
 /// Whether a text holds a template.
-fn has_marks(text: &str) -> bool {
+pub(super) fn has_marks(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
@@ -246,6 +248,35 @@ impl Template {
         match &self.form {
             Form::Plain(value) => value.as_str(),
             Form::Expression(_) | Form::Text(_) | Form::List(_) | Form::Map(_) => None,
+        }
+    }
+
+    /// Its value as far as it is written out: null stands for what a template gives, and the paths to those follow.
+    pub(super) fn written_out(&self) -> (Json, Vec<String>) {
+        let mut open = Vec::new();
+        let value = self.known(&mut String::new(), &mut open);
+        (value, open)
+    }
+
+    fn known(&self, path: &mut String, open: &mut Vec<String>) -> Json {
+        let mut below = |name: &str, item: &Self| {
+            let length = path.len();
+            path.push('/');
+            path.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            let value = item.known(path, open);
+            path.truncate(length);
+            value
+        };
+        match &self.form {
+            Form::Plain(value) => value.clone(),
+            Form::List(items) => {
+                items.iter().enumerate().map(|(index, item)| below(&index.to_string(), item)).collect()
+            }
+            Form::Map(entries) => entries.iter().map(|(key, item)| (key.clone(), below(key, item))).collect(),
+            Form::Expression(_) | Form::Text(_) => {
+                open.push(path.clone());
+                Json::Null
+            }
         }
     }
 
@@ -490,6 +521,18 @@ fn must_exist(found: &Ref, given: &Given<'_>, scope: &dyn Scope) -> Result<Value
 }
 
 fn missing(parent: &str, step: &str, value: &Value, whole: &str) -> String {
+    if is_absent(value) {
+        return format!("`{whole}` is missing: `{parent}` has no value yet");
+    }
+    if let (Some(id), "data") = (parent.strip_prefix("tasks."), step) {
+        let status = value.get_attr("status").map(|status| status.to_string()).unwrap_or_default();
+        return match status.as_str() {
+            "done" => format!(
+                "`{whole}` is missing: what `{id}` gave is a text without JSON in it; read `{parent}.text`, or ask an agent with a `schema`"
+            ),
+            _ => format!("`{whole}` is missing: `{id}` ended as {status} and gave nothing"),
+        };
+    }
     format!("`{whole}` is missing: `{parent}` {}", there(value, step))
 }
 

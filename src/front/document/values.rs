@@ -113,7 +113,7 @@ impl TaskResult {
         parts.insert("files", Value::from(self.files.clone()));
         parts.insert("status", Value::from(self.status.as_str()));
         parts.insert("ok", Value::from(self.status == CallStatus::Done));
-        parts.extend(self.error.as_ref().map(|error| ("error", Value::from(error.as_str()))));
+        parts.insert("error", self.error.as_ref().map_or_else(absent, |error| Value::from(error.as_str())));
         parts.insert("iterations", Value::from(self.iterations));
         parts.insert("cap_reached", Value::from(self.cap_reached));
         parts.extend(self.decision.as_ref().map(|word| ("decision", Value::from(word.as_str()))));
