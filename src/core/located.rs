@@ -173,8 +173,29 @@ pub fn read(bytes: &[u8], is_json: bool) -> Result<Node, Misread> {
             return problem(at, "a file holds one document: what stands behind `---` belongs into a file of its own");
         }
         let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or_default().trim();
-        problem(at, format!("this is not YAML that can be used: {message}"))
+        problem(at, format!("this is not YAML that can be used: {}", plainer(message)))
     })
+}
+
+/// What the reader says of texts that people write often, in words that say what to write instead.
+fn plainer(message: &str) -> String {
+    match message {
+        "expected string scalar" => {
+            "a key must be a text; a text that begins with a brace stands in quotes, '{{ input.x }}'".to_owned()
+        }
+        _ if message.starts_with("cannot deserialize null into string") => "a key must be a text, not null".to_owned(),
+        _ if message.starts_with("mapping values are not allowed") => {
+            format!("{message}; a text with `: ` in it stands in quotes")
+        }
+        _ if message.starts_with("alias references unknown") => {
+            format!("{message}; a text that begins with `*` stands in quotes")
+        }
+        _ if message.starts_with("unexpected character") => {
+            format!("{message}; a text that begins so stands in quotes")
+        }
+        _ if message.starts_with("non-finite float") => "a number must be finite".to_owned(),
+        _ => message.to_owned(),
+    }
 }
 
 /// Why a text gives no tree, and where.

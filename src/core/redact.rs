@@ -12,8 +12,8 @@ use regex::Regex;
 use super::base64;
 use super::environment::Environment;
 
-/// Shorter values are no secrets: replacing them would tear ordinary text apart.
-const SHORTEST: usize = 8;
+/// Bytes of the shortest secret. Replacing shorter values would tear ordinary text apart.
+pub const SHORTEST: usize = 8;
 
 /// Keys of the providers and of common services by their form, bearer tokens, and JSON Web Tokens.
 const FORMS: &str = r"(?x)

@@ -7,6 +7,7 @@ use crate::core::call::{CallKind, CallSpec};
 use crate::core::environment::Environment;
 use crate::core::failure::{Code, Failure};
 use crate::core::outcome::{CallError, ErrorClass};
+use crate::core::redact::SHORTEST;
 use crate::core::run::{Settings, WorkflowKind};
 use crate::core::work::{CommandAsk, stays_below};
 use crate::front::document;
@@ -102,16 +103,28 @@ pub(crate) fn learn_secrets(kind: WorkflowKind, text: &str, services: &Services)
     }
 }
 
-/// Whether every secret that a call names is set.
+/// Whether every secret that a call names is set, to something that can be kept out of every record.
 ///
 /// # Errors
 /// The first that is not.
 pub(crate) fn secrets_set(spec: &CallSpec, env: &Environment) -> Result<(), CallError> {
-    let names = spec.ask.secrets.iter().flatten();
-    let Some(missing) = { names }.find(|name| env.get(name).is_none()) else { return Ok(()) };
-    let mut error = CallError::new(ErrorClass::Policy, format!("the secret {missing} is not set in the environment"));
-    error.hint = Some(format!("set {missing} where owf is started, then resume"));
-    Err(error)
+    for name in spec.ask.secrets.iter().flatten() {
+        let (problem, hint) = match env.get(name).map(str::trim) {
+            None => {
+                ("is not set in the environment".to_owned(), format!("set {name} where owf is started, then resume"))
+            }
+            Some("") => ("is empty".to_owned(), format!("set {name} where owf is started, then resume")),
+            Some(value) if value.len() < SHORTEST => (
+                format!("is shorter than {SHORTEST} bytes, so no record could be kept free of it"),
+                "use a longer one: what is this short also stands in ordinary text".to_owned(),
+            ),
+            Some(_) => continue,
+        };
+        let mut error = CallError::new(ErrorClass::Policy, format!("the secret {name} {problem}"));
+        error.hint = Some(hint);
+        return Err(error);
+    }
+    Ok(())
 }
 
 /// Whether the secrets that a call names reach anything: only a program has an environment, and a text never holds one.

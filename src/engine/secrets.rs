@@ -185,6 +185,7 @@ impl Secrets {
 mod tests {
     use super::*;
     use crate::core::call::{Ask, CallKind, OnceAsk};
+    use crate::core::machine::Answer;
     use crate::core::work::{CommandAsk, ToolAsk};
     use serde_json::json;
 
@@ -209,6 +210,15 @@ mod tests {
         report.notices.push(("code".to_owned(), key()));
         secrets.report(&mut report);
         assert!(!format!("{report:?}").contains(&key()), "{report:?}");
+        let answer =
+            Answer { text: Some(key()), value: Some(json!([key()])), changed_files: vec![key()], workspace: None };
+        let mut report = AttemptReport::new(Ok(answer));
+        secrets.report(&mut report);
+        assert!(!format!("{report:?}").contains(&key()), "{report:?}");
+        for mut state in [DriverState::Returned(Some(json!(key()))), DriverState::Cancelled(Some(json!([key()])))] {
+            secrets.ops(&mut [], &mut state);
+            assert!(!format!("{state:?}").contains(&key()), "{state:?}");
+        }
     }
 
     #[test]

@@ -31,7 +31,11 @@ impl Outputs {
     /// # Errors
     /// One sentence: the path leads out, or a rule refuses it.
     pub fn may_be(&self, path: &str) -> Result<(), String> {
-        self.files.allowed(&Below::parse(path).map_err(|why| format!("{path} {why}"))?)
+        let below = Below::parse(path).map_err(|why| format!("{path} {why}"))?;
+        if below.as_str().is_empty() || path.ends_with('/') {
+            return Err(format!("`{path}` is no name of a file"));
+        }
+        self.files.allowed(&below)
     }
 
     /// Whether a pattern can be used: nothing is opened.

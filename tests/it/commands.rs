@@ -256,6 +256,80 @@ tasks:
 }
 
 #[test]
+fn accept_070_a_secret_that_is_empty_or_so_short_that_ordinary_text_holds_it_is_refused_before_anything_runs() {
+    let place = place(
+        "name: x
+on_failure: best_effort
+tasks:
+  command: {run: [sh, -c, 'echo $PIN > ran'], secrets: [PIN]}
+  agent: {prompt: hi, secrets: [PIN]}
+",
+    );
+    place.file("answers.yaml", &crate::acca_support::answers("  - text: ok"));
+    let said = |pin: &str, more: &[&str]| {
+        let mut command = place.command(&[RUN, more].concat());
+        assert_eq!(printed(&command.env("PIN", pin).output().unwrap()).code, 0);
+        let call = call(&place, if more.is_empty() { "command" } else { "agent" });
+        json!([call["attempts"], call["error"]["message"]])
+    };
+    let short = "the secret PIN is shorter than 8 bytes, so no record could be kept free of it";
+    for (pin, message) in
+        [("", "the secret PIN is not set in the environment"), ("  ", "the secret PIN is empty"), ("s3cr3t!", short)]
+    {
+        assert_eq!(said(pin, &["--fixtures", "answers.yaml"]), json!([0, message]), "{pin}");
+        assert_eq!(said(pin, &["--provider", "fake"]), json!([0, message]), "{pin}");
+        assert_eq!(said(pin, &[]), json!([0, message]), "{pin}");
+    }
+    assert_eq!(place.log(crate::acca_support::LOG).len(), 0);
+    assert!(!place.path().join("ran").exists());
+    assert_eq!(files_with(&place.home(), "s3cr3t!"), Vec::<String>::new());
+}
+
+#[test]
+fn accept_070_a_secret_is_found_nowhere_when_it_comes_in_by_args_by_a_child_by_names_of_files_or_in_another_process() {
+    let secret = "tok/en+123456789";
+    let document = "name: x
+tasks:
+  told: {run: [sh, -c, 'echo \"$1 is $DEPLOY_TOKEN\"; test -e go', word, '{{ input.word }}'], secrets: [DEPLOY_TOKEN]}
+  made: {after: told, run: [sh, -c, 'f=made-by-$PLAIN_TOKEN; touch $f; echo \"{\\\"f\\\": [\\\"$f\\\"]}\"'], secrets: [PLAIN_TOKEN], outputs: {from: f}}
+  kid: {after: made, workflow: ./kid.yaml, args: {word: '{{ input.word }}'}}
+result: {told: '{{ tasks.told }}', made: '{{ tasks.made.files }}', kid: '{{ tasks.kid }}'}
+";
+    let place = place(document);
+    place.file(
+        "kid.yaml",
+        "name: kid\ntasks:\n  deep: {run: [sh, -c, 'echo \"$KID_TOKEN {{ input.word }}\"'], secrets: [KID_TOKEN]}\n",
+    );
+    let owf = |args: &[&str]| {
+        let mut command = place.command(args);
+        let env = [("DEPLOY_TOKEN", secret), ("PLAIN_TOKEN", "plain-123456789"), ("KID_TOKEN", "kid-987654321")];
+        printed(&command.envs(env).output().unwrap())
+    };
+    let word = format!("word={secret}");
+    let started =
+        owf(&["run", "flow.yaml", "--allow-commands", "--no-input", "--detach", "--arg", &word, "--json"]).json();
+    let run = started["run_id"].as_str().unwrap_or_else(|| panic!("{started}")).to_owned();
+    owf(&["wait", &run, "--json"]);
+    let failed = place.json(&["status", &run, "--json"]);
+    assert_eq!(failed["status"], "failed", "{failed}");
+    let nowhere = |what: &str| {
+        for secret in [secret, "tok%2Fen", "plain-123456789", "kid-987654321"] {
+            assert_eq!(files_with(&place.home(), secret), Vec::<String>::new(), "{what}");
+        }
+    };
+    nowhere("a run in a process of its own");
+    place.file("go", "");
+    let done = owf(&["resume", &run, "--arg", &word, "--no-input", "--json"]).json();
+    assert_eq!(
+        done["output"],
+        json!({"told": "[DEPLOY_TOKEN] is [DEPLOY_TOKEN]", "made": ["made-by-[PLAIN_TOKEN]"], "kid": "[KID_TOKEN] [DEPLOY_TOKEN]"}),
+        "{done}"
+    );
+    assert_eq!(owf(&["export", "latest"]).code, 0);
+    nowhere("a run that was resumed");
+}
+
+#[test]
 fn an_agent_is_not_asked_without_its_secret() {
     let place = place("name: x\ntasks:\n  a: {prompt: hi, secrets: [NOT_SET_ANYWHERE]}\n");
     place.file("answers.yaml", &crate::acca_support::answers("  - text: ok"));
@@ -444,10 +518,17 @@ tasks:
   escapes: {after: made, run: [echo, '{\"files\": [\"../../etc/passwd\"]}'], outputs: {from: files}}
   tells: {after: [made, found, named], run: [echo, '{{ tasks.found.files }}', '{{ tasks.made.files }}', '{{ tasks.named.files }}']}
   nowhere: {after: nothing, expr: '{{ tasks.nothing.files | length }}'}
+  each: {after: made, for_each: [b, a], run: [echo, '{{ item }}'], outputs: 'dist/{{ item }}.js'}
+  joined: {after: each, expr: ['{{ tasks.each.files }}', '{{ tasks.each.text }}', '{{ tasks.each.a_js }}']}
+  many: {after: made, run: [sh, -c, 'mkdir many; cd many; seq 1001 | xargs touch'], outputs: {pattern: 'many/*'}}
+  dir: {after: made, run: [echo], outputs: dist/deep}
+  link: {after: made, run: [ln, -s, dist/a.js, link.js], outputs: link.js}
+  dot: {after: made, run: [touch, ran], outputs: '{{ input.dot }}'}
+  linked: {after: made, run: [ln, -s, ../dist, dist/linked], outputs: {pattern: 'dist/linked/*'}}
   slugs: {after: [made, found], expr: ['{{ tasks.found.c_js }}', '{{ tasks.found.a_js }}', '{{ tasks.made.b_js }}', '{{ tasks.found.gone_js | default(0) }}']}
 ",
     );
-    let run = view(&place, &["--arg", "name=b"]);
+    let run = view(&place, &["--arg", "name=b", "--arg", "dot=./"]);
     assert_eq!(run["status"], json!("done"), "{run}");
     let output = place.json(&["output", "latest", "--json"]);
     assert_eq!(
@@ -456,11 +537,27 @@ tasks:
         "{output}"
     );
     assert_eq!(output["output"]["nowhere"], json!(0));
+    assert_eq!(
+        output["output"]["joined"],
+        json!([["dist/b.js", "dist/a.js"], "b\na", "dist/a.js"]),
+        "in the order of the list"
+    );
     assert_eq!(output["output"]["slugs"], json!(["dist/deep/c.js", "dist/a.js", "dist/b.js", 0]));
     let told = |label: &str| {
         let call = call(&place, label);
         format!("{}: {}", call["status"].as_str().unwrap(), call["error"]["message"].as_str().unwrap_or("-"))
     };
+    assert_eq!(
+        ["many", "dir", "link", "dot", "linked"].map(told),
+        [
+            "failed: `outputs`: many/* matches more than 1000 files",
+            "failed: `outputs`: dist/deep is a directory",
+            "failed: `outputs`: link.js is a link or leads through one, or is no directory",
+            "failed: `outputs`: `./` is no name of a file",
+            "done: -",
+        ]
+    );
+    assert!(!place.path().join("ran").exists(), "what can be no file is refused before anything runs");
     assert_eq!(
         ["missing", "unnamed", "escapes"].map(told),
         [

@@ -45,6 +45,7 @@ mod dialect_types;
 mod document_bad;
 mod document_checks;
 mod document_decisions;
+mod document_edges;
 mod document_examples;
 mod document_graph;
 mod document_include;

@@ -11,6 +11,7 @@ use super::plan::{Approval, END, Guard, Kind, Outputs, Plan, Routes, Target, Tas
 use super::report::Report;
 use super::schemas::{check_schema, validator};
 use super::template::{Template, has_marks};
+use super::tries;
 use super::types::{self, Agent, ApprovalForm, Condition, Document, ListForm, MessagesForm, OneOrMany};
 use crate::core::call::{ApprovalAsk, Retry, Site};
 use crate::core::located::{At, Data, Node};
@@ -93,6 +94,7 @@ pub(super) fn compile(sources: &[Source<'_>], report: &mut Report<'_>) -> Option
             );
         }
     }
+    tries::defaults(&document.defaults, root, report);
     let mut route_places = Vec::new();
     for (index, one) in written.iter().enumerate() {
         let mut builder = Builder { document, agents: &agents, plan: &plan, one, report };

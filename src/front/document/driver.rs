@@ -309,6 +309,9 @@ impl DocumentDriver {
         let made = match &written.kind {
             Kind::Agent { ask, prompt, .. } => {
                 let prompt = self.within(Some(task), of, None, |n| prompt.eval_text(n));
+                let prompt = prompt.and_then(|text| {
+                    if text.trim().is_empty() { Err("the prompt is empty".to_owned()) } else { Ok(text) }
+                });
                 prompt.and_then(|prompt| {
                     let (messages, outputs) = (self.messages(task, of)?, self.outputs(task, of)?);
                     let once = self.once(task, of)?;

@@ -93,6 +93,7 @@ impl DocumentDriver {
                 self.unwrite(task);
                 self.log(LogLevel::Info, format!("{id}: is done again{why}"), json!({"task": id, "outcome": "retry"}));
                 match self.wait_ms(task) {
+                    _ if self.stopping => self.halt(task),
                     0 => self.queue(task),
                     ms => self.wait(task, ms),
                 }

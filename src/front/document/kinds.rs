@@ -8,6 +8,7 @@ use super::compile::Builder;
 use super::plan::{Command, Kind, Outputs};
 use super::schemas::check_schema;
 use super::template::Template;
+use super::tries;
 use super::types::{self, Agent, OneOrMany, OutputsForm, Run, RunForm};
 use crate::core::call::{Ask, WorkflowTarget};
 use crate::core::work::stays_below;
@@ -95,6 +96,9 @@ impl Builder<'_, '_, '_, '_> {
             }
         };
         let prompt = written.prompt.clone().unwrap_or_default();
+        if prompt.trim().is_empty() {
+            self.error("prompt", "wrong_value", "`prompt` must not be empty");
+        }
         let prompt = self.compiled("prompt", Template::text(&prompt));
         let schema = self.schema(written);
         let role = agent.role.as_deref().map(|role| format!("You are {role}."));
@@ -160,6 +164,12 @@ impl Builder<'_, '_, '_, '_> {
                         format!("an output must stay in the workspace: a pattern without `..`, not `{pattern}`");
                     self.error("outputs", "bad_path", message);
                 }
+                if !pattern.contains("{{") && pattern.contains(['[', '{']) {
+                    let at = self.one.node.follow(["outputs", "pattern"]).0;
+                    let message =
+                        format!("`[` and `{{` stand for themselves in `{pattern}`: a pattern has `*`, `**` and `?`");
+                    self.report.warning(at, "literal_pattern", message);
+                }
                 return Some(Outputs::Pattern(self.compiled("outputs", Template::text(&pattern))));
             }
             OutputsForm::Found(types::Outputs { pattern: None, from: Some(from) }) => return Some(Outputs::From(from)),
@@ -168,9 +178,18 @@ impl Builder<'_, '_, '_, '_> {
                 return None;
             }
         };
-        for name in names.iter().filter(|name| !name.contains("{{") && !stays_below(name)) {
-            let message = format!("an output must stay in the workspace: a relative path without `..`, not `{name}`");
-            self.error("outputs", "bad_path", message);
+        for name in names.iter().filter(|name| !name.contains("{{")) {
+            let is_file = name.split('/').next_back().is_some_and(|last| !matches!(last, "" | "."));
+            if !stays_below(name) || name.starts_with('~') {
+                let message =
+                    format!("an output must stay in the workspace: a relative path without `..`, not `{name}`");
+                self.error("outputs", "bad_path", message);
+            } else if !is_file {
+                let message = format!(
+                    "an output is a file, which `{name}` cannot be; `{{pattern: ...}}` finds what is in a directory"
+                );
+                self.error("outputs", "bad_path", message);
+            }
         }
         Some(Outputs::Files(names.iter().map(|name| self.compiled("outputs", Template::text(name))).collect()))
     }
@@ -259,9 +278,7 @@ impl Builder<'_, '_, '_, '_> {
         if written.routes.as_ref().is_some_and(serde_json::Map::is_empty) {
             self.error("routes", "wrong_value", "`routes` must not be empty");
         }
-        if written.timeout.is_some_and(|timeout| timeout.ms == 0) {
-            self.error("timeout", "wrong_value", "`timeout` must be more than 0");
-        }
+        tries::task(written, self.one.node, self.one.at, self.report);
         if written.skip_dependents && written.when.is_none() && written.outcome.is_none() {
             let message = "`skip_dependents` needs `when` or `outcome`: nothing else skips a task";
             self.error("skip_dependents", "misplaced", message);
@@ -274,14 +291,6 @@ impl Builder<'_, '_, '_, '_> {
         }
         if written.route.is_some() && written.routes.is_none() {
             self.error("route", "misplaced", "`route` needs `routes`");
-        }
-        if let Some(retry) = &written.retry
-            && retry.on.is_none()
-            && retry.max_attempts > 1
-        {
-            let at = self.at("retry");
-            let message = "`retry` without `on` tries again after every error that may pass: rate_limited, overloaded, transport, timeout, schema, no_output, exit";
-            self.report.warning(at, "retry_all", message);
         }
     }
 }

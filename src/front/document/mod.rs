@@ -1,5 +1,6 @@
 //! The document front-end: from the text of a YAML or JSON document to a checked plan, its driver, and its drawing.
 
+mod bounds;
 mod bundle;
 mod check;
 mod compile;
@@ -19,6 +20,7 @@ mod shape;
 mod shared;
 mod template;
 mod travel;
+mod tries;
 mod types;
 mod values;
 

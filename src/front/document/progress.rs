@@ -4,7 +4,7 @@ use minijinja::Value;
 use serde_json::{Value as Json, json};
 
 use super::driver::{DocumentDriver, Role};
-use super::plan::{Kind, Target, Task};
+use super::plan::{Kind, Outputs, Target, Task};
 use super::template::{Template, absent, from_json, json_text};
 use super::travel::Back;
 use super::types::OnFailure;
@@ -162,6 +162,9 @@ impl DocumentDriver {
 
     /// Queues the work of a task.
     pub(super) fn queue(&mut self, task: usize) {
+        if self.stopping {
+            return self.halt(task);
+        }
         let written = self.plan.tasks[task].clone();
         let Some(list) = &written.for_each else { return self.enqueue(task, 0) };
         let items = match self.eval(list, Some(task), None, None) {
@@ -234,6 +237,16 @@ impl DocumentDriver {
         if self.stopping && outcome.status == CallStatus::Cancelled {
             return self.stopped(task);
         }
+        if is_done
+            && outcome.changed_files.is_empty()
+            && let Some(Outputs::Pattern(pattern)) = &self.plan.tasks[task].outputs
+        {
+            let (id, what) =
+                (&self.plan.tasks[task].id, pattern.fixed().map(|p| format!(" `{p}`")).unwrap_or_default());
+            let (message, fields) =
+                (format!("{id}: no file matches its pattern{what}"), json!({"task": id, "files": 0}));
+            self.log(LogLevel::Warn, message, fields);
+        }
         if self.plan.tasks[task].for_each.is_some() {
             let failed = (!is_done).then(|| (Some(call_id), message()));
             return self.item_done(task, item, if is_done { Ok(TaskResult::of(outcome)) } else { Err(failed) });
@@ -268,6 +281,10 @@ impl DocumentDriver {
             }
         }
         if progress.items_left > 0 {
+            // Of a document that stops no further item begins.
+            if self.stopping && progress.calls.is_empty() {
+                self.halt(task);
+            }
             return;
         }
         if let Some((item, call, message)) = progress.item_failed.clone() {
@@ -301,7 +318,7 @@ impl DocumentDriver {
                     let progress = &mut self.tasks[task];
                     progress.iteration += 1;
                     progress.previous = Some(result.value.clone());
-                    return self.enqueue(task, 0);
+                    return if self.stopping { self.halt(task) } else { self.enqueue(task, 0) };
                 }
                 Ok(false) => {
                     result.cap_reached = true;

@@ -116,6 +116,8 @@ pub(super) struct Ref {
     pub(super) path: Vec<String>,
     /// Whether it may be missing: it stands before `default`, or is asked whether it is defined.
     pub(super) optional: bool,
+    /// Whether more follows that is known only when it is evaluated: `a[b]`.
+    pub(super) open: bool,
 }
 
 impl Ref {
@@ -378,6 +380,11 @@ impl Walk {
             _ => {}
         }
         let asked = self.asked && root.id == "loop" && matches!(&path[..], [one] if one != "iteration");
-        self.found.refs.push(Ref { root: root.id.to_owned(), path, optional: optional || asked });
+        self.found.refs.push(Ref {
+            root: root.id.to_owned(),
+            open: path.len() < whole,
+            path,
+            optional: optional || asked,
+        });
     }
 }

@@ -3,7 +3,7 @@
 use crate::core::located::At;
 use crate::front::script::{Diagnostic, Lines, Severity};
 
-/// The most errors of one document that are reported.
+/// The most errors of one document that are reported, and the most warnings.
 const MOST: usize = 100;
 
 /// The findings so far.
@@ -11,11 +11,12 @@ pub(super) struct Report<'s> {
     text: &'s str,
     lines: Lines<'s>,
     pub(super) found: Vec<Diagnostic>,
+    errors: usize,
 }
 
 impl<'s> Report<'s> {
     pub(super) fn new(text: &'s str) -> Self {
-        Self { text, lines: Lines::new(text), found: Vec::new() }
+        Self { text, lines: Lines::new(text), found: Vec::new(), errors: 0 }
     }
 
     /// Something that keeps the document from running.
@@ -46,7 +47,11 @@ impl<'s> Report<'s> {
     }
 
     fn add(&mut self, severity: Severity, at: At, code: &str, message: String) {
-        if self.found.len() < MOST {
+        let is_error = severity == Severity::Error;
+        // Warnings take no place from errors: a document with an error that nobody sees would run.
+        let before = if is_error { self.errors } else { self.found.len() - self.errors.min(MOST) };
+        self.errors += usize::from(is_error);
+        if before < MOST {
             let start = self.lines.offset(at.line, at.column);
             self.found.push(self.lines.diagnostic(severity, code, (start, start + 1), message));
         }
@@ -54,7 +59,7 @@ impl<'s> Report<'s> {
 
     /// Whether there is an error.
     pub(super) fn failed(&self) -> bool {
-        self.found.iter().any(|d| d.severity == Severity::Error)
+        self.errors > 0
     }
 
     /// Where `needle` stands at or after `from`, within the next `lines` lines; else `from`.

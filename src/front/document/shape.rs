@@ -8,6 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::report::Report;
+use super::tries;
 use super::types::Document;
 use crate::core::located::{Data, Node};
 use crate::core::schema::plain;
@@ -42,7 +43,7 @@ pub(super) fn check(root: &Node, report: &mut Report<'_>) -> Option<Value> {
         broken = true;
         explain(&error, root, report);
     }
-    (!broken).then_some(value)
+    (!broken && tries::spans(root, report)).then_some(value)
 }
 
 /// A key without a value is as good as no key, where a value is not asked for.

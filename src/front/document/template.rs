@@ -10,15 +10,13 @@ use minijinja::value::{Object, ObjectRepr, Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Expression, Output, State, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
+use super::bounds::{self, MOST};
 use super::refs::{Found, OUTPUT_PARTS, PARTS, Ref, TASK_PARTS, Walk};
 use crate::core::json::canonical;
 use crate::front::script::near;
 
 /// Steps one evaluation may take.
 const FUEL: u64 = 5_000_000;
-
-/// Bytes of the longest text a template may give.
-const MAX_TEXT: usize = 16 << 20;
 
 /// Levels of the deepest value an expression may give.
 const MAX_DEPTH: usize = 100;
@@ -30,6 +28,7 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.set_recursion_limit(200);
     engine.set_syntax(syntax());
     engine.set_formatter(write);
+    bounds::bound(&mut engine);
     engine.add_filter("default", default);
     engine.add_filter("d", default);
     engine.add_filter("json", json);
@@ -107,10 +106,13 @@ pub(super) fn from_json(value: &Json) -> Value {
 
 /// The JSON of a value.
 pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
-    fn walk(value: &Value, depth: usize) -> Result<Json, Error> {
+    fn walk(value: &Value, depth: usize, room: &mut usize) -> Result<Json, Error> {
         if depth > MAX_DEPTH {
             return Err(Error::new(ErrorKind::InvalidOperation, format!("nested deeper than {MAX_DEPTH} levels")));
         }
+        // What it will take as text, at least.
+        let size = value.as_str().map_or(1, |text| text.len() + 2);
+        *room = room.checked_sub(size).ok_or_else(|| bounds::too_large("the value"))?;
         Ok(match value.kind() {
             ValueKind::Undefined => return Err(Error::new(ErrorKind::UndefinedError, "a value is missing")),
             ValueKind::None => Json::Null,
@@ -122,18 +124,19 @@ pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
                 for key in value.try_iter()? {
                     let item = value.get_item(&key)?;
                     let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
-                    map.insert(key, walk(&item, depth + 1)?);
+                    *room = room.checked_sub(key.len() + 3).ok_or_else(|| bounds::too_large("the value"))?;
+                    map.insert(key, walk(&item, depth + 1, room)?);
                 }
                 Json::Object(map)
             }
             _ if is_absent(value) => Json::Null,
             ValueKind::Seq | ValueKind::Iterable => {
-                Json::Array(value.try_iter()?.map(|item| walk(&item, depth + 1)).collect::<Result<_, _>>()?)
+                Json::Array(value.try_iter()?.map(|item| walk(&item, depth + 1, room)).collect::<Result<_, _>>()?)
             }
             kind => return Err(Error::new(ErrorKind::InvalidOperation, format!("a {kind} is no JSON"))),
         })
     }
-    walk(value, 1)
+    walk(value, 1, &mut { MOST })
 }
 
 fn number(value: &Value) -> Result<Json, Error> {
@@ -365,16 +368,19 @@ impl Template {
             }
             Form::Expression(expression) => {
                 let context = self.context(scope)?;
-                let value = expression.eval(context).map_err(|error| reason(&error))?;
-                to_json(&value).map_err(|error| reason(&error))
+                expression.eval(context).and_then(|value| to_json(&value)).map_err(|error| self.told(&error, scope))
             }
             Form::Text(source) => {
                 let context = self.context(scope)?;
-                let text = ENGINE.render_str(source, context).map_err(|error| reason(&error))?;
-                if text.len() > MAX_TEXT {
-                    return Err(format!("the text would be {} bytes long, at most {MAX_TEXT} are allowed", text.len()));
-                }
-                Ok(Json::String(text))
+                let mut text = bounds::Text::default();
+                let engine: &Environment<'_> = &ENGINE;
+                let rendered = engine.template_from_str(source).and_then(|t| t.render_captured_to(context, &mut text));
+                // That it was full says more than that it could not be written.
+                let text = match (rendered, text.finish()) {
+                    (Err(error), Ok(_)) => Err(error),
+                    (_, finished) => finished,
+                };
+                text.map(Json::String).map_err(|error| self.told(&error, scope))
             }
         }
     }
@@ -402,8 +408,26 @@ impl Template {
         })
     }
 
-    /// The names it needs, each checked: what must be there is there.
-    fn context(&self, scope: &dyn Scope) -> Result<Value, String> {
+    /// Why it has no value; of what is missing, what there is in its place.
+    fn told(&self, error: &Error, scope: &dyn Scope) -> String {
+        if error.kind() != ErrorKind::UndefinedError {
+            return reason(error);
+        }
+        let given = self.given(scope);
+        for found in self.refs.iter().filter(|found| !found.optional) {
+            match must_exist(found, &given, scope) {
+                Err(message) => return message,
+                Ok(value) if found.open => {
+                    return format!("a value is missing: `{}` {}", found.text(), there(&value, ""));
+                }
+                Ok(_) => {}
+            }
+        }
+        reason(error)
+    }
+
+    /// What the names in it stand for.
+    fn given(&self, scope: &dyn Scope) -> Given<'_> {
         let mut roots: BTreeMap<&str, Value> = BTreeMap::new();
         let mut tasks: BTreeMap<&str, Value> = BTreeMap::new();
         let mut parts: BTreeMap<&str, Value> = BTreeMap::new();
@@ -431,14 +455,20 @@ impl Template {
                 }
             }
         }
+        Given { roots, tasks, parts }
+    }
+
+    /// The names it needs, each checked: what must be there is there.
+    fn context(&self, scope: &dyn Scope) -> Result<Value, String> {
+        let given = self.given(scope);
         let optional: Vec<&Ref> = self.refs.iter().filter(|r| r.optional).collect();
         for found in &self.refs {
             let covered = |other: &&Ref| other.root == found.root && found.path.starts_with(&other.path);
             if !found.optional && !optional.iter().any(covered) {
-                must_exist(found, &roots, &tasks, &parts, scope)?;
+                must_exist(found, &given, scope)?;
             }
         }
-        let mut context: BTreeMap<&str, Value> = roots;
+        let Given { roots: mut context, tasks, parts } = given;
         if !tasks.is_empty() {
             context.insert("tasks", Value::from(tasks));
         }
@@ -454,14 +484,16 @@ impl Template {
     }
 }
 
-/// Follows a path and says what there is where it ends early.
-fn must_exist(
-    found: &Ref,
-    roots: &BTreeMap<&str, Value>,
-    tasks: &BTreeMap<&str, Value>,
-    parts: &BTreeMap<&str, Value>,
-    scope: &dyn Scope,
-) -> Result<(), String> {
+/// What the names of one template stand for.
+struct Given<'t> {
+    roots: BTreeMap<&'t str, Value>,
+    tasks: BTreeMap<&'t str, Value>,
+    parts: BTreeMap<&'t str, Value>,
+}
+
+/// Follows a path to its value, and says what there is where it ends early.
+fn must_exist(found: &Ref, given: &Given<'_>, scope: &dyn Scope) -> Result<Value, String> {
+    let Given { roots, tasks, parts } = given;
     let is_part = |name: Option<&String>| name.is_some_and(|name| PARTS.contains(&name.as_str()));
     let (start, skip) = match (found.root.as_str(), found.path.first()) {
         ("tasks", Some(id)) if found.path.len() > 1 => (parts.get(id.as_str()).cloned(), 1),
@@ -485,7 +517,7 @@ fn must_exist(
         }
         so_far.push(step);
     }
-    Ok(())
+    Ok(value)
 }
 
 fn missing(parent: &str, step: &str, value: &Value, whole: &str) -> String {
@@ -501,6 +533,11 @@ fn missing(parent: &str, step: &str, value: &Value, whole: &str) -> String {
             _ => format!("`{whole}` is missing: `{id}` ended as {status} and gave nothing"),
         };
     }
+    format!("`{whole}` is missing: `{parent}` {}", there(value, step))
+}
+
+/// What a value has, that which is closest to `step` first.
+fn there(value: &Value, step: &str) -> String {
     let there = match value.kind() {
         ValueKind::Map => {
             let mut keys: Vec<String> =
@@ -520,7 +557,7 @@ fn missing(parent: &str, step: &str, value: &Value, whole: &str) -> String {
         kind => format!("a {kind}"),
     };
     let verb = if matches!(value.kind(), ValueKind::Map | ValueKind::Seq) { "has" } else { "is" };
-    format!("`{whole}` is missing: `{parent}` {verb} {there}")
+    format!("{verb} {there}")
 }
 
 fn gather(items: impl Iterator<Item = Result<Template, Vec<String>>>) -> Result<Vec<Template>, Vec<String>> {

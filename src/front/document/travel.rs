@@ -144,6 +144,12 @@ impl DocumentDriver {
         }
     }
 
+    /// Ends a task that has more to do when the document stops: what it did so far came too late to be told that it stops.
+    pub(super) fn halt(&mut self, task: usize) {
+        self.unwrite(task);
+        self.cancel(task, "another task failed, and the document fails fast");
+    }
+
     /// A call of a task was ended because the document stops.
     pub(super) fn stopped(&mut self, task: usize) {
         if self.tasks[task].calls.is_empty() && self.tasks[task].stand == Stand::Active {

@@ -176,6 +176,9 @@ pub struct Span {
     pub ms: u64,
 }
 
+/// Days of the longest span.
+pub(super) const LONGEST_DAYS: u32 = 365;
+
 const SPAN: &str = "^(0|[0-9]+(\\.[0-9]+)?(ms|s|m|h|d))$";
 
 impl JsonSchema for Span {
@@ -197,23 +200,32 @@ impl JsonSchema for Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(input)?;
-        let ms = match &value {
-            Value::Number(seconds) => seconds.as_f64().map(|s| s * 1000.0),
-            Value::String(text) => {
-                let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-                let unit = match &text[end..] {
-                    "ms" => 1.0,
-                    "s" | "" => 1e3,
-                    "m" => 6e4,
-                    "h" => 3.6e6,
-                    _ => 8.64e7,
-                };
-                text[..end].parse::<f64>().ok().map(|n| n * unit)
-            }
+        let read = match &value {
+            Value::Number(seconds) => seconds.as_f64().and_then(|s| Self::of(s * 1000.0)),
+            Value::String(text) => Self::read(text),
             _ => None,
         };
-        let ms = ms.filter(|ms| (0.0..=3.2e10).contains(ms));
-        ms.map(|ms| Self { ms: ms.ceil() as u64 }).ok_or_else(|| serde::de::Error::custom("no span of time"))
+        read.ok_or_else(|| serde::de::Error::custom("no span of time"))
+    }
+}
+
+impl Span {
+    /// Reads a number with its unit; none when it is no span, or longer than any may be.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+        let unit = match &text[end..] {
+            "ms" => 1.0,
+            "s" | "" => 1e3,
+            "m" => 6e4,
+            "h" => 3.6e6,
+            _ => 8.64e7,
+        };
+        text[..end].parse::<f64>().ok().and_then(|number| Self::of(number * unit))
+    }
+
+    fn of(ms: f64) -> Option<Self> {
+        let fits = (0.0..=f64::from(LONGEST_DAYS) * 8.64e7).contains(&ms);
+        fits.then_some(Self { ms: ms.ceil() as u64 })
     }
 }
 
