@@ -48,7 +48,7 @@ steps:
 const CHILD: &str = "name: child
 steps:
   - {id: b, prompt: b, cleanup: [note, broken]}
-  - {id: q, approval: 'Go?', cleanup: note}
+  - {id: q, approval: 'Go?'}
 ";
 
 #[test]

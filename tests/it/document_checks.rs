@@ -255,6 +255,8 @@ tasks:
   c: {prompt: hi, skip_dependents: true}
   d: {prompt: hi, read_scope: ../up, write_scope: [ok, /abs]}
   e: {prompt: hi, max_visits: 3}
+  f: {expr: 1,    cleanup: tidy}
+  g: {approval: q, cleanup: tidy}
 ";
     let in_workspace =
         |key: &str, path: &str| format!("`{key}` holds relative paths without `..` in the workspace, not `{path}`");
@@ -267,6 +269,8 @@ tasks:
             finding(6, 19, "bad_path", &in_workspace("read_scope", "../up")),
             finding(6, 38, "bad_path", &in_workspace("write_scope", "/abs")),
             finding(7, 19, "no_way_back", "nothing leads back to `e`: `max_visits` has no effect"),
+            finding(8, 19, "misplaced", "`cleanup` belongs to a task with a `prompt`, `run`, `tool` or `workflow`"),
+            finding(9, 20, "misplaced", "`cleanup` belongs to a task with a `prompt`, `run`, `tool` or `workflow`"),
         ]
     );
     let empty = "name: x\ntasks:\n  a: {prompt: ''}\n  b: {tool: ''}\n  c: {workflow: ''}\n  d: {run: []}\n  e: {run: [x], secrets: []}\n";

@@ -255,3 +255,18 @@ fn a_question_of_a_document_says_what_the_answers_mean_there() {
         assert_eq!(json!([row["approve_means"], row["deny_means"]]), means, "{row}");
     }
 }
+
+#[test]
+fn a_mark_stands_below_what_is_wrong_or_of_a_very_long_line_nowhere() {
+    let place = Place::new();
+    let long = format!("  a: {{prompt: '{}', bogus: 1}}\n", "x".repeat(400));
+    place.file("long.yaml", &format!("name: x\ntasks:\n{long}"));
+    let said = place.owf(&["validate", "long.yaml"]);
+    let (head, rest) = said.out.split_once('\n').unwrap_or_else(|| panic!("{said:?}"));
+    assert!(head.contains("`bogus`"), "{said:?}");
+    assert!(rest.starts_with(" --> long.yaml:3:419\n  hint: "), "{said:?}");
+    place.file("short.yaml", "name: x\ntasks:\n  a: {prompt: x, bogus: 1}\n");
+    let said = place.owf(&["validate", "short.yaml"]);
+    let shown = " --> short.yaml:3:18\n  |\n3 |   a: {prompt: x, bogus: 1}\n  |                  ^^^^^^\n";
+    assert!(said.out.contains(shown), "{said:?}");
+}

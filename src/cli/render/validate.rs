@@ -50,7 +50,9 @@ pub(super) fn one(finding: &Diagnostic, script: Option<&str>, term: &Terminal, p
     };
     let file = finding.file.as_deref().or(script).map_or_else(|| "script".to_owned(), |f| relative(f, &term.cwd));
     let mut out = format!("{head} {}\n --> {file}:{}:{}\n", visible(&finding.message), finding.line, finding.column);
-    if finding.severity != Severity::Note && !finding.excerpt.is_empty() {
+    // Of a very long line only the beginning is there, which may end before the place.
+    let shows = (finding.column as usize) <= width(&finding.excerpt) + 1;
+    if finding.severity != Severity::Note && !finding.excerpt.is_empty() && shows {
         let number = finding.line.to_string();
         let gutter = " ".repeat(number.len());
         let (text, column) = window(&visible(&finding.excerpt), finding.column as usize, term.width - number.len() - 3);

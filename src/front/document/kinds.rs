@@ -240,6 +240,10 @@ impl Builder<'_, '_, '_, '_> {
         for (key, _) in only_work.iter().filter(|(_, given)| *given && !is_agent && !is_command && !is_tool) {
             self.error(key, "misplaced", format!("`{key}` belongs to a task with a `prompt`, `run` or `tool`"));
         }
+        if written.cleanup.is_some() && matches!(kind, Kind::Expr { .. } | Kind::Approval) {
+            let message = "`cleanup` belongs to a task with a `prompt`, `run`, `tool` or `workflow`";
+            self.error("cleanup", "misplaced", message);
+        }
         if written.cache.is_some() && written.idempotency_key.is_some() {
             let message = "`cache` has no part in a task with an `idempotency_key`: what was given for the key counts";
             self.error("cache", "misplaced", message);
