@@ -8,7 +8,7 @@ use crate::core::event::Event;
 use crate::core::history::History;
 use crate::core::ids::CallId;
 use crate::core::run::{RunOutcome, RunStatus};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 use super::hooks::{HookPlace, Scene, clean};
 use super::run_loop::RunLoop;
@@ -56,19 +56,29 @@ pub(super) fn begun(history: &History) -> Vec<CallId> {
     begun
 }
 
-/// Runs the cleanups of a run that ends while no process executes it.
-pub(super) fn clean_up_unowned(store: &Store, scene: Scene<'_>, begun: &[CallId], status: RunStatus) -> Vec<Event> {
+/// Runs the cleanups of a run that is cancelled while no process executes it. `sound` is what the check of its tree gave: nothing
+/// runs on the word of a journal that somebody has changed.
+pub(super) fn clean_up_unowned(
+    store: &Store,
+    sound: &Result<(), StoreError>,
+    scene: Scene<'_>,
+    begun: &[CallId],
+) -> Vec<Event> {
     let calls = with_cleanups(begun.iter().filter_map(|id| Some((*id, recorded(store, scene, *id)?))));
     if calls.is_empty() {
         return Vec::new();
     }
-    if let Err(error) = store.verify(scene.root) {
-        let message = format!("no cleanup was run: {error}");
-        return vec![Event::Warning { code: "cleanup_failed".to_owned(), message }];
+    let none = |why: String| {
+        let message = format!("no cleanup was run: {why}");
+        vec![Event::Warning { code: "cleanup_failed".to_owned(), message }]
+    };
+    if let Err(error) = sound {
+        return none(error.to_string());
     }
     // On a thread that is none of the runtime's, whoever asks.
-    let work = || clean_all(scene, &calls, status);
-    std::thread::scope(|scope| scope.spawn(work).join()).unwrap_or_default()
+    let work = || clean_all(scene, &calls, RunStatus::Cancelled);
+    let done = std::thread::scope(|scope| scope.spawn(work).join());
+    done.unwrap_or_else(|_| none("owf met a fault of its own".to_owned()))
 }
 
 type Begun = (CallId, Arc<CallSpec>);

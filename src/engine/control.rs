@@ -20,7 +20,8 @@ use super::services::Services;
 /// How long a caller waits for the owner to act: well over the 50 ms an owner takes, under what a person minds.
 const ACT_WITHIN: Duration = Duration::from_secs(10);
 
-/// Ends a run or one call. Returns when it has ended, or after ten seconds.
+/// Ends a run or one call. Returns when it has ended, or after ten seconds; a run that no process executes is ended and cleaned up
+/// after here, however long its cleanups may take.
 pub(crate) fn cancel(store: &Store, services: &Services, params: &CancelParams, by: &str) -> Result<RunId, Failure> {
     let run = named(store, &params.run_id)?;
     let row = found(store, &run)?;
@@ -76,14 +77,9 @@ fn end_now(
     super::execute::end_left_behind(root);
     super::isolation::harvest(store, root);
     let consumed: Vec<i64> = store.inbox(root, 0)?.iter().map(|r| r.id).collect();
-    let mut open = vec![root.clone()];
-    let mut at = 0;
-    while let Some(run) = open.get(at).cloned() {
-        open.extend(store.children(&run)?.into_iter().filter(|c| !c.status.is_ended()).map(|c| c.run_id));
-        at += 1;
-    }
+    let sound = store.verify(root);
     // Children first: a root that has ended has no open child.
-    for run in open.iter().rev() {
+    for run in open_tree(store, root)?.iter().rev() {
         let (history, last) = read_history(store, run)?;
         let Some(spec) = history.spec.clone() else { continue };
         let config = MachineConfig {
@@ -107,7 +103,7 @@ fn end_now(
         let mut journal = Journal::new(store.clone(), root.clone(), run.clone(), lease.epoch, last);
         let rows = if run == root { consumed.clone() } else { Vec::new() };
         let scene = Scene { services, root, run, spec: &spec, provider: &spec.settings.provider };
-        let warnings = clean_up_unowned(store, scene, &begun, RunStatus::Cancelled);
+        let warnings = clean_up_unowned(store, &sound, scene, &begun);
         let end = step.events.pop();
         step.events.extend(warnings);
         step.events.extend(end);
@@ -115,6 +111,17 @@ fn end_now(
         journal.commit()?;
     }
     Ok(())
+}
+
+/// A run and all below it that have not ended, each before those below it.
+pub(super) fn open_tree(store: &Store, root: &RunId) -> Result<Vec<RunId>, StoreError> {
+    let mut open = vec![root.clone()];
+    let mut at = 0;
+    while let Some(run) = open.get(at).cloned() {
+        open.extend(store.children(&run)?.into_iter().filter(|c| !c.status.is_ended()).map(|c| c.run_id));
+        at += 1;
+    }
+    Ok(open)
 }
 
 /// Asks a run to pause: it starts nothing more and lets running attempts finish.

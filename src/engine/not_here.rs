@@ -100,11 +100,13 @@ fn refused(asked: &ToolUse<'_>, mode: Option<&str>, services: &Services) -> Vec<
     });
     let tool = builtin.as_ref().map_or(Cow::Borrowed(tool), Cow::Borrowed);
     let (arguments, _) = tool.complete(&asked.args);
-    let open = |pointer: &str| asked.open.iter().any(|open| pointer.starts_with(open.as_str()));
+    let below = |pointer: &str, above: &str| {
+        pointer.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let open = |pointer: &str| asked.open.iter().any(|open| below(pointer, open));
     // What is said of the whole counts where no value could change it.
     let faults = tool.faults(&arguments).into_iter().filter(|fault| !open(&fault.pointer));
-    let certain =
-        faults.filter(|fault| asked.open.iter().all(|open| !open.starts_with(&fault.pointer)) || fault.of_names);
+    let certain = faults.filter(|fault| asked.open.iter().all(|open| !below(open, &fault.pointer)) || fault.of_names);
     let mut out: Vec<Failure> = certain
         .map(|fault| {
             let place = if fault.pointer.is_empty() { String::new() } else { format!(" at {}", fault.pointer) };

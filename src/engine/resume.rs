@@ -237,27 +237,35 @@ fn last_seq_of(store: &Store, run: &RunId) -> Result<u64, StoreError> {
 fn close_superseded(
     store: &Store,
     services: &Services,
-    run: &RunId,
+    root: &RunId,
     lease: &Lease,
     by: &RunId,
 ) -> Result<(), StoreError> {
-    let last_seq = last_seq_of(store, run)?;
-    let (history, _) = read_history(store, run)?;
-    let warnings = history.spec.as_ref().map_or_else(Vec::new, |spec| {
-        let scene = Scene { services, root: run, run, spec, provider: &spec.settings.provider };
-        clean_up_unowned(store, scene, &begun(&history), RunStatus::Cancelled)
-    });
-    let mut journal = Journal::new(store.clone(), run.clone(), run.clone(), lease.epoch, last_seq);
-    let outcome = Box::new(RunOutcome {
-        status: RunStatus::Cancelled,
-        reason: Some(StatusReason::Superseded),
-        output: None,
-        error: None,
-        superseded_by: Some(by.clone()),
-    });
-    let events = warnings.into_iter().chain([Event::RunFinished { outcome }]).collect();
-    journal.append(events, Vec::new(), Vec::new());
-    journal.commit()
+    // What its last owner left running may still change what is cleaned up, and what the new run does.
+    super::execute::end_left_behind(root);
+    super::isolation::harvest(store, root);
+    store.flush()?;
+    let sound = store.verify(root);
+    // Children first. Their calls stay as they are: of one that was under way the new run must know that nobody knows how it ended.
+    for run in super::control::open_tree(store, root)?.iter().rev() {
+        let (history, last_seq) = read_history(store, run)?;
+        let warnings = history.spec.as_ref().map_or_else(Vec::new, |spec| {
+            let scene = Scene { services, root, run, spec, provider: &spec.settings.provider };
+            clean_up_unowned(store, &sound, scene, &begun(&history))
+        });
+        let mut journal = Journal::new(store.clone(), root.clone(), run.clone(), lease.epoch, last_seq);
+        let outcome = Box::new(RunOutcome {
+            status: RunStatus::Cancelled,
+            reason: Some(StatusReason::Superseded),
+            output: None,
+            error: None,
+            superseded_by: (run == root).then(|| by.clone()),
+        });
+        let events = warnings.into_iter().chain([Event::RunFinished { outcome }]).collect();
+        journal.append(events, Vec::new(), Vec::new());
+        journal.commit()?;
+    }
+    Ok(())
 }
 
 /// Goes on with a diverged run as a new one that reuses its outcomes; closes the old one.

@@ -59,17 +59,18 @@ impl Turn {
     /// Takes the turn. Who had it last and did not give it back has died with its process, but not what it had started: that ends
     /// first, or two would use the tool.
     async fn take(mut file: File, marker: &str) -> Result<Self, CallError> {
-        let mut last = String::new();
-        // What cannot be read names nobody.
-        let read = file.read_to_string(&mut last).and_then(|_| file.set_len(0)).and_then(|()| file.rewind());
-        if !last.is_empty() {
+        let failed = |error| CallError::new(ErrorClass::Other, format!("the tool cannot be locked: {error}"));
+        let mut last = Vec::new();
+        file.read_to_end(&mut last).map_err(failed)?;
+        // What is no text names nobody.
+        if let Some(last) = String::from_utf8(last).ok().filter(|last| !last.is_empty()) {
+            // Named until they have ended: whoever is broken off here leaves them to the next.
             let swept = tokio::task::spawn_blocking(move || sweep(&last)).await;
             if let Ok(ended @ 1..) = swept {
                 tracing::warn!("{ended} processes that used the tool for an owner that died were ended");
             }
         }
-        let noted = read.and_then(|()| file.write_all(marker.as_bytes()));
-        let failed = |error| CallError::new(ErrorClass::Other, format!("the tool cannot be locked: {error}"));
+        let noted = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(marker.as_bytes()));
         noted.map_err(failed)?;
         Ok(Self(file))
     }

@@ -83,12 +83,16 @@ fn waiting(db: &Connection, home: &Path, key: &[u8]) -> Result<Vec<Call>, StoreE
     let mut select = db.prepare_cached("SELECT run, call_id, root, epoch FROM once_wait WHERE key = ?1")?;
     let rows = select
         .query_map([key], |row| Ok(Waiter { call: (row.get(0)?, row.get(1)?), owner: (row.get(2)?, row.get(3)?) }))?;
-    let mut found = Vec::new();
+    let (mut found, mut over) = (Vec::new(), Vec::new());
     for row in rows {
         let Waiter { call, owner } = row?;
-        if is_at_work(db, home, owner)? && !is_over(db, call)? {
+        if is_over(db, call)? {
+            over.push(call);
+        } else if is_at_work(db, home, owner)? {
             found.push(call);
         }
     }
+    // They will not come back to say that they wait no longer.
+    over.into_iter().try_for_each(|call| forget(db, call))?;
     Ok(found)
 }

@@ -1,6 +1,8 @@
 //! The seal of a run's journal: a hash over its events, kept beside them, by which a change from outside is seen before anything
 //! is done because of it. It guards against edits and damage, not against somebody who writes the hash anew as well.
 
+use std::collections::BTreeSet;
+
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, params};
 use sha2::{Digest as _, Sha256};
@@ -100,6 +102,8 @@ impl Store {
         self.read(|db| {
             let no = journal::number(db, run)?.ok_or_else(|| StoreError::no_run(run))?;
             let mut open = vec![(no, run.clone())];
+            // The rows that lead from run to run are not sealed: they may lead anywhere.
+            let mut seen = BTreeSet::from([no]);
             let mut related = db.prepare_cached(
                 "SELECT run.no, run_key.run_id FROM run JOIN run_key USING (no) WHERE run.parent = ?1 UNION ALL \
                  SELECT earlier.no, earlier.run_id FROM run JOIN run_key AS earlier ON earlier.run_id = run.resumed_from \
@@ -111,7 +115,10 @@ impl Store {
                 }
                 let mut rows = related.query([no])?;
                 while let Some(row) = rows.next()? {
-                    open.push((row.get(0)?, id_of(row, 1)?));
+                    let next = row.get(0)?;
+                    if seen.insert(next) {
+                        open.push((next, id_of(row, 1)?));
+                    }
                 }
             }
             Ok(())

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use owf::core::run::{RunStatus, StatusReason};
 use serde_json::{Value, json};
 
 use crate::acca_support::answers;
@@ -104,6 +105,46 @@ fn a_run_whose_place_another_takes_is_cleaned_up_after_and_an_altered_one_is_not
     assert_eq!((&view["status"], notes(&guarded).as_str()), (&json!("cancelled"), ""), "{view}");
     let told = |w: &Value| w["message"].as_str().unwrap().starts_with("no cleanup was run: ");
     assert!(view["warnings"].as_array().unwrap().iter().any(told), "{view}");
+}
+
+#[test]
+fn a_run_whose_place_another_takes_ends_with_its_children_and_the_new_one_has_its_own() {
+    let guarded = Guarded::new(ASKS, &[("note", NOTE, AT), ("broken", "exit 4\n", AT)]);
+    guarded.place.file("child.yaml", CHILD);
+    let run = guarded.run()["run_id"].as_str().unwrap().to_owned();
+    guarded.place.file("flow.yaml", &ASKS.replace("prompt: never", "prompt: later"));
+    let resumed = guarded.owf(&["resume", &run, "flow.yaml", "--no-input", "--json"]).json();
+    assert_eq!(resumed["status"], "paused", "{resumed}");
+    assert_eq!(notes(&guarded), "child b cancelled\ntop c cancelled\ntop a cancelled\n");
+    let next = resumed["run_id"].as_str().unwrap();
+    let store = guarded.place.store();
+    let children = |run: &str| store.children(&run.parse().unwrap()).unwrap();
+    let ends: Vec<_> = children(&run).into_iter().map(|child| (child.status, child.status_reason)).collect();
+    assert_eq!(ends, [(RunStatus::Cancelled, Some(StatusReason::Superseded))]);
+    let asked = guarded.owf(&["approvals", "--json"]).json()["approvals"].clone();
+    let askers: Vec<&Value> = asked.as_array().unwrap().iter().map(|row| &row["run_id"]).collect();
+    assert_eq!(askers, [&json!(children(next)[0].run_id)], "{asked}");
+    assert_eq!(guarded.invocations(), 2, "what was done is reused");
+}
+
+#[test]
+fn what_a_killed_run_left_running_ends_before_another_takes_its_place() {
+    let text = "name: top\nsteps:\n  - {id: a, run: [sh, -c, 'echo $$ > pid; exec sleep 300'], cleanup: note}\n";
+    let guarded = Guarded::new(text, &[("note", NOTE, AT)]);
+    let mut command = guarded.place.command(&["run", "flow.yaml", "--allow-commands"]);
+    command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
+    let mut owner = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let pid = || std::fs::read_to_string(guarded.place.path().join("pid")).unwrap_or_default();
+    eventually(5 * SECOND, "the program runs", || pid().ends_with('\n'));
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    assert!(alive(pid().trim()), "it is nobody's, and works");
+    let run = latest(&guarded);
+    guarded.place.file("flow.yaml", "name: top\nsteps:\n  - {id: a, run: ['true'], cleanup: note}\n");
+    let args = ["resume", &run, "flow.yaml", "--allow-commands", "--no-input", "--json"];
+    let resumed = guarded.owf(&args).json();
+    assert_eq!((&resumed["status"], notes(&guarded).as_str()), (&json!("done"), "top a cancelled\ntop a done\n"));
+    assert!(!alive(pid().trim()));
 }
 
 #[test]

@@ -199,6 +199,7 @@ fn accept_061_neither_a_text_nor_a_value_grows_without_bound() {
         ("expr: \"'a' | indent(width=99999999999, first=true)\"", "`indent` takes numbers up to 10000"),
         ("expr: \"'%0999999999d' | format(1)\"", "`format` takes numbers up to 10000"),
         ("expr: \"'%*d' | format(999999999, 1)\"", "`format` takes numbers up to 10000"),
+        ("expr: \"'%(n)0999999999d' | format(n=1)\"", "`format` takes numbers up to 10000"),
         ("expr: \"[1] | batch(999999999, 0) | list\"", "`batch` takes numbers up to 10000"),
         ("expr: \"[1] | slice(999999999) | list\"", "`slice` takes numbers up to 10000"),
     ];
@@ -219,10 +220,15 @@ fn accept_061_neither_a_text_nor_a_value_grows_without_bound() {
     assert_eq!(said, wanted);
     assert_eq!(paper.desk.invocations(), 0);
     let usual = Paper::new(
-        "name: x\ntasks:\n  a: {expr: \"['a-b' | replace('-', '+'), [1, 'b'] | join('-'), 'a\\nb' | indent(2), '%03d' | format(7), [1, 2, 3] | batch(2) | list, [1, 2] | slice(2) | list, 'a' | indent(first=true)]\"}\n",
+        "name: x\ntasks:\n  a: {expr: \"['a-b' | replace('-', '+'), [1, 'b'] | join('-'), 'a\\nb' | indent(2), '%03d' | format(7), [1, 2, 3] | batch(20000) | list, [1, 2] | slice(2) | list, 'a' | indent(first=true)]\"}\n",
     );
+    let forms = Paper::new(
+        "name: x\ntasks:\n  a: {expr: \"['Order 20240115: %s' | format(7), 'http://h:50000/%s' | format('p'), '**%d** rows' | format(20000), '100%%99999: %s' | format(1)]\"}\n",
+    );
+    assert_eq!(forms.run()["status"], "done");
+    assert_eq!(forms.output(), json!(["Order 20240115: 7", "http://h:50000/p", "**20000** rows", "100%99999: 1"]));
     assert_eq!(usual.run()["status"], "done");
-    assert_eq!(usual.output(), json!(["a+b", "1-b", "a\n  b", "007", [[1, 2], [3]], [[1], [2]], "    a"]));
+    assert_eq!(usual.output(), json!(["a+b", "1-b", "a\n  b", "007", [[1, 2, 3]], [[1], [2]], "    a"]));
 }
 
 #[test]
@@ -291,6 +297,8 @@ tasks:
   d: {after: a, prompt: '{{ tasks.a.data.green[input.k].more }}'}
   e: {after: a, prompt: \"{{ input.o | default(1) }} {{ input.o.gone }}\"}
   f: {after: a, expr: \"tasks.a.data[input.k] | default('none')\"}
+  g: {after: a, prompt: '{% if loop.previous %}{{ loop.previous.score }}{% endif %}{{ tasks.a.data[input.k] }}', until: 'true', max_iterations: 2}
+  h: {after: a, prompt: '{{ tasks.a.data[input.k] }}{{ input.o[input.k] }}'}
 ",
     );
     paper.run_args(json!({"k": "blue", "o": {"there": 1}}));
@@ -302,6 +310,8 @@ tasks:
         row("d", "a value is missing: `tasks.a.data.green` has deep"),
         row("e", "`input.o.gone` is missing: `input.o` has there"),
         row("f", ""),
+        row("g", "a value is missing: `tasks.a.data` has red, green"),
+        row("h", "undefined value: a value is missing"),
     ];
     let mut said = said;
     said.sort();

@@ -46,6 +46,12 @@ impl Trees {
         self.store.claim_once(&claim, T0).unwrap()
     }
 
+    /// Rows of those who wait.
+    fn waits(&self) -> i64 {
+        let db = rusqlite::Connection::open(self.store.home().join("workflow.sqlite")).unwrap();
+        db.query_row("SELECT count(*) FROM once_wait", [], |row| row.get(0)).unwrap()
+    }
+
     /// The roots have a key each, named as their trees are.
     fn held(self) -> Self {
         for tree in self.leases.keys() {
@@ -119,7 +125,9 @@ fn who_no_longer_waits_closes_no_circle() {
     assert_eq!(trees.claim(11, 1, "2"), busy(20));
     let cancelled = Outcome::failed(CallId(1), CallError::new(ErrorClass::Cancelled, "x"));
     add(&trees.store, &trees.leases[&1], &run_id(11), vec![ends(cancelled)]);
+    assert_eq!(trees.waits(), 1);
     assert_eq!(trees.claim(21, 1, "1"), busy(10));
+    assert_eq!(trees.waits(), 1, "it is forgotten, and another waits");
 
     // One whose process is gone; taken up, it waits again.
     let mut trees = Trees::new(2).held();
@@ -154,13 +162,9 @@ fn what_a_pruned_run_waited_for_goes_with_it() {
     add(&trees.store, &trees.leases[&1], &run_id(11), vec![cancelled()]);
     add(&trees.store, &trees.leases[&1], &run_id(10), vec![cancelled()]);
     trees.leases.remove(&1);
-    let rows = || {
-        let db = rusqlite::Connection::open(trees.store.home().join("workflow.sqlite")).unwrap();
-        db.query_row("SELECT count(*) FROM once_wait", [], |row| row.get::<_, i64>(0)).unwrap()
-    };
-    assert_eq!(rows(), 1);
+    assert_eq!(trees.waits(), 1);
     let pruned = trees.store.prune(&PrunePlan { keep: Some(0), ..PrunePlan::default() }).unwrap();
-    assert_eq!((pruned.runs, rows()), (vec![run_id(10)], 0));
+    assert_eq!((pruned.runs, trees.waits()), (vec![run_id(10)], 0));
 }
 
 #[test]

@@ -340,6 +340,9 @@ fn accept_110_what_a_killed_process_left_of_a_locked_tool_ends_before_another_us
     assert_eq!(trace(&place), "\n");
     let lock = std::fs::read_to_string(place.home().join("locks/alone.lock")).unwrap();
     assert_eq!(lock, "", "who gave it back is not named any more");
+    std::fs::write(place.home().join("locks/alone.lock"), [0xff]).unwrap();
+    let view = printed(&start().wait_with_output().unwrap()).json();
+    assert_eq!(view["status"], json!("done"), "what is no text names nobody: {view}");
 }
 
 #[test]

@@ -86,20 +86,41 @@ pub(super) fn bound(engine: &mut Environment<'static>) {
     for (name, inner, field) in [("batch", "batch__", "linecount"), ("slice", "slice__", "slices")] {
         engine.add_filter(name, move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
             let args = args.into_values();
-            narrow(name, number(&args, 1, field))?;
+            // Pieces that are only cut, and not filled up, are no more than what there is.
+            let fills = name == "slice" || args.len() > 2;
+            narrow(name, number(&args, 1, field).filter(|_| fills))?;
             state.apply_filter(inner, &args)
         });
     }
     engine.add_filter("format", |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
         let args = args.into_values();
         let form = args.first().and_then(Value::as_str).unwrap_or_default();
-        // The numbers in the form are widths and precisions; a `*` takes one from the arguments.
-        let widths = form.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
-        let given = args.iter().skip(1).filter(|_| form.contains('*')).filter_map(Value::as_usize);
-        let widest = widths.map(|digits| digits.parse().unwrap_or(usize::MAX)).chain(given).max();
-        narrow("format", widest)?;
+        // A `*` takes its number from the arguments; which one, the filter alone knows.
+        let (widest, from_arguments) = widths(form);
+        let given = args.iter().skip(1).filter(|_| from_arguments).filter_map(Value::as_usize);
+        narrow("format", given.chain(widest).max())?;
         state.apply_filter("format__", &args)
     });
+}
+
+/// The widest width or precision that the conversions of a form for `format` ask for, and whether one is an argument.
+fn widths(form: &str) -> (Option<usize>, bool) {
+    let (mut widest, mut from_arguments) = (None, false);
+    let mut rest = form;
+    while let Some((_, after)) = rest.split_once('%') {
+        // A name in parentheses says which argument is meant.
+        let after = match after.strip_prefix('(').and_then(|named| named.split_once(')')) {
+            Some((_, after)) => after,
+            None => after,
+        };
+        let end = after.find(|c: char| c.is_alphabetic() || c == '%').unwrap_or(after.len());
+        let conversion = &after[..end];
+        from_arguments |= conversion.contains('*');
+        let numbers = conversion.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+        widest = numbers.map(|digits| digits.parse().unwrap_or(usize::MAX)).chain(widest).max();
+        rest = after.get(end + 1..).unwrap_or_default();
+    }
+    (widest, from_arguments)
 }
 
 /// A number among the arguments of a filter, by its place or its name.

@@ -180,7 +180,7 @@ impl Builder<'_, '_, '_, '_> {
         };
         for name in names.iter().filter(|name| !name.contains("{{")) {
             let is_file = name.split('/').next_back().is_some_and(|last| !matches!(last, "" | "."));
-            if !stays_below(name) || name.starts_with('~') {
+            if !stays_below(name) || name == "~" || name.starts_with("~/") {
                 let message =
                     format!("an output must stay in the workspace: a relative path without `..`, not `{name}`");
                 self.error("outputs", "bad_path", message);

@@ -414,16 +414,20 @@ impl Template {
             return reason(error);
         }
         let given = self.given(scope);
-        for found in self.refs.iter().filter(|found| !found.optional) {
-            match must_exist(found, &given, scope) {
-                Err(message) => return message,
-                Ok(value) if found.open => {
-                    return format!("a value is missing: `{}` {}", found.text(), there(&value, ""));
-                }
-                Ok(_) => {}
-            }
-        }
-        reason(error)
+        // What must be there by its full name is, or it would have been said before. Of several others nobody knows which.
+        let open = self.needed().filter(|found| found.open).filter_map(|found| {
+            let value = must_exist(found, &given, scope).ok()?;
+            Some(format!("a value is missing: `{}` {}", found.text(), there(&value, "")))
+        });
+        let named = || self.refs.iter().filter(|r| !r.optional).filter_map(|r| must_exist(r, &given, scope).err());
+        only(open).or_else(|| only(named())).unwrap_or_else(|| reason(error))
+    }
+
+    /// The names that must be there: those that no condition asks for.
+    fn needed(&self) -> impl Iterator<Item = &Ref> {
+        let covers = |found: &Ref, other: &Ref| other.root == found.root && found.path.starts_with(&other.path);
+        let asked = move |found: &Ref| self.refs.iter().any(|other| other.optional && covers(found, other));
+        self.refs.iter().filter(move |found| !found.optional && !asked(found))
     }
 
     /// What the names in it stand for.
@@ -461,12 +465,8 @@ impl Template {
     /// The names it needs, each checked: what must be there is there.
     fn context(&self, scope: &dyn Scope) -> Result<Value, String> {
         let given = self.given(scope);
-        let optional: Vec<&Ref> = self.refs.iter().filter(|r| r.optional).collect();
-        for found in &self.refs {
-            let covered = |other: &&Ref| other.root == found.root && found.path.starts_with(&other.path);
-            if !found.optional && !optional.iter().any(covered) {
-                must_exist(found, &given, scope)?;
-            }
+        for found in self.needed() {
+            must_exist(found, &given, scope)?;
         }
         let Given { roots: mut context, tasks, parts } = given;
         if !tasks.is_empty() {
@@ -482,6 +482,11 @@ impl Template {
         }
         Ok(Value::from(context))
     }
+}
+
+/// The one item of an iterator that has no more.
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    items.next().filter(|_| items.next().is_none())
 }
 
 /// What the names of one template stand for.
