@@ -6,10 +6,10 @@ use owf::core::ids::CallId;
 use owf::core::machine::BudgetView;
 use owf::core::op::{DriverState, Op};
 use owf::core::outcome::{CallError, CallStatus, DecisionNote, ErrorClass, Outcome};
-use owf::front::document::{DocumentConfig, DocumentDriver, plan};
 use owf::front::driver::{Driver, DriverStep};
 use serde_json::{Value, json};
 
+use crate::document_property::driver;
 use crate::document_support::{Paper, check, codes, found, map};
 
 const ECHO: &str = "  - match: {label: '*'}\n    text: '<{{ prompt }}>'";
@@ -538,18 +538,6 @@ tasks:
         .map(|e| e["level"].clone())
         .collect();
     assert_eq!(logged, ["warn", "warn"]);
-}
-
-/// A driver of a document that has not started.
-fn driver(text: &str) -> DocumentDriver {
-    DocumentDriver::new(DocumentConfig {
-        plan: plan(text).unwrap(),
-        run_id: "r".to_owned(),
-        args: None,
-        default_provider: "fake".to_owned(),
-        personas: Vec::new(),
-        fan_out: 4096,
-    })
 }
 
 /// The labels of the requests of a step that somebody carries out, and those that only record how a task ended.

@@ -54,7 +54,8 @@ fn text(made: &[Made], concurrency: usize) -> String {
     out
 }
 
-fn driver(text: &str) -> DocumentDriver {
+/// What runs a document, as a run with nothing given does.
+pub(crate) fn driver(text: &str) -> DocumentDriver {
     DocumentDriver::new(DocumentConfig {
         plan: plan(text).unwrap(),
         run_id: "r".to_owned(),

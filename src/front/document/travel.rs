@@ -6,6 +6,9 @@ use super::values::TaskResult;
 use crate::core::op::Op;
 use crate::core::outcome::{CallStatus, ErrorClass};
 
+/// Why a task is cancelled when the document fails fast.
+const STOPPED: &str = "another task failed, and the document fails fast";
+
 /// Why tasks begin anew.
 pub(super) enum Back {
     /// A guard was not content, and said why.
@@ -70,7 +73,7 @@ impl DocumentDriver {
         let closed = !written.gates.is_empty() && progress.gates_left == 0 && !progress.gate_open;
         let failed_before = progress.blocked.filter(|b| written.after.contains(b) || closed);
         if self.stopping {
-            return self.cancel(task, "another task failed, and the document fails fast");
+            return self.cancel(task, STOPPED);
         }
         if let Some(cause) = failed_before {
             let reason = format!("it comes after `{}`, which did not end well", self.plan.tasks[cause].id);
@@ -147,14 +150,13 @@ impl DocumentDriver {
     /// Ends a task that has more to do when the document stops: what it did so far came too late to be told that it stops.
     pub(super) fn halt(&mut self, task: usize) {
         self.unwrite(task);
-        self.cancel(task, "another task failed, and the document fails fast");
+        self.cancel(task, STOPPED);
     }
 
     /// A call of a task was ended because the document stops.
     pub(super) fn stopped(&mut self, task: usize) {
         if self.tasks[task].calls.is_empty() && self.tasks[task].stand == Stand::Active {
-            let reason = "another task failed, and the document fails fast";
-            self.tasks[task].result = Some(TaskResult::without(CallStatus::Cancelled, Some(reason.to_owned())));
+            self.tasks[task].result = Some(TaskResult::without(CallStatus::Cancelled, Some(STOPPED.to_owned())));
             self.ended(task, End::Failed);
         }
     }

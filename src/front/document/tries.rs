@@ -4,6 +4,9 @@ use super::report::Report;
 use super::types::{ApprovalForm, Defaults, LONGEST_DAYS, Retry, Span, Task};
 use crate::core::located::{At, Data, Node};
 
+/// What is said of a time limit that nothing could keep.
+const NO_TIME: &str = "`timeout` must be more than 0";
+
 /// Reports every span of time that is longer than any may be.
 pub(super) fn spans(root: &Node, report: &mut Report<'_>) -> bool {
     let tasks = root.entry("tasks").map(|(_, tasks)| tasks.entries().iter().map(|(_, _, task)| task));
@@ -50,12 +53,12 @@ pub(super) fn task(task: &Task, node: &Node, own: At, report: &mut Report<'_>) {
         retry(given, at("retry"), report);
     }
     if task.timeout.is_some_and(|timeout| timeout.ms == 0) {
-        report.error(at("timeout"), "wrong_value", "`timeout` must be more than 0");
+        report.error(at("timeout"), "wrong_value", NO_TIME);
     }
     if let Some(ApprovalForm::Full(approval)) = &task.approval
         && approval.timeout.is_some_and(|timeout| timeout.ms == 0)
     {
-        report.error(node.follow(["approval", "timeout"]).0, "wrong_value", "`timeout` must be more than 0");
+        report.error(node.follow(["approval", "timeout"]).0, "wrong_value", NO_TIME);
     }
 }
 
@@ -65,6 +68,6 @@ pub(super) fn defaults(defaults: &Defaults, root: &Node, report: &mut Report<'_>
         retry(given, root.follow(["defaults", "retry"]).0, report);
     }
     if defaults.timeout.is_some_and(|timeout| timeout.ms == 0) {
-        report.error(root.follow(["defaults", "timeout"]).0, "wrong_value", "`timeout` must be more than 0");
+        report.error(root.follow(["defaults", "timeout"]).0, "wrong_value", NO_TIME);
     }
 }
