@@ -7,10 +7,13 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
+use crate::core::call::CallKind;
 use crate::core::ids::{CallId, RunId};
 use crate::core::outcome::Outcome;
 use crate::core::run::{RunOutcome, RunSpec, Settings};
 use crate::store::{Store, Ticket};
+
+use super::query::PREVIEW;
 
 enum Job {
     Write {
@@ -32,10 +35,13 @@ impl Held {
         self.0.push((call_dir(run_dir, call_id).join("prompt.txt"), prompt.as_bytes().to_vec()));
     }
 
-    /// What a call ended with.
-    pub(crate) fn outcome(&mut self, run_dir: &Path, call_id: CallId, outcome: &Outcome) {
+    /// What a call ended with. Of an expression only what is too long to be shown whole where the call is shown: making a folder
+    /// takes longer than everything else about it, and `owf export` writes them all.
+    pub(crate) fn outcome(&mut self, run_dir: &Path, call_id: CallId, kind: CallKind, outcome: &Outcome) {
         let dir = call_dir(run_dir, call_id);
-        self.0.extend(outcome_files(outcome).into_iter().map(|(name, bytes)| (dir.join(name), bytes)));
+        let worth = |(_, bytes): &(&str, Vec<u8>)| kind != CallKind::Expr || bytes.len() > PREVIEW;
+        let files = outcome_files(outcome).into_iter().filter(worth);
+        self.0.extend(files.map(|(name, bytes)| (dir.join(name), bytes)));
     }
 }
 

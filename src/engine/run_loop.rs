@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+use crate::core::call::CallKind;
 use crate::core::event::{ApprovalNote, Event};
 use crate::core::failure::Failure;
 use crate::core::ids::{CallId, Hash, RunId};
@@ -283,7 +284,8 @@ impl RunLoop {
                     // A hook may still judge a call that was cancelled: nobody waits for its word.
                     self.attempts.remove(call_id);
                     if call_id.0 <= folders {
-                        self.held.outcome(&self.tree.store.run_dir(&self.run), *call_id, outcome);
+                        let kind = self.machine.spec(*call_id).map_or(CallKind::Agent, |spec| spec.kind);
+                        self.held.outcome(&self.tree.store.run_dir(&self.run), *call_id, kind, outcome);
                     }
                     if reused.is_none()
                         && outcome.status == CallStatus::Done

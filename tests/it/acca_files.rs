@@ -313,3 +313,29 @@ return all.length";
     let missing = (1..=300).filter(|n| !calls.join(format!("c{n:04}/output.txt")).exists()).count();
     assert_eq!(missing, 0);
 }
+
+#[test]
+fn an_expression_has_a_file_of_its_own_when_it_is_too_long_to_be_shown_whole_and_in_an_export() {
+    let place = Place::new();
+    let text = "name: x\ntasks:\n  short: {expr: '[1, 2]'}\n  whole: {expr: \"'x' * 1000\"}\n  long: {expr: \"'x' * 1001\"}\n  fails: {expr: '1 + []', allow_failure: true}\n";
+    place.file("flow.yaml", text);
+    let run = place.json(&["run", "flow.yaml", "--json"])["run_id"].as_str().unwrap().to_owned();
+    let calls = |root: &std::path::Path| {
+        let mut names: Vec<String> = walkdir::WalkDir::new(root.join("calls"))
+            .into_iter()
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_file())
+            .map(|entry| entry.path().strip_prefix(root).unwrap().display().to_string())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(calls(&place.home().join("runs").join(&run)), ["calls/c0003/output.txt"]);
+    let shown = |call: &str| place.json(&["calls", &run, call, "--json"])["call"].clone();
+    assert_eq!(shown("c0001")["output_preview"], "[1,2]");
+    assert_eq!(shown("c0002")["output_preview"], "x".repeat(1000));
+    assert_eq!(shown("c0003")["files"]["output"], "calls/c0003/output.txt");
+    place.json(&["export", &run, "--output", "out", "--json"]);
+    let all = ["calls/c0001/output.json", "calls/c0002/output.txt", "calls/c0003/output.txt", "calls/c0004/error.txt"];
+    assert_eq!(calls(&place.path().join("out")), all);
+}

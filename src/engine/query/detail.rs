@@ -19,7 +19,7 @@ use super::handle::Query;
 use super::snapshot::Snapshot;
 
 /// Characters of a preview, and of an error message in full.
-const PREVIEW: usize = 1_000;
+pub(crate) const PREVIEW: usize = 1_000;
 const MESSAGE: usize = 4_000;
 /// Names in a list of a detail.
 const NAMES: usize = 50;

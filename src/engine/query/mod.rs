@@ -41,6 +41,7 @@ mod testing;
 mod tests;
 
 pub(crate) use bounds::{Bound, fit, size};
+pub(crate) use detail::PREVIEW;
 pub(crate) use doctor::{doctor_of_damaged_store, doctor_without_store};
 pub(crate) use handle::{Query, QueryEnv};
 pub(crate) use outline::grouped;
