@@ -1,5 +1,6 @@
 //! Cleanups: programs of the user that run when a run ends, whatever its end, for the tasks that were begun; the last first.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,9 @@ impl RunLoop {
     /// Runs the cleanups of a run that ends. What it still has at work may hold what is to be cleaned up, and ends before.
     pub(super) fn clean_up(&mut self, outcome: &RunOutcome) -> Vec<Event> {
         let begun = std::mem::take(&mut self.begun);
+        if self.spec.cleanups.is_empty() {
+            return Vec::new();
+        }
         // A run that ends before its replay has asked for nothing yet; its journal knows what was begun.
         let of = |call_id: &CallId| {
             let spec = self.machine.spec(*call_id).cloned();
@@ -60,10 +64,13 @@ pub(super) fn begun(history: &History) -> Vec<CallId> {
 /// runs on the word of a journal that somebody has changed.
 pub(super) fn clean_up_unowned(
     store: &Store,
-    sound: &Result<(), StoreError>,
+    sound: &impl Deref<Target = Result<(), StoreError>>,
     scene: Scene<'_>,
     begun: &[CallId],
 ) -> Vec<Event> {
+    if scene.spec.cleanups.is_empty() {
+        return Vec::new();
+    }
     let calls = with_cleanups(begun.iter().filter_map(|id| Some((*id, recorded(store, scene, *id)?))));
     if calls.is_empty() {
         return Vec::new();
@@ -72,7 +79,7 @@ pub(super) fn clean_up_unowned(
         let message = format!("no cleanup was run: {why}");
         vec![Event::Warning { code: "cleanup_failed".to_owned(), message }]
     };
-    if let Err(error) = sound {
+    if let Err(error) = &**sound {
         return none(error.to_string());
     }
     // On a thread that is none of the runtime's, whoever asks.

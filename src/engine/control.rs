@@ -1,5 +1,6 @@
 //! Acting on a run from outside: cancel, pause, decide. The owner acts where there is one; else whoever asks does.
 
+use std::cell::LazyCell;
 use std::time::{Duration, Instant};
 
 use crate::core::failure::{Code, Failure};
@@ -77,7 +78,7 @@ fn end_now(
     super::execute::end_left_behind(root);
     super::isolation::harvest(store, root);
     let consumed: Vec<i64> = store.inbox(root, 0)?.iter().map(|r| r.id).collect();
-    let sound = store.verify(root);
+    let sound = LazyCell::new(|| store.verify(root));
     // Children first: a root that has ended has no open child.
     for run in open_tree(store, root)?.iter().rev() {
         let (history, last) = read_history(store, run)?;

@@ -89,7 +89,6 @@ pub(crate) fn launch(launch: Launch) -> Result<(), StoreError> {
 
 fn load(tree: &Tree, run: &RunId) -> Result<Loaded, StoreError> {
     let store = &tree.store;
-    store.verify(run)?;
     let (mut history, last_seq) = read_history(store, run)?;
     let Some(spec) = history.spec.clone() else {
         return Err(StoreError::NotFound { what: "run", name: run.to_string(), nearest: Vec::new() });
@@ -561,6 +560,8 @@ fn incarnation(
         end_left_behind(run);
     }
     super::isolation::harvest(store, run);
+    // All of the tree, with what it resumes; what is written from here on is its own.
+    store.verify(run)?;
     let stop = Arc::new(AtomicBool::new(false));
     let inbox = super::inbox::watch(&tree, &stop);
     launch(Launch { tree: Arc::clone(&tree), run: run.clone(), parent: None, group: None })?;

@@ -1,5 +1,7 @@
 //! Going on with a run: in place, or as a new run that reuses what the old one finished.
 
+use std::cell::LazyCell;
+
 use serde_json::Value;
 
 use crate::core::event::Event;
@@ -245,7 +247,7 @@ fn close_superseded(
     super::execute::end_left_behind(root);
     super::isolation::harvest(store, root);
     store.flush()?;
-    let sound = store.verify(root);
+    let sound = LazyCell::new(|| store.verify(root));
     // Children first. Their calls stay as they are: of one that was under way the new run must know that nobody knows how it ended.
     for run in super::control::open_tree(store, root)?.iter().rev() {
         let (history, last_seq) = read_history(store, run)?;

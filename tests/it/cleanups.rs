@@ -29,7 +29,12 @@ fn status(guarded: &Guarded, run: &str) -> Value {
 
 /// Starts the document with answers; its process.
 fn spawned(guarded: &Guarded) -> std::process::Child {
-    let mut command = guarded.place.command(&["run", "flow.yaml", "--fixtures", "answers.yaml"]);
+    spawned_with(guarded, &["--fixtures", "answers.yaml"])
+}
+
+/// Starts the document so; its process.
+fn spawned_with(guarded: &Guarded, more: &[&str]) -> std::process::Child {
+    let mut command = guarded.place.command(&[&["run", "flow.yaml"], more].concat());
     command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
     command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
 }
@@ -131,9 +136,7 @@ fn a_run_whose_place_another_takes_ends_with_its_children_and_the_new_one_has_it
 fn what_a_killed_run_left_running_ends_before_another_takes_its_place() {
     let text = "name: top\nsteps:\n  - {id: a, run: [sh, -c, 'echo $$ > pid; exec sleep 300'], cleanup: note}\n";
     let guarded = Guarded::new(text, &[("note", NOTE, AT)]);
-    let mut command = guarded.place.command(&["run", "flow.yaml", "--allow-commands"]);
-    command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
-    let mut owner = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut owner = spawned_with(&guarded, &["--allow-commands"]);
     let pid = || std::fs::read_to_string(guarded.place.path().join("pid")).unwrap_or_default();
     eventually(5 * SECOND, "the program runs", || pid().ends_with('\n'));
     owner.kill().unwrap();
@@ -205,9 +208,7 @@ tasks:
     // The same of one that is cancelled.
     let alone: Vec<&str> = text.lines().filter(|line| !line.starts_with("  fails")).collect();
     let guarded = Guarded::new(&alone.join("\n"), &[("looks", looks, AT)]);
-    let mut command = guarded.place.command(&["run", "flow.yaml", "--allow-commands"]);
-    command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
-    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut child = spawned_with(&guarded, &["--allow-commands"]);
     eventually(5 * SECOND, "it works", || guarded.place.path().join("pid").exists());
     guarded.owf(&["cancel", &latest(&guarded), "--json"]);
     child.wait().unwrap();
@@ -225,9 +226,7 @@ tasks:
     let guarded = Guarded::new(text, &[]);
     guarded.place.file("child.yaml", "name: child\ntasks:\n  n: {prompt: never}\n");
     guarded.place.file("answers.yaml", &answers("  - match: {label: '*'}\n    never: true"));
-    let mut command = guarded.place.command(&["run", "flow.yaml", "--fixtures", "answers.yaml", "--allow-commands"]);
-    command.env("OWF_CONFIG", guarded.place.path().join("config/config.toml"));
-    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut child = spawned_with(&guarded, &["--fixtures", "answers.yaml", "--allow-commands"]);
     let pid = || std::fs::read_to_string(guarded.place.path().join("pid")).unwrap_or_default().trim().to_owned();
     eventually(5 * SECOND, "both work", || !pid().is_empty() && guarded.invocations() == 1);
     let run = latest(&guarded);

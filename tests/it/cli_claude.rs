@@ -834,12 +834,7 @@ fn a_second_interrupt_ends_owf_at_once_and_its_agents_with_it() {
     let stub = Stub::doing("claude", VERSION, behave);
     let place = Place::new();
     place.file("w.js", "export const meta = { name: 'w', description: 'd' }\nreturn await agent('x')\n");
-    let mut owner = stub
-        .command(&place, &["run", "w.js", "--provider", "claude", "--json"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut owner = stub.spawn(&place, &["run", "w.js", "--provider", "claude", "--json"]);
     let pid = |name: &str| std::fs::read_to_string(stub.path().join(name)).unwrap_or_default();
     eventually(std::time::Duration::from_secs(5), "the agent runs", || pid("agent").ends_with('\n'));
     let began = std::time::Instant::now();
@@ -859,12 +854,7 @@ fn a_second_interrupt_ends_owf_at_once_and_its_agents_with_it() {
 /// Starts a run in the background and kills its owner once `reached` holds.
 fn killed_when(stub: &Stub, place: &Place, body: &str, what: &str, reached: impl FnMut() -> bool) {
     place.file("w.js", &format!("export const meta = {{ name: 'w', description: 'd' }}\n{body}\n"));
-    let mut owner = stub
-        .command(place, &["run", "w.js", "--provider", "claude", "--json"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut owner = stub.spawn(place, &["run", "w.js", "--provider", "claude", "--json"]);
     eventually(std::time::Duration::from_secs(5), what, reached);
     owner.kill().unwrap();
     owner.wait().unwrap();

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use owf::core::call::{Ask, CallKind, CallSpec};
@@ -99,6 +99,11 @@ impl Stub {
         let mut command = place.command(args);
         command.env("PATH", self.search_path()).envs(self.vars.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// Starts `owf` here, in the background; what it prints is nobody's.
+    pub(crate) fn spawn(&self, place: &Place, args: &[&str]) -> Child {
+        self.command(place, args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// What `owf` prints as JSON here.

@@ -9,6 +9,8 @@ use owf::core::outcome::{CallError, CostSource, ErrorClass, Outcome, Usage};
 use owf::core::run::{RunSpec, Settings, WorkflowKind};
 use owf::core::time::Millis;
 
+use crate::store_support::begins_again;
+
 /// 2026-05-28T14:32:01Z.
 const START: i64 = 1_779_978_721_000;
 
@@ -58,20 +60,6 @@ fn requested(index: u32, label: &str, phase: &str) -> Event {
     Event::CallRequested { call_id: CallId(index), key: Hash::of(label), occurrence: 1, spec: Box::new(spec) }
 }
 
-fn started(index: u32, attempt: u32) -> Event {
-    Event::AttemptStarted {
-        call_id: CallId(index),
-        attempt,
-        provider: None,
-        model: None,
-        cache: None,
-        due_at: None,
-        child_run: None,
-        reserve_nanos: 0,
-        reserve_tokens: 0,
-    }
-}
-
 fn done(index: u32) -> Event {
     let mut outcome = Outcome::done(CallId(index), None);
     outcome.provider = Some("claude".to_owned());
@@ -95,15 +83,15 @@ fn journal() -> Vec<EventRecord> {
         (0, Event::RunStarted { owner: owner() }),
         (0, Event::Phase { title: "Scan".to_owned() }),
         (0, requested(1, "scan", "Scan")),
-        (0, started(1, 1)),
+        (0, begins_again(1, 1)),
         (8, done(1)),
         (8, Event::Log { level: LogLevel::Info, message: "20 files changed since main".to_owned(), fields: None }),
         (8, Event::Phase { title: "Review".to_owned() }),
         (8, requested(2, "review:src/legacy/parser.ts", "Review")),
         (8, requested(3, "review:src/auth/session.ts", "Review")),
         (8, requested(4, "review:src/billing/tax.ts", "Review")),
-        (8, started(2, 1)),
-        (8, started(3, 1)),
+        (8, begins_again(2, 1)),
+        (8, begins_again(3, 1)),
         (
             60,
             Event::AttemptFailed {
@@ -123,7 +111,7 @@ fn journal() -> Vec<EventRecord> {
                 kept: None,
             },
         ),
-        (62, started(3, 2)),
+        (62, begins_again(3, 2)),
         (150, failed(2)),
     ];
     facts
@@ -196,7 +184,7 @@ fn a_crowded_run_keeps_to_its_lines_and_columns() {
     apply(Event::RunStarted { owner: owner() });
     for i in 1..=300 {
         apply(requested(i, &format!("label {i} {}", "x/".repeat(90)), &format!("Phase {} {}", i % 9, "y".repeat(50))));
-        apply(started(i, 1));
+        apply(begins_again(i, 1));
     }
     apply(failed(1));
     apply(Event::Log { level: LogLevel::Info, message: "é".repeat(500), fields: None });

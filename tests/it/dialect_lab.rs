@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use owf::app::AppOptions;
 use owf::core::budget::Charge;
@@ -287,7 +287,9 @@ impl Provider for Scripted {
             let number = self.invoked.fetch_add(1, Ordering::SeqCst) + 1;
             let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(running, Ordering::SeqCst);
+            let until = Instant::now() + Duration::from_secs(10);
             while self.enough.as_ref().is_some_and(|enough| !enough(self)) {
+                assert!(Instant::now() < until, "not enough calls came");
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             self.running.fetch_sub(1, Ordering::SeqCst);

@@ -162,9 +162,14 @@ pub(crate) fn question(call: u32, approval: u32, expires_at: Option<Millis>) -> 
 
 /// The first attempt of a call, as it begins, of which nothing else is known.
 pub(crate) fn begins(call: u32) -> Event {
+    begins_again(call, 1)
+}
+
+/// An attempt of a call.
+pub(crate) fn begins_again(call: u32, attempt: u32) -> Event {
     Event::AttemptStarted {
         call_id: CallId(call),
-        attempt: 1,
+        attempt,
         provider: None,
         model: None,
         cache: None,

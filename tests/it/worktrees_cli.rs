@@ -181,12 +181,7 @@ fn an_agent_that_outlived_its_owner_is_named_by_doctor_and_ended_before_its_work
     let stub = agent("echo $$ >\"$dir/agent\"; pwd >\"$dir/cwd\"; exec sleep 300");
     let (place, repo) = place_in_repo(&[("a.txt", "one\n")]);
     place.file("w.js", &format!("export const meta = {{ name: 'w', description: 'd' }}\n{EDIT}\n"));
-    let mut owner = stub
-        .command(&place, &["run", "w.js", "--provider", "claude", "--json"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut owner = stub.spawn(&place, &["run", "w.js", "--provider", "claude", "--json"]);
     let pid = || std::fs::read_to_string(stub.path().join("agent")).unwrap_or_default();
     eventually(std::time::Duration::from_secs(5), "the agent runs", || pid().ends_with('\n'));
     let check = || {

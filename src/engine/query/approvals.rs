@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::core::failure::Failure;
+use crate::core::failure::{Code, Failure};
 use crate::core::ids::RunId;
 use crate::core::run::WorkflowKind;
 use crate::core::time::Millis;
@@ -94,11 +94,12 @@ impl Query<'_> {
     pub(super) fn pending(&self, run: &RunId, children: &[RunId]) -> Result<Vec<store::ApprovalRow>, Failure> {
         let mut found = self.store.approvals(Some(run), Some(store::ApprovalState::Pending))?;
         for child in children {
-            // It is named by the call that starts it before it is recorded.
-            if self.store.run(child)?.is_none() {
-                continue;
-            }
-            for run in self.tree(child)? {
+            let tree = match self.tree(child) {
+                // It is named by the call that starts it before it is recorded.
+                Err(failure) if failure.code == Code::NotFound => continue,
+                tree => tree?,
+            };
+            for run in tree {
                 found.extend(self.store.approvals(Some(&run), Some(store::ApprovalState::Pending))?);
             }
         }
